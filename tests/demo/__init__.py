@@ -1,0 +1,1 @@
+"""Local servers from Python packages, and the demo of the main job on them."""
