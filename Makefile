@@ -1,0 +1,91 @@
+# Everything there is to run. `make demo` and `make test` set themselves up first: tests/setup/setup.sh
+# installs what is missing and says so.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+setup := tests/setup/setup.sh
+python := $(CURDIR)/.venv/bin/python
+target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+
+# What is built, and where: the tests, the demo and the benchmarks find it by these names only.
+export STARTTLS_CLI := $(target)/debug/starttls
+export STARTTLS_CLI_WASM := $(target)/wasm32-wasip2/release/starttls.wasm
+export STARTTLS_COMPONENT := $(target)/wasm32-wasip2/release/starttls_component.wasm
+export STARTTLS_HOST := $(target)/debug/examples/host
+
+# The extension module is built for this interpreter, whichever command builds it.
+export PYO3_PYTHON := $(python)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 16
+
+## What people run
+
+.PHONY: demo test lint bench fuzz wheel component
+demo: setup-demo develop native component ## send mail and move files against local servers, from every face
+	$(python) -m tests.demo.demo
+
+test: test-rust test-python ## every test there is, real daemons included
+
+lint: lint-rust lint-dependencies lint-python ## formatting, lints, documentation, licences, types
+
+wheel: setup-demo ## the Python wheel and source distribution, into build/wheels
+	.venv/bin/maturin build --release --sdist --out build/wheels
+
+component: setup-wasm ## the component and the command line for wasm32-wasip2
+	cargo build --locked --release --target wasm32-wasip2 -p starttls-component
+	cargo build --locked --release --target wasm32-wasip2 -p starttls --bin starttls
+	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_CLI_WASM)
+
+## Their parts
+
+.PHONY: native develop test-rust test-python lint-rust lint-dependencies lint-python
+# One selection of packages for every native build, so that features, and with them artefacts, are shared.
+native:
+	cargo build --locked --workspace --exclude starttls-python --bins --examples
+
+develop: setup-demo
+	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin develop --release --skip-install-dependencies
+
+test-rust: setup-daemons setup-python component native
+	cargo test --locked --workspace --exclude starttls-python
+
+test-python: setup-daemons setup-python component native develop
+	$(python) -m pytest
+
+lint-rust: setup-lint setup-demo setup-wasm
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p starttls --all-targets --all-features -- -D warnings
+	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component -- -D warnings
+	cargo clippy --locked --release --target wasm32-wasip2 -p starttls -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+deny := build/tools/bin/cargo-deny
+lint-dependencies: setup-lint
+	$(deny) check bans licenses sources
+	if GIT_TERMINAL_PROMPT=0 timeout 120 $(deny) fetch db; then \
+	    $(deny) check --disable-fetch advisories; \
+	else \
+	    echo 'lint: NOT CHECKED: known advisories (their database cannot be reached from here)'; \
+	fi
+
+lint-python: setup-python develop
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/python -m mypy.stubtest starttls._native
+
+## What has to be there first
+
+steps := wasm demo python lint daemons
+
+.PHONY: setup $(steps:%=setup-%)
+setup: ## install all that any target needs
+	@$(setup) $(steps)
+
+$(steps:%=setup-%): setup-%:
+	@$(setup) $*
