@@ -1,0 +1,96 @@
+"""Fixtures for every test: a throwaway PKI and real daemons.
+
+A daemon starts when a test first asks for it and runs until the end of the session; every
+test finds it empty. It speaks TLS 1.2 and 1.3, unless the test pins one version with
+``@pytest.mark.parametrize("vsftpd", ["1.2", "1.3"], indirect=True)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import postfix as postfix_daemon
+from tests.servers import proftpd as proftpd_daemon
+from tests.servers import pureftpd as pureftpd_daemon
+from tests.servers import vsftpd as vsftpd_daemon
+from tests.servers.ftp import FTPServer
+from tests.servers.pki import PKI, make
+from tests.servers.postfix import PostfixServer
+from tests.servers.process import Serve, TLSVersion
+
+FTP_DAEMONS: dict[str, Serve[FTPServer]] = {
+    "vsftpd": vsftpd_daemon.serve,
+    "proftpd": proftpd_daemon.serve,
+    "pureftpd": pureftpd_daemon.serve,
+}
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> PKI:
+    """The certificates of this session."""
+    return make(tmp_path_factory.mktemp("pki"))
+
+
+class Servers:
+    """The daemons of a session, each started at its first use."""
+
+    def __init__(self, pki: PKI, running: contextlib.ExitStack) -> None:
+        self._pki = pki
+        self._running = running
+        self._ftp: dict[tuple[str, TLSVersion | None], FTPServer] = {}
+        self._postfix: dict[TLSVersion | None, PostfixServer] = {}
+
+    def ftp(self, daemon: str, tls: TLSVersion | None) -> FTPServer:
+        """The named FTP daemon, its folder empty."""
+        key = (daemon, tls)
+        if key not in self._ftp:
+            self._ftp[key] = self._running.enter_context(FTP_DAEMONS[daemon](self._pki, tls=tls))
+        self._ftp[key].clear()
+        return self._ftp[key]
+
+    def postfix(self, tls: TLSVersion | None) -> PostfixServer:
+        """Postfix, its mailbox empty."""
+        if tls not in self._postfix:
+            self._postfix[tls] = self._running.enter_context(postfix_daemon.serve(self._pki, tls=tls))
+        self._postfix[tls].clear()
+        return self._postfix[tls]
+
+
+@pytest.fixture(scope="session")
+def servers(pki: PKI) -> Iterator[Servers]:
+    """All daemons this session has started."""
+    with contextlib.ExitStack() as running:
+        yield Servers(pki, running)
+
+
+@pytest.fixture
+def postfix(servers: Servers, request: pytest.FixtureRequest) -> PostfixServer:
+    """Postfix: submission with STARTTLS and implicit TLS, both with AUTH."""
+    return servers.postfix(getattr(request, "param", None))
+
+
+@pytest.fixture
+def vsftpd(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
+    """vsftpd with ``require_ssl_reuse=YES``."""
+    return servers.ftp("vsftpd", getattr(request, "param", None))
+
+
+@pytest.fixture
+def proftpd(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
+    """ProFTPD with default TLS options."""
+    return servers.ftp("proftpd", getattr(request, "param", None))
+
+
+@pytest.fixture
+def pureftpd(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
+    """Pure-FTPd; it has no implicit TLS."""
+    return servers.ftp("pureftpd", getattr(request, "param", None))
+
+
+@pytest.fixture(params=[(daemon, tls) for daemon in FTP_DAEMONS for tls in ("1.2", "1.3")], ids="-".join)
+def ftp_server(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
+    """Each FTP daemon in turn, with TLS 1.2 alone and with TLS 1.3 alone."""
+    return servers.ftp(*request.param)

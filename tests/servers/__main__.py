@@ -1,0 +1,51 @@
+"""Run one server for a test that is not written in Python.
+
+``python3 -m tests.servers NAME`` starts the server, prints one line of JSON that says how to
+reach it, and stops it when standard input ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+
+from . import pki, postfix, proftpd, pureftpd, vsftpd
+from .ftp import FTPServer
+from .postfix import PostfixServer
+from .process import Serve, scratch
+
+SERVERS: dict[str, Serve[FTPServer] | Serve[PostfixServer]] = {
+    "postfix": postfix.serve,
+    "vsftpd": vsftpd.serve,
+    "proftpd": proftpd.serve,
+    "pureftpd": pureftpd.serve,
+}
+
+
+def describe(server: FTPServer | PostfixServer) -> str:
+    """The server's plain attributes as one line of JSON; paths are absolute."""
+    values = {field.name: getattr(server, field.name) for field in dataclasses.fields(server)}
+    values["url"] = server.url
+    values["implicit_url"] = server.implicit_url if server.implicit_port else None
+    return json.dumps({name: value for name, value in values.items() if not callable(value)}, default=str)
+
+
+def main() -> None:
+    """Read the command line, serve, and wait for the end of standard input."""
+    parser = argparse.ArgumentParser(prog="tests.servers", description=__doc__)
+    parser.add_argument("name", choices=SERVERS)
+    parser.add_argument("--tls", choices=["1.2", "1.3"], help="speak this TLS version alone")
+    identities = [field.name for field in dataclasses.fields(pki.PKI) if not field.name.endswith("_file")]
+    parser.add_argument("--identity", choices=identities, default="server", help="the certificate to show")
+    wanted = parser.parse_args()
+    with scratch("pki") as folder:
+        made = pki.make(folder)
+        with SERVERS[wanted.name](made, identity=getattr(made, wanted.identity), tls=wanted.tls) as server:
+            print(describe(server), flush=True)
+            sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

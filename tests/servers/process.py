@@ -1,0 +1,186 @@
+"""What all daemons share: a scratch folder, free ports, starting, waiting, stopping."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from . import install
+from .pki import PKI, Identity
+
+TLSVersion = Literal["1.2", "1.3"]
+"""The one TLS version a server speaks; where ``None`` is given, it speaks both."""
+
+HOST = "127.0.0.1"
+"""The address every daemon listens on, and nothing else."""
+
+READY = 15.0
+"""Seconds a daemon has until its ports answer."""
+
+STOPPED = 15.0
+"""Seconds until a daemon must be gone; the supervisor ends it by force long before."""
+
+SERVANT = pwd.getpwnam("daemon")
+"""An unprivileged account that every Debian has; daemons drop to it and files belong to it."""
+
+PORTS = range(20000, 32000)
+"""Where ports are taken from: below the range from which the system takes clients' ports."""
+
+
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Serve(Protocol[S_co]):
+    """What the ``serve`` functions have in common."""
+
+    def __call__(
+        self, pki: PKI, *, identity: Identity | None = None, tls: TLSVersion | None = None
+    ) -> contextlib.AbstractContextManager[S_co]:
+        """Run the server with this certificate (the PKI's good one by default) and TLS version."""
+        ...
+
+
+class ServerError(Exception):
+    """A daemon did not start, or did not do what it was waited for; carries its log."""
+
+
+def program(name: str) -> str:
+    """The path of an unpacked program (a key of ``install.PROGRAMS``)."""
+    path = install.ROOT / install.PROGRAMS[name]
+    if not path.is_file():
+        raise ServerError(f"{name} is not unpacked: run `python3 tests/servers/install.py`")
+    if os.geteuid() != 0:
+        raise ServerError(f"{name} drops its privileges and changes its root: run these tests as root")
+    return str(path)
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` neighbouring ports that nobody listens on now."""
+    for _ in range(200):
+        first = random.randrange(PORTS.start, PORTS.stop - count)
+        ports = list(range(first, first + count))
+        if all(map(_is_free, ports)):
+            return ports
+    raise ServerError(f"no {count} free ports in a row on {HOST}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder that daemons of any user can reach, removed at the end.
+
+    Its path is short, because sockets of the Unix kind are made below it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def owned_folder(path: Path, mode: int = 0o755) -> Path:
+    """Create a folder that belongs to the servants' account."""
+    path.mkdir(mode=mode)
+    path.chmod(mode)
+    os.chown(path, SERVANT.pw_uid, SERVANT.pw_gid)
+    return path
+
+
+def openssl_conf(folder: Path, tls: TLSVersion | None) -> dict[str, str]:
+    """The environment that limits the TLS version of a daemon with no setting for it."""
+    if tls is None:
+        return {}
+    file = folder / "openssl.cnf"
+    file.write_text(
+        "openssl_conf = start\n[start]\nssl_conf = contexts\n[contexts]\nsystem_default = limits\n"
+        f"[limits]\nMinProtocol = TLSv{tls}\nMaxProtocol = TLSv{tls}\n"
+    )
+    return {"OPENSSL_CONF": str(file)}
+
+
+@dataclass
+class Daemon:
+    """One daemon as a child process: start it, wait until it answers, stop it.
+
+    A context manager. The daemon never outlives the process that started it.
+    """
+
+    command: Sequence[str]
+    ports: Sequence[int]
+    log: Path
+    """Takes standard output and standard error; the daemon may write to it as well."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    more_logs: Sequence[Path] = ()
+
+    def __enter__(self) -> Daemon:
+        supervisor = Path(__file__).with_name("supervise.py")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(supervisor), *self.command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"PATH": os.defpath, **install.environment(), **self.environment},
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C in the terminal is for the tests alone
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the daemon and everything it started; return when they are gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(STOPPED)
+
+    def log_text(self) -> str:
+        """What the daemon said so far."""
+        logs = [self.log, *self.more_logs]
+        return "\n".join(log.read_text(errors="replace") for log in logs if log.is_file())
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY
+        for port in self.ports:
+            while not _answers(port):
+                ended = self._process.poll()
+                if ended is not None:
+                    raise ServerError(f"{self.command[0]} ended ({ended}):\n{self.log_text()}")
+                if time.monotonic() > deadline:
+                    raise ServerError(f"{self.command[0]}: port {port} does not answer:\n{self.log_text()}")
+                time.sleep(0.01)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,149 @@
+"""ProFTPD with its default TLS options, which demand session reuse on data connections."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from . import install
+from .ftp import PASSWORD, USER, FTPServer, hashed, make_root
+from .pki import PKI, Identity
+from .process import HOST, SERVANT, Daemon, TLSVersion, free_ports, program, scratch
+
+PASSIVE_PORTS = 400
+
+CONFIGURATION = """\
+ServerName "test"
+ServerType standalone
+ModulePath {modules}
+LoadModule mod_tls.c
+DefaultAddress {host}
+UseIPv6 off
+UseReverseDNS off
+Port {port}
+User {account}
+Group {group}
+PidFile {folder}/pid
+ScoreboardFile {folder}/scoreboard
+SystemLog {folder}/system.log
+TransferLog none
+WtmpLog off
+MaxInstances none
+MaxLoginAttempts 3
+<IfModule mod_delay.c>
+  DelayEngine off
+</IfModule>
+<Global>
+  AuthOrder mod_auth_file.c
+  AuthUserFile {folder}/passwd
+  AuthGroupFile {folder}/group
+  RequireValidShell off
+  DefaultRoot ~
+  Umask 022
+  AllowOverwrite on
+  AllowStoreRestart on
+  AllowRetrieveRestart on
+  ListOptions "-a"
+  PassivePorts {first} {last}
+  TLSEngine on
+  TLSRequired on
+  TLSLog {folder}/tls.log
+  TLSProtocol {protocols}
+  {kind}CertificateFile {certificate}
+  {kind}CertificateKeyFile {key}
+{chain}{settings}
+</Global>
+{options}
+<VirtualHost {host}>
+  Port {implicit_port}
+  TLSOptions UseImplicitSSL {more_options}
+</VirtualHost>
+"""
+
+
+def _certificate_kind(identity: Identity) -> str:
+    """The directive that takes this kind of key."""
+    key = load_pem_private_key(identity.key_file.read_bytes(), None)
+    return "TLSRSA" if isinstance(key, rsa.RSAPrivateKey) else "TLSEC"
+
+
+def _client_certificates(authority: Path | None) -> str:
+    """The directives that demand a client certificate, if an authority is given."""
+    return f"\n  TLSVerifyClient on\n  TLSCACertificateFile {authority}" if authority else ""
+
+
+def _chain(identity: Identity) -> str:
+    """The directive for intermediates, which ProFTPD wants named apart, if there are any."""
+    several = identity.cert_file.read_bytes().count(b"BEGIN CERTIFICATE") > 1
+    return f"  TLSCertificateChainFile {identity.cert_file}\n" if several else ""
+
+
+@contextlib.contextmanager
+def serve(
+    pki: PKI,
+    *,
+    identity: Identity | None = None,
+    tls: TLSVersion | None = None,
+    tls_options: str = "",
+    client_ca: Path | None = None,
+    settings: str = "",
+) -> Iterator[FTPServer]:
+    """Run one ProFTPD with two virtual hosts, explicit and implicit, over one folder.
+
+    ``tls_options`` are values of ``TLSOptions`` for both (none by default), ``settings`` are
+    further directives for both; ``client_ca`` demands a client certificate by that authority.
+    """
+    identity = identity or pki.server
+    with scratch("proftpd") as folder:
+        login, root = make_root(folder)
+        for name, line in (
+            ("passwd", f"{USER}:{hashed(PASSWORD)}:{SERVANT.pw_uid}:{SERVANT.pw_gid}::{login}:/bin/sh\n"),
+            ("group", f"{USER}:x:{SERVANT.pw_gid}:{USER}\n"),
+        ):
+            file = folder / name
+            file.touch(mode=0o600)
+            file.write_text(line)
+        port, implicit_port, *passive = free_ports(2 + PASSIVE_PORTS)
+        configuration = folder / "proftpd.conf"
+        configuration.write_text(
+            CONFIGURATION.format(
+                modules=install.ROOT / "usr/lib/proftpd",
+                host=HOST,
+                port=port,
+                implicit_port=implicit_port,
+                account=SERVANT.pw_name,
+                group=grp.getgrgid(SERVANT.pw_gid).gr_name,
+                folder=folder,
+                first=passive[0],
+                last=passive[-1],
+                protocols=f"TLSv{tls}" if tls else "TLSv1.2 TLSv1.3",
+                kind=_certificate_kind(identity),
+                certificate=identity.cert_file,
+                key=identity.key_file,
+                chain=_chain(identity),
+                settings=settings + _client_certificates(client_ca),
+                options=f"TLSOptions {tls_options}" if tls_options else "",
+                more_options=tls_options,
+            )
+        )
+        daemon = Daemon(
+            [program("proftpd"), "-n", "-c", str(configuration)],
+            ports=[port, implicit_port],
+            log=folder / "output.log",
+            more_logs=[folder / "system.log", folder / "tls.log"],
+        )
+        with daemon:
+            yield FTPServer(
+                daemon="proftpd",
+                port=port,
+                implicit_port=implicit_port,
+                tls=tls,
+                root=root,
+                ca_file=pki.ca_file,
+                log_text=daemon.log_text,
+            )
