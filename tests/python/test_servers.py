@@ -26,6 +26,7 @@ from tests.servers import postfix as postfix_daemon
 from tests.servers import proftpd as proftpd_daemon
 from tests.servers import pureftpd as pureftpd_daemon
 from tests.servers import vsftpd as vsftpd_daemon
+from tests.servers.__main__ import SERVERS
 from tests.servers.ftp import FTPServer
 from tests.servers.pki import PKI, Identity
 from tests.servers.postfix import PostfixServer
@@ -299,6 +300,24 @@ def test_ftp_servers_can_demand_a_client_certificate(pki: PKI, serve: Callable[.
             raise AssertionError("let in without a certificate")
         with pytest.raises((OSError, EOFError)), transfers(server, certificate=pki.other_client):
             raise AssertionError("let in with a certificate nobody vouches for")
+
+
+# --- any of them
+
+
+@pytest.mark.parametrize("label", ["server_rsa", "chained"])
+@pytest.mark.parametrize("name", ["postfix", "vsftpd", "proftpd", "pureftpd"])
+def test_servers_show_the_certificate_they_are_given(pki: PKI, name: str, label: str) -> None:
+    identity: Identity = getattr(pki, label)
+    leaf = identity.cert_file.read_text().partition("-----END")[0] + "-----END CERTIFICATE-----\n"
+    with SERVERS[name](pki, identity=identity) as server, contextlib.ExitStack() as open_clients:
+        client: smtplib.SMTP | FTPS
+        if isinstance(server, PostfixServer):
+            client = open_clients.enter_context(submission(server))
+        else:
+            client = open_clients.enter_context(transfers(server))
+        assert isinstance(client.sock, ssl.SSLSocket)
+        assert client.sock.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(leaf)
 
 
 # --- starting and stopping

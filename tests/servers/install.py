@@ -59,8 +59,11 @@ def say(text: str) -> None:
     print(f"daemons: {text}", flush=True)
 
 
-def run(*command: str, cwd: Path | None = None) -> str:
-    """Run a command and return its standard output; its failure is an InstallError."""
+def run(*command: str, cwd: Path | None = None, aloud: bool = False) -> str:
+    """Run a command and return its standard output; its failure is an InstallError.
+
+    ``aloud`` repeats what it says on standard error even if it succeeds.
+    """
     try:
         done = subprocess.run(
             command, cwd=cwd, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False
@@ -69,6 +72,8 @@ def run(*command: str, cwd: Path | None = None) -> str:
         raise InstallError(f"{command[0]} is not here: a Debian-like system is needed") from missing
     if done.returncode != 0:
         raise InstallError(f"`{' '.join(command)}` failed ({done.returncode}):\n{done.stderr.strip()}")
+    for line in done.stderr.splitlines() if aloud else ():
+        say(line)
     return done.stdout
 
 
@@ -78,7 +83,7 @@ def refresh_lists() -> None:
     if os.geteuid() != 0:
         command = ["sudo", "-n", *command]
     say("refreshing the package lists: " + " ".join(command))
-    run(*command)
+    run(*command, aloud=True)  # it succeeds, with warnings, even when nothing could be reached
 
 
 def needed() -> list[str]:
