@@ -1,0 +1,58 @@
+"""What the Python programs share: the task they are given, timing, and the line they print.
+
+Command line: ``CLIENT OPERATION PORT CA_FILE ARGUMENT COUNT SECONDS``. Import this module before the client
+under measurement: the time of a one-shot run counts from here, its imports included.
+"""
+
+import time
+
+STARTED = time.perf_counter()
+
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from io import BufferedReader  # noqa: E402
+
+HOST = "localhost"
+SENDER = "a@example.com"
+RECIPIENT = "b@example.com"
+USER, PASSWORD = "user", "password"
+BLOCK = 1 << 16
+
+
+class Task:
+    """What one run has to do."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.client, self.operation, port, self.ca_file, self.argument, count, seconds = words
+        self.port = int(port)
+        self._count = int(count)
+        self._seconds = float(seconds)
+
+    def message(self) -> bytes:
+        """The message to send."""
+        with self.file() as file:
+            return file.read()
+
+    def file(self) -> BufferedReader:
+        """The file to send or upload."""
+        return open(self.argument, "rb")  # noqa: PTH123 - pathlib takes time to import
+
+    def goes_on(self, done: int, start: float) -> bool:
+        """Whether another of the task's repeated steps is due."""
+        return done < self._count and time.perf_counter() - start < self._seconds
+
+    def report(self, start: float, count: int) -> None:
+        """Print the time since ``start`` and how often the step was done."""
+        self.report_seconds(time.perf_counter() - start, count)
+
+    def report_seconds(self, seconds: float, count: int) -> None:
+        """Print the measured part; of a one-shot run, all since the program began."""
+        if self.operation == "smtp-oneshot":
+            seconds = time.perf_counter() - STARTED
+        print(f'{{"seconds":{seconds},"count":{count}}}')
+
+
+def main(clients: dict[str, Callable[[Task], None]]) -> None:
+    """Run the client the command line names."""
+    task = Task(sys.argv[1:])
+    clients[task.client](task)
