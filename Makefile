@@ -24,13 +24,16 @@ help: ## this list
 
 ## What people run
 
-.PHONY: demo test lint wheel component
+.PHONY: demo test lint bench wheel component
 demo: setup-demo develop native component ## send mail and move files against local servers, from every face
 	$(python) -m tests.demo.demo
 
 test: test-rust test-python ## every test there is, real daemons included
 
 lint: lint-rust lint-dependencies lint-python ## formatting, lints, documentation, licences, types
+
+bench: setup-wasm ## our clients beside others, in one table; BENCH='--quick' for a small one
+	python3 tests/bench/bench.py $(BENCH)
 
 wheel: setup-demo ## the Python wheel and source distribution, into build/wheels
 	.venv/bin/maturin build --release --sdist --out build/wheels
@@ -58,6 +61,7 @@ test-python: setup-daemons setup-python component native develop
 
 lint-rust: setup-lint setup-demo setup-wasm
 	cargo fmt --all --check
+	rustfmt --check --edition 2024 $$(find tests/bench -name '*.rs') # workspaces of their own
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p starttls --all-targets --all-features -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component -- -D warnings
