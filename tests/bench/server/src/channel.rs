@@ -176,9 +176,7 @@ impl Channel {
     pub(crate) async fn accept_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
         self.flush().await?;
         if !self.inbox().is_empty() {
-            return Err(io::Error::other(
-                "clear text after the command that starts TLS",
-            ));
+            return Err(io::Error::other("clear text after the command that starts TLS"));
         }
         self.tls = Some(Tls::new(config)?);
         let mut early = Vec::new();

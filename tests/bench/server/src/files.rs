@@ -22,9 +22,7 @@ pub(crate) fn size(path: &str) -> Option<u64> {
 /// How many entries the directory `path` has: `…/list-NNN` has that many, any other three.
 fn entries(path: &str) -> usize {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or("");
-    name.strip_prefix("list-")
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(3)
+    name.strip_prefix("list-").and_then(|digits| digits.parse().ok()).unwrap_or(3)
 }
 
 /// The body of MLSD, NLST or LIST for `path`.
@@ -40,10 +38,9 @@ pub(crate) fn listing(verb: &str, path: &str) -> String {
                  unique=fd00U{index:x};UNIX.mode=0644; f{index:05}\r\n"
             ),
             "NLST" => write!(text, "f{index:05}\r\n"),
-            _ => write!(
-                text,
-                "-rw-r--r--    1 1000     1000         4096 Sep 01 {hour:02}:{minute:02} f{index:05}\r\n"
-            ),
+            _ => {
+                write!(text, "-rw-r--r--    1 1000     1000         4096 Sep 01 {hour:02}:{minute:02} f{index:05}\r\n")
+            }
         }
         .expect("a String takes everything");
     }

@@ -40,11 +40,7 @@ struct State<'a> {
     data: Option<Data>,
 }
 
-pub(crate) async fn session(
-    mut channel: Channel,
-    shared: &Rc<Shared>,
-    policy: Policy,
-) -> io::Result<()> {
+pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>, policy: Policy) -> io::Result<()> {
     let mut state = State {
         shared,
         policy,
@@ -115,10 +111,9 @@ impl State<'_> {
             },
             "MDTM" => format!("213 {}\r\n", files::MODIFIED),
             "MLST" => match self.size(&path) {
-                Some(size) => format!(
-                    "250-Entry\r\n type=file;size={size};modify={}; {path}\r\n250 End\r\n",
-                    files::MODIFIED
-                ),
+                Some(size) => {
+                    format!("250-Entry\r\n type=file;size={size};modify={}; {path}\r\n250 End\r\n", files::MODIFIED)
+                }
                 None => format!("250-Entry\r\n type=dir; {path}\r\n250 End\r\n"),
             },
             "REST" => match argument.parse() {
@@ -183,12 +178,7 @@ impl State<'_> {
         })
     }
 
-    async fn transfer(
-        &mut self,
-        control: &mut Channel,
-        verb: &str,
-        argument: &str,
-    ) -> io::Result<()> {
+    async fn transfer(&mut self, control: &mut Channel, verb: &str, argument: &str) -> io::Result<()> {
         let path = self.path(argument);
         let restart = std::mem::take(&mut self.restart);
         let Some(data) = self.data.take() else {
@@ -200,7 +190,10 @@ impl State<'_> {
             control.say("550 No such file\r\n");
             return Ok(());
         }
-        control.say("150 Here it goes\r\n");
+        control.say(&match self.size(&path) {
+            Some(size) if verb == "RETR" => format!("150 Here it goes ({size} bytes)\r\n"),
+            _ => "150 Here it goes\r\n".to_owned(),
+        });
         control.flush().await?;
         let mut data = match timeout(PATIENCE, data).await {
             Ok(Ok(Ok(data))) => data,
@@ -210,11 +203,7 @@ impl State<'_> {
             }
         };
         if data.is_secure() {
-            let kind = if data.is_resumed() {
-                &mut self.ledger.resumed
-            } else {
-                &mut self.ledger.full
-            };
+            let kind = if data.is_resumed() { &mut self.ledger.resumed } else { &mut self.ledger.full };
             *kind += 1;
             if self.policy.resumption_required && !data.is_resumed() {
                 control.say("522 The TLS session is not resumed\r\n");
@@ -234,13 +223,7 @@ impl State<'_> {
     }
 
     /// Moves one file or listing over `data` and closes it; returns the octets moved.
-    async fn carry(
-        &mut self,
-        data: &mut Channel,
-        verb: &str,
-        path: &str,
-        restart: u64,
-    ) -> io::Result<u64> {
+    async fn carry(&mut self, data: &mut Channel, verb: &str, path: &str, restart: u64) -> io::Result<u64> {
         let mut octets;
         match verb {
             "RETR" => {

@@ -22,29 +22,13 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(protocol: &'static str, suite: String) -> Self {
-        Self {
-            protocol,
-            count: 0,
-            octets: 0,
-            turns: 0,
-            full: 0,
-            resumed: 0,
-            suite,
-        }
+        Self { protocol, count: 0, octets: 0, turns: 0, full: 0, resumed: 0, suite }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Self {
-            protocol,
-            count,
-            octets,
-            turns,
-            full,
-            resumed,
-            suite,
-        } = self;
+        let Self { protocol, count, octets, turns, full, resumed, suite } = self;
         line(&format!(
             r#"{{"protocol":"{protocol}","count":{count},"octets":{octets},"turns":{turns},"full":{full},"resumed":{resumed},"suite":"{suite}"}}"#
         ));
@@ -58,10 +42,7 @@ pub(crate) fn announce(ports: &[(&str, u16)], ca_file: &Path) {
         write!(text, "{comma}\"{name}\":{port}").expect("a String takes everything");
     }
     // The path comes from the starter; escaped so that any path stays one JSON string.
-    let path = ca_file
-        .to_string_lossy()
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"");
+    let path = ca_file.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
     write!(text, "}},\"ca_file\":\"{path}\"}}").expect("a String takes everything");
     line(&text);
 }

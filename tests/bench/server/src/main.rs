@@ -52,12 +52,7 @@ struct Service {
 
 impl Service {
     const fn new(name: &'static str, protocol: Protocol) -> Self {
-        Self {
-            name,
-            protocol,
-            implicit_tls: false,
-            delayed: false,
-        }
+        Self { name, protocol, implicit_tls: false, delayed: false }
     }
 
     const fn implicit_tls(mut self) -> Self {
@@ -72,9 +67,7 @@ impl Service {
 }
 
 const SMTP: Protocol = Protocol::Smtp;
-const FTP: Protocol = Protocol::Ftp {
-    resumption_required: false,
-};
+const FTP: Protocol = Protocol::Ftp { resumption_required: false };
 const SERVICES: [Service; 9] = [
     Service::new("smtp", SMTP),
     Service::new("smtps", SMTP).implicit_tls(),
@@ -84,12 +77,7 @@ const SERVICES: [Service; 9] = [
     Service::new("ftps", FTP).implicit_tls(),
     Service::new("ftp-delayed", FTP).delayed(),
     Service::new("ftps-delayed", FTP).implicit_tls().delayed(),
-    Service::new(
-        "ftp-resumption",
-        Protocol::Ftp {
-            resumption_required: true,
-        },
-    ),
+    Service::new("ftp-resumption", Protocol::Ftp { resumption_required: true }),
 ];
 
 struct Arguments {
@@ -117,21 +105,13 @@ impl Arguments {
                 _ => return Err(format!("unknown option {option}")),
             }
         }
-        Ok(Self {
-            pki: pki.ok_or("--pki DIRECTORY is needed")?,
-            round_trip,
-            ports,
-        })
+        Ok(Self { pki: pki.ok_or("--pki DIRECTORY is needed")?, round_trip, ports })
     }
 }
 
 async fn serve(service: Service, round_trip: Duration, stream: TcpStream, shared: Rc<Shared>) {
     let _ = stream.set_nodelay(true);
-    let delay = if service.delayed {
-        round_trip
-    } else {
-        Duration::ZERO
-    };
+    let delay = if service.delayed { round_trip } else { Duration::ZERO };
     let wire = delay::Wire::new(stream, delay).await;
     let session = async {
         let mut channel = channel::Channel::new(wire);
@@ -140,13 +120,8 @@ async fn serve(service: Service, round_trip: Duration, stream: TcpStream, shared
         }
         match service.protocol {
             Protocol::Smtp => smtp::session(channel, &shared).await,
-            Protocol::Ftp {
-                resumption_required,
-            } => {
-                let policy = ftp::Policy {
-                    resumption_required,
-                    delay,
-                };
+            Protocol::Ftp { resumption_required } => {
+                let policy = ftp::Policy { resumption_required, delay };
                 ftp::session(channel, &shared, policy).await
             }
         }
@@ -168,10 +143,7 @@ pub(crate) struct Shared {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let authority = pki::create(&arguments.pki)?;
-    let shared = Rc::new(Shared {
-        tls: authority.server,
-        uploads: files::Uploads::default(),
-    });
+    let shared = Rc::new(Shared { tls: authority.server, uploads: files::Uploads::default() });
     let mut ports = Vec::new();
     for service in SERVICES {
         let port = arguments.ports.get(service.name).copied().unwrap_or(0);
@@ -192,8 +164,6 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, run(arguments))
 }

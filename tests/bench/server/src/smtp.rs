@@ -65,10 +65,7 @@ pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>) -> io::Re
 }
 
 /// PLAIN in one or two lines, LOGIN in two or three: whatever is said is right.
-async fn authenticate<'a>(
-    channel: &mut Channel,
-    mut words: impl Iterator<Item = &'a str>,
-) -> io::Result<()> {
+async fn authenticate<'a>(channel: &mut Channel, mut words: impl Iterator<Item = &'a str>) -> io::Result<()> {
     // "Username:" and "Password:" in base64.
     let prompts: &[&str] = match words.next().map(str::to_ascii_uppercase).as_deref() {
         Some("PLAIN") => &["334 \r\n"],
@@ -141,9 +138,6 @@ async fn chunk(channel: &mut Channel, size: u64) -> io::Result<()> {
 async fn more(channel: &mut Channel) -> io::Result<()> {
     match channel.fill().await? {
         true => Ok(()),
-        false => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the message was cut off",
-        )),
+        false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the message was cut off")),
     }
 }

@@ -4,9 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, WriteTraffic};
 use rustls::{HandshakeKind, ServerConfig};
 
 pub(crate) struct Tls(Box<UnbufferedServerConnection>);
@@ -46,10 +44,7 @@ impl Tls {
         sealed: &mut Records,
         take: &mut dyn FnMut(&[u8]),
     ) -> io::Result<Opened> {
-        let mut opened = Opened {
-            used: 0,
-            closed: false,
-        };
+        let mut opened = Opened { used: 0, closed: false };
         loop {
             let status = self.0.process_tls_records(&mut incoming[opened.used..]);
             opened.used += status.discard;
@@ -61,9 +56,7 @@ impl Tls {
                         take(record.payload);
                     }
                 }
-                ConnectionState::EncodeTlsData(mut data) => {
-                    sealed.append(|out| data.encode(out))?
-                }
+                ConnectionState::EncodeTlsData(mut data) => sealed.append(|out| data.encode(out))?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => opened.closed = true,
                 ConnectionState::Closed => {
@@ -88,10 +81,7 @@ impl Tls {
     fn with_traffic(
         &mut self,
         sealed: &mut Records,
-        mut write: impl FnMut(
-            &mut WriteTraffic<'_, ServerConnectionData>,
-            &mut [u8],
-        ) -> Result<usize, EncryptError>,
+        mut write: impl FnMut(&mut WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> io::Result<()> {
         loop {
             // No bytes are given, so nothing can be read here.
@@ -100,9 +90,7 @@ impl Tls {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     return sealed.append(|out| write(&mut traffic, out));
                 }
-                ConnectionState::EncodeTlsData(mut data) => {
-                    sealed.append(|out| data.encode(out))?
-                }
+                ConnectionState::EncodeTlsData(mut data) => sealed.append(|out| data.encode(out))?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => {}
                 state => return Err(io::Error::other(format!("not ready to send: {state:?}"))),
@@ -158,10 +146,7 @@ impl Records {
     }
 
     /// Lets `encode` write at the end, with the space it asks for.
-    fn append<E: TooSmall>(
-        &mut self,
-        mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>,
-    ) -> io::Result<()> {
+    fn append<E: TooSmall>(&mut self, mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>) -> io::Result<()> {
         let mut written = encode(&mut self.space[self.filled..]);
         if let Some(size) = written.as_ref().err().and_then(TooSmall::required) {
             self.space.resize(self.filled + size, 0);

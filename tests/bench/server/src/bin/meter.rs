@@ -20,10 +20,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let cpu = (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6;
     // Linux gives the peak in KiB.
     let peak = usage.max_rss() * 1024;
-    std::fs::write(
-        report,
-        format!(r#"{{"wall":{wall},"cpu":{cpu},"peak":{peak}}}"#),
-    )?;
+    std::fs::write(report, format!(r#"{{"wall":{wall},"cpu":{cpu},"peak":{peak}}}"#))?;
     Ok(match status.code() {
         Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         None => ExitCode::FAILURE,

@@ -49,9 +49,7 @@ impl Task {
             limit: Duration::from_secs_f64(seconds.parse()?),
             started,
         };
-        provider()
-            .install_default()
-            .map_err(|_| "a provider is installed already")?;
+        provider().install_default().map_err(|_| "a provider is installed already")?;
         Ok(task)
     }
 
@@ -59,9 +57,7 @@ impl Task {
     pub fn tls(&self) -> Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&self.ca_pem)?)?;
-        let config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Ok(Arc::new(config))
     }
 
@@ -72,10 +68,7 @@ impl Task {
 
     /// Prints the measured part.
     pub fn report(&self, seconds: Duration, count: u64) {
-        println!(
-            "{{\"seconds\":{},\"count\":{count}}}",
-            seconds.as_secs_f64()
-        );
+        println!("{{\"seconds\":{},\"count\":{count}}}", seconds.as_secs_f64());
     }
 
     /// Prints the time since the program began.

@@ -18,9 +18,7 @@ async fn run(task: Task) -> Result<()> {
     let message = std::fs::read(&task.argument)?;
     let mut sent = 0;
     while task.goes_on(sent, start.elapsed()) {
-        client
-            .send(Message::new(SENDER, [RECIPIENT], &message[..]))
-            .await?;
+        client.send(Message::new(SENDER, [RECIPIENT], &message[..])).await?;
         sent += 1;
     }
     let elapsed = start.elapsed();
@@ -34,8 +32,5 @@ async fn run(task: Task) -> Result<()> {
 
 fn main() -> Result<()> {
     let task = Task::begin()?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(run(task))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(task))
 }
