@@ -1,0 +1,422 @@
+//! What SMTP and FTP conversations have in common: flights of commands out, replies in, in order, or not at all.
+//!
+//! ```text
+//!   send ── send ── … ── reply ── reply ── …        owed: replies to commands sent and not yet answered
+//!
+//!   ready():  owed = 0, inbox empty     else the session is poisoned: whose answer would the next reply be?
+//! ```
+//!
+//! A cancelled or failed exchange leaves `owed` above zero, so that the next use is a clear error and never another
+//! reply's answer. No verb is known here, and of the codes only 421, which is about the connection itself.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
+use crate::line::Line;
+use crate::link::{Channel, Link, Plain, Secure};
+use crate::reply::{Assembler, Budget, Dialect, Reply, printable};
+use crate::tls::{ServerName, TlsConfig, TlsInfo, TlsSession};
+use crate::trace::{self, Event, Trace};
+use crate::transport::{Endpoint, Purpose, Stream, Transport};
+
+/// When and whether a connection becomes TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// Begin in clear text and upgrade in place before anything else is said: STARTTLS (RFC 3207), AUTH TLS
+    /// (RFC 4217). A server that does not is an error; there is no opportunistic mode.
+    #[default]
+    Upgrade,
+    /// TLS from the first byte (RFC 8314 §3.3; `ftps` on port 990).
+    Implicit,
+    /// No TLS at all. Everything can be read and changed on the way; passwords are refused.
+    Plaintext,
+}
+
+/// How long each stage may take, from its beginning to its end and whatever dribbles in meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Look-up and TCP connection, for control and for data.
+    pub connect: Duration,
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// A flight of commands and all its replies; the greeting (RFC 5321 §4.5.3.2 asks for five minutes).
+    pub reply: Duration,
+    /// The longest pause in a transfer that otherwise goes on.
+    pub stall: Duration,
+    /// The reply after the last byte of a message or file (RFC 5321 §4.5.3.2.6 asks for ten minutes).
+    pub finish: Duration,
+}
+
+impl Default for Timeouts {
+    /// 30 s to connect, 30 s for a handshake, 5 min for replies, 3 min without progress, 10 min for the last reply.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            handshake: Duration::from_secs(30),
+            reply: Duration::from_secs(5 * 60),
+            stall: Duration::from_secs(3 * 60),
+            finish: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The same for every stage.
+    pub fn all(within: Duration) -> Self {
+        Self { connect: within, handshake: within, reply: within, stall: within, finish: within }
+    }
+}
+
+/// How to open a session.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// When the connection becomes TLS.
+    pub security: Security,
+    /// Whom to trust, who we are.
+    pub tls: TlsConfig,
+    /// The name in the server's certificate, where it is not the host connected to.
+    pub server_name: Option<String>,
+    /// How long each stage may take.
+    pub timeouts: Timeouts,
+    /// Where events go.
+    pub trace: Trace,
+}
+
+/// [`Options::security`] with all that TLS will need, made before anything is sent: a configuration that cannot work
+/// costs no connection.
+pub(crate) enum Plan {
+    Plain,
+    Upgrade(TlsSession, ServerName),
+    Implicit(TlsSession, ServerName),
+}
+
+impl Options {
+    pub(crate) fn plan(&self, endpoint: &Endpoint) -> Result<Plan> {
+        if self.security == Security::Plaintext {
+            return Ok(Plan::Plain);
+        }
+        let name = ServerName::parse(self.server_name.as_deref().unwrap_or(&endpoint.host))?;
+        let session = self.tls.session()?;
+        Ok(match self.security {
+            Security::Implicit => Plan::Implicit(session, name),
+            _ => Plan::Upgrade(session, name),
+        })
+    }
+}
+
+/// What a conversation knows besides its channel.
+pub(crate) struct Context {
+    dialect: Dialect,
+    endpoint: Endpoint,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) trace: Trace,
+    /// Never shown, whoever says them.
+    secrets: Vec<Zeroizing<Vec<u8>>>,
+    /// Replies to what was sent, not yet received.
+    owed: usize,
+    /// Why nothing more can be said.
+    ended: Option<&'static str>,
+}
+
+/// A conversation over a channel.
+pub(crate) struct Dialogue<C> {
+    channel: C,
+    pub(crate) context: Context,
+}
+
+/// Opens the control connection, in clear text, with nothing said.
+pub(crate) async fn dial<T: Transport>(
+    transport: &T,
+    endpoint: &Endpoint,
+    options: &Options,
+    dialect: Dialect,
+) -> Result<(T::Stream, Context)> {
+    let peer = endpoint.to_string();
+    let stream = transport
+        .connect(endpoint, Purpose::Control, options.timeouts.connect)
+        .await
+        .map_err(|error| connect_error(error, &peer))?;
+    let context = Context {
+        dialect,
+        endpoint: endpoint.clone(),
+        timeouts: options.timeouts,
+        trace: options.trace.clone(),
+        secrets: Vec::new(),
+        owed: 0,
+        ended: None,
+    };
+    context.trace.emit(|| Event::Connected { channel: trace::Channel::Control, peer });
+    Ok((stream, context))
+}
+
+/// The transport's error on connecting, with its phase and remedy.
+pub(crate) fn connect_error(error: std::io::Error, peer: &str) -> Error {
+    let error = Error::from(error).with_peer(peer);
+    let (phase, advice) = match error.kind() {
+        ErrorKind::NameUnresolvable => (Phase::Resolve, "check the spelling of the host and the name service"),
+        ErrorKind::ConnectionRefused => (Phase::Connect, "check the port, and whether the server runs"),
+        ErrorKind::AccessDenied => (Phase::Connect, "the host that runs this program must allow this address"),
+        ErrorKind::TimedOut => (Phase::Connect, "a firewall may drop the packets, or the host is down"),
+        ErrorKind::Unreachable => (Phase::Connect, "check the network and the address"),
+        _ => return error.during(Phase::Connect),
+    };
+    error.during(phase).advise(advice)
+}
+
+impl<S: Stream> Dialogue<Plain<S>> {
+    pub(crate) fn plain(stream: S, context: Context) -> Self {
+        Self { channel: Plain::new(stream), context }
+    }
+
+    /// Makes the connection TLS, in place, after the server agreed to it.
+    pub(crate) async fn secure(mut self, tls: &TlsSession, name: &ServerName) -> Result<Dialogue<Secure<S>>> {
+        self.channel.set_deadline(self.context.timeouts.handshake);
+        let Self { channel, context } = self;
+        match channel.secure(tls, name).await {
+            Ok(channel) => Ok(Dialogue { channel, context }.secured()),
+            Err(error) => Err(context.explain(error.during(Phase::Handshake))),
+        }
+    }
+}
+
+impl<S: Stream> Dialogue<Secure<S>> {
+    /// TLS from the first byte.
+    pub(crate) async fn implicit(mut stream: S, context: Context, tls: &TlsSession, name: &ServerName) -> Result<Self> {
+        stream.set_deadline(context.timeouts.handshake);
+        match Secure::implicit(stream, tls, name).await {
+            Ok(channel) => Ok(Self { channel, context }.secured()),
+            Err(error) => {
+                let speaks_clear_text = matches!(error.kind(), ErrorKind::Tls(TlsFault::PlaintextInsideTls(_)));
+                let error = context.explain(error.during(Phase::Handshake));
+                Err(if speaks_clear_text { error.advise(context.dialect.upgrade_instead()) } else { error })
+            }
+        }
+    }
+
+    fn secured(self) -> Self {
+        if let Some(tls) = self.channel.tls() {
+            let tls = Box::new(tls.clone());
+            self.context.trace.emit(|| Event::Secured { channel: trace::Channel::Control, tls });
+        }
+        self
+    }
+}
+
+impl<S> From<Dialogue<Plain<S>>> for Dialogue<Link<S>> {
+    fn from(Dialogue { channel, context }: Dialogue<Plain<S>>) -> Self {
+        Self { channel: Link::Plain(channel), context }
+    }
+}
+
+impl<S> From<Dialogue<Secure<S>>> for Dialogue<Link<S>> {
+    fn from(Dialogue { channel, context }: Dialogue<Secure<S>>) -> Self {
+        Self { channel: Link::Secure(Box::new(channel)), context }
+    }
+}
+
+impl<C: Channel> Dialogue<C> {
+    /// Whether a command can be sent: nothing is owed, nothing waits, the connection is alive.
+    ///
+    /// # Errors
+    /// `InvalidState` where not; the server's own words if it said good-bye (421) meanwhile; `Unsolicited` if it said
+    /// anything else, since that could be taken for the next command's answer.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        if let Some(why) = self.context.ended {
+            return Err(self.context.explain(Error::invalid_state(why).advise("open a new session")));
+        }
+        if self.context.owed > 0 {
+            let why = "an earlier exchange on this session was cancelled or failed: its replies may still come";
+            return Err(self.context.explain(Error::invalid_state(why).advise("open a new session")));
+        }
+        if self.channel.inbox().is_empty() {
+            return Ok(());
+        }
+        self.context.ended = Some("the server spoke while no reply was due");
+        let mut assembler = Assembler::new(self.context.dialect, Budget::DEFAULT);
+        let lone = self.channel.inbox().take_line(Budget::DEFAULT.line).ok().flatten();
+        let said = lone.as_deref().and_then(|line| assembler.push(line).ok().flatten());
+        let error = match said {
+            Some(reply) if reply.code().is_closing() && self.channel.inbox().is_empty() => Error::rejected(reply),
+            _ => {
+                let text = lone.map_or_else(|| self.channel.inbox().sample(), |line| printable(&line));
+                Error::new(ErrorKind::Unsolicited(self.context.scrub_text(text)))
+            }
+        };
+        Err(self.context.explain(error))
+    }
+
+    /// Adds a command to the flight.
+    pub(crate) fn send(&mut self, line: &Line) -> Result<()> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        line.append_to(&mut bytes);
+        self.context.trace.emit(|| Event::Sent(line.to_string()));
+        self.context.owed += 1;
+        self.channel.queue(&bytes)
+    }
+
+    /// Sends the flight; its replies have the usual time from now on.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        if self.channel.queued() == 0 {
+            return Ok(());
+        }
+        self.channel.set_deadline(self.context.timeouts.reply);
+        let outcome = self.channel.flush().await;
+        outcome.map_err(|error| self.context.explain(error))
+    }
+
+    /// The next reply owed, after sending what is queued. A preliminary reply (1yz) leaves its command owed.
+    pub(crate) async fn reply(&mut self) -> Result<Reply> {
+        self.flush().await?;
+        match self.receive().await {
+            Ok(reply) => {
+                if !reply.code().is_preliminary() {
+                    self.context.owed = self.context.owed.saturating_sub(1);
+                }
+                if reply.code().is_closing() {
+                    self.context.ended = Some("the server closed this session (421)");
+                }
+                Ok(reply)
+            }
+            Err(error) => {
+                self.context.ended.get_or_insert("this session failed");
+                Err(self.context.explain(error))
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Reply> {
+        let budget = Budget::DEFAULT;
+        let mut assembler = Assembler::new(self.context.dialect, budget);
+        loop {
+            let Some(line) = self.channel.read_line(budget.line).await? else {
+                return Err(Error::new(ErrorKind::ClosedByPeer));
+            };
+            let line = self.context.scrub(line);
+            self.context.trace.emit(|| Event::Received(printable(&line)));
+            if let Some(reply) = assembler.push(&line)? {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// A command alone in its flight, and its reply, whatever it says.
+    pub(crate) async fn exchange(&mut self, line: &Line) -> Result<Reply> {
+        self.ready()?;
+        self.send(line)?;
+        self.reply().await
+    }
+
+    /// The server's first reply.
+    pub(crate) async fn greeting(&mut self) -> Result<Reply> {
+        let within = self.context.timeouts.reply;
+        let outcome = self.await_reply(within).await;
+        outcome.map_err(|error| {
+            let clear = self.channel.tls().is_none();
+            let silent = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ClosedByPeer);
+            // A TLS server waits for the client to speak first, or answers clear text with an alert record.
+            let alert = self.channel.inbox().as_slice().starts_with(&[21, 3]);
+            let error = error.during(Phase::Greeting);
+            if clear && (silent || alert) { error.advise(self.context.dialect.implicit_instead()) } else { error }
+        })
+    }
+
+    /// A reply that no command asked for, or that has a time of its own.
+    pub(crate) async fn await_reply(&mut self, within: Duration) -> Result<Reply> {
+        self.channel.set_deadline(within);
+        self.context.owed = self.context.owed.max(1);
+        self.reply().await
+    }
+
+    /// Content that is part of the conversation (a message body): sent in flights, each with the time of a stall.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.channel.set_deadline(self.context.timeouts.stall);
+        let outcome = self.channel.write(bytes).await;
+        outcome.map_err(|error| self.context.explain(error))
+    }
+
+    /// A reply is owed for content that was written.
+    pub(crate) fn owe(&mut self) {
+        self.context.owed += 1;
+    }
+
+    /// Ends our direction after good-bye. Whether the server still listens is of no interest.
+    pub(crate) async fn close(&mut self) {
+        self.context.ended = Some("this session is closed");
+        let _ = self.channel.close().await;
+        self.context.trace.emit(|| Event::Closed { channel: trace::Channel::Control });
+    }
+
+    pub(crate) fn end(&mut self, why: &'static str) {
+        self.context.ended.get_or_insert(why);
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.context.ended.is_some() || self.context.owed > 0
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+        self.channel.tls()
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<std::net::SocketAddr> {
+        self.channel.peer_addr()
+    }
+
+    /// What the connection is after the handshake, for those who must refuse to go on in clear text.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.channel.tls().is_some()
+    }
+}
+
+impl Dialect {
+    /// What to try when a server begins in clear text where TLS was expected.
+    fn upgrade_instead(self) -> &'static str {
+        match self {
+            Self::Smtp => "this port begins in clear text: try smtp:// (STARTTLS), usually port 587",
+            Self::Ftp => "this port begins in clear text: try ftp:// (AUTH TLS), usually port 21",
+        }
+    }
+
+    /// What to try when a server says nothing in clear text.
+    fn implicit_instead(self) -> &'static str {
+        match self {
+            Self::Smtp => "if this port expects TLS at once, try smtps://, usually port 465",
+            Self::Ftp => "if this port expects TLS at once, try ftps://, usually port 990",
+        }
+    }
+}
+
+impl Context {
+    /// Never show this again, in the trace or in an error, whoever says it.
+    pub(crate) fn keep_secret(&mut self, secret: &[u8]) {
+        use base64::prelude::{BASE64_STANDARD, Engine as _};
+        // Shorter ones would blot out ordinary words.
+        if secret.len() >= 4 {
+            self.secrets.push(Zeroizing::new(secret.to_vec()));
+            self.secrets.push(Zeroizing::new(BASE64_STANDARD.encode(secret).into_bytes()));
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        error.with_peer(&self.endpoint.to_string())
+    }
+
+    fn scrub(&self, mut line: Vec<u8>) -> Vec<u8> {
+        for secret in &self.secrets {
+            while let Some(at) = memchr::memmem::find(&line, secret) {
+                line.splice(at..at + secret.len(), *b"***");
+            }
+        }
+        line
+    }
+
+    fn scrub_text(&self, text: String) -> String {
+        String::from_utf8_lossy(&self.scrub(text.into_bytes())).into_owned()
+    }
+}

@@ -1,0 +1,371 @@
+//! A file transfer session: everything but the transfers themselves, which are in `transfer`.
+
+use std::time::SystemTime;
+
+use super::commands;
+use super::features::Features;
+use super::listing::{self, Entry};
+use super::session::{self, Credentials, DataProtection, Session};
+use super::transfer::Transfer;
+use crate::dialogue::{Options, Security};
+use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
+use crate::line::Line;
+use crate::reply::Reply;
+use crate::tls::{Resumable, TlsInfo, Version};
+use crate::transport::{Endpoint, Transport};
+
+/// A file transfer session over any transport.
+///
+/// Paths are bytes, so that every name a listing shows can be used again; a `&str` is its UTF-8.
+pub struct Client<T: Transport> {
+    pub(super) transport: T,
+    pub(super) endpoint: Endpoint,
+    pub(super) session: Session<T::Stream>,
+    pub(super) transfer: Option<Transfer<T::Stream>>,
+    pub(super) settings: Settings,
+    options: Options,
+    credentials: Option<Credentials>,
+}
+
+/// What the caller chose, and what was learnt about the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    protection: DataProtection,
+    pub(super) accept_missing_close_notify: bool,
+    pub(super) verify_uploads: bool,
+    /// The server knows EPSV, or was not asked yet.
+    pub(super) epsv: bool,
+    /// The server leaves data connections open after an upload: waiting for its end is of no use.
+    pub(super) lingers: bool,
+}
+
+impl<T: Transport> Client<T> {
+    /// Opens a session: connects, reads the greeting, upgrades as [`Options::security`] says.
+    ///
+    /// # Errors
+    /// The network's; [`Rejected`](ErrorKind::Rejected) by the greeting; everything that can go wrong with the upgrade,
+    /// in which case no credential was sent.
+    pub async fn connect(transport: T, endpoint: &Endpoint, options: Options) -> Result<Self> {
+        let session = session::open(&transport, endpoint, &options).await?;
+        let settings = Settings {
+            protection: DataProtection::default(),
+            accept_missing_close_notify: false,
+            verify_uploads: true,
+            epsv: true,
+            lingers: false,
+        };
+        Ok(Self {
+            transport,
+            endpoint: endpoint.clone(),
+            session,
+            transfer: None,
+            settings,
+            options,
+            credentials: None,
+        })
+    }
+
+    /// Whether data connections go under TLS; to be chosen before [`Client::login`].
+    pub fn data_protection(&mut self, protection: DataProtection) {
+        self.settings.protection = protection;
+    }
+
+    /// Whether a download may end without close_notify: its receipt is `unproven` then. An error by default, since
+    /// anybody in between can cut a connection short.
+    pub fn accept_missing_close_notify(&mut self, accept: bool) {
+        self.settings.accept_missing_close_notify = accept;
+    }
+
+    /// Whether an upload is followed by SIZE, where the server offers it, and compared. On by default.
+    pub fn verify_uploads(&mut self, verify: bool) {
+        self.settings.verify_uploads = verify;
+    }
+
+    /// Logs in, asks for features, sets UTF-8 names, protected data connections and image type.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server does not accept the credentials or refuses to protect data;
+    /// [`InvalidState`](ErrorKind::InvalidState) in clear text, unless the user is `anonymous`.
+    pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
+        self.idle()?;
+        self.session.login(credentials, self.settings.protection).await?;
+        self.credentials = Some(credentials.clone());
+        Ok(())
+    }
+
+    /// What the server offers: known after [`Client::login`] or [`Client::ask_features`].
+    pub fn features(&self) -> &Features {
+        &self.session.features
+    }
+
+    /// Asks for the features (FEAT), as a probe does before a login.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn ask_features(&mut self) -> Result<&Features> {
+        self.idle()?;
+        self.session.ask_features().await?;
+        Ok(&self.session.features)
+    }
+
+    /// The server's greeting.
+    pub fn greeting(&self) -> &Reply {
+        &self.session.greeting
+    }
+
+    /// What TLS agreed on the control connection; `None` in clear text.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.session.dialogue.tls()
+    }
+
+    /// Whether the session can be used no more: closed, failed, or cancelled in the middle of an exchange.
+    pub fn is_closed(&self) -> bool {
+        self.session.dialogue.is_ended() && self.transfer.is_none()
+    }
+
+    /// The entries of a directory; of the current one if `path` is empty. From MLSD where it is offered, else from LIST.
+    /// An empty directory has none; `.` and `..` are left out.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if there is no such directory,
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded) for a listing above 64 MiB, and those of [`Client::receive`].
+    pub async fn entries(&mut self, path: impl AsRef<[u8]>) -> Result<Vec<Entry>> {
+        let machine = self.session.features.machine_listings();
+        let line = if machine { commands::mlsd(path.as_ref())? } else { commands::list(path.as_ref())? };
+        match self.start_listing(&line).await {
+            Ok(()) => {}
+            // RFC 959 has 450 for a directory without files, and some servers use it.
+            Err(error) if is_empty_directory(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        let mut listing = listing::Listing::new(machine, SystemTime::now());
+        while self.receive(&mut |bytes| listing.push(bytes)).await? {
+            listing.check().map_err(|error| self.explain(error))?;
+        }
+        self.finish().await?;
+        listing.finish().map_err(|error| self.explain(error))
+    }
+
+    /// What is known about one file or directory, from MLST, else from SIZE and MDTM.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if there is none.
+    pub async fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Entry> {
+        let path = path.as_ref();
+        if self.session.features.machine_listings() {
+            let reply = self.command(&commands::mlst(path)?).await?;
+            let entry = reply.raw_lines().nth(1).and_then(listing::mlst);
+            return entry
+                .ok_or_else(|| self.explain(Error::violation("the answer to MLST has no facts").with_reply(reply)));
+        }
+        let size = self.size(path).await?;
+        let modified = match self.modified(path).await {
+            Ok(time) => Some(time),
+            Err(error) if error.reply().is_some() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Entry::file(path, size, modified))
+    }
+
+    /// A file's size in bytes (SIZE, RFC 3659 §4).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if there is no such file or the server does not tell.
+    pub async fn size(&mut self, path: impl AsRef<[u8]>) -> Result<u64> {
+        let reply = self.command(&commands::size(path.as_ref())?).await?;
+        let size = reply.text().trim().parse();
+        size.map_err(|_| self.explain(Error::violation("the answer to SIZE is no number").with_reply(reply)))
+    }
+
+    /// When a file was last modified (MDTM, RFC 3659 §3).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if there is no such file or the server does not tell.
+    pub async fn modified(&mut self, path: impl AsRef<[u8]>) -> Result<SystemTime> {
+        let reply = self.command(&commands::mdtm(path.as_ref())?).await?;
+        let time = listing::time_val(reply.text().trim());
+        time.ok_or_else(|| self.explain(Error::violation("the answer to MDTM is no time").with_reply(reply)))
+    }
+
+    /// Deletes a file (DELE).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server does not.
+    pub async fn remove(&mut self, path: impl AsRef<[u8]>) -> Result<Reply> {
+        self.command(&commands::dele(path.as_ref())?).await
+    }
+
+    /// Renames or moves a file or directory (RNFR, RNTO).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server does not.
+    pub async fn rename(&mut self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<Reply> {
+        // Both are looked at before the first is sent.
+        let (from, to) = (commands::rnfr(from.as_ref())?, commands::rnto(to.as_ref())?);
+        self.idle()?;
+        let reply = self.session.dialogue.exchange(&from).await.map_err(|error| error.during(Phase::Command))?;
+        if !reply.code().is_intermediate() {
+            return Err(self.session.refused(reply, Phase::Command));
+        }
+        self.session.expect(&to).await
+    }
+
+    /// Makes a directory (MKD).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server does not.
+    pub async fn mkdir(&mut self, path: impl AsRef<[u8]>) -> Result<Reply> {
+        self.command(&commands::mkd(path.as_ref())?).await
+    }
+
+    /// Removes an empty directory (RMD).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server does not.
+    pub async fn rmdir(&mut self, path: impl AsRef<[u8]>) -> Result<Reply> {
+        self.command(&commands::rmd(path.as_ref())?).await
+    }
+
+    /// Makes `path` the current directory (CWD).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server does not.
+    pub async fn cwd(&mut self, path: impl AsRef<[u8]>) -> Result<Reply> {
+        let line = if path.as_ref() == b".." { commands::cdup() } else { commands::cwd(path.as_ref())? };
+        self.command(&line).await
+    }
+
+    /// The current directory (PWD).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected), or a violation if the reply quotes no path.
+    pub async fn pwd(&mut self) -> Result<Vec<u8>> {
+        let reply = self.command(&commands::pwd()).await?;
+        let path = reply.raw_lines().next().and_then(quoted);
+        path.ok_or_else(|| self.explain(Error::violation("the answer to PWD quotes no path").with_reply(reply)))
+    }
+
+    /// Asks for a sign of life (NOOP).
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected), or the connection's.
+    pub async fn noop(&mut self) -> Result<Reply> {
+        self.command(&commands::noop()).await
+    }
+
+    /// Says good-bye and closes. Whether the server answers or just closes is the same to us, so this cannot fail.
+    pub async fn quit(mut self) {
+        self.transfer = None;
+        self.say_goodbye().await;
+    }
+
+    async fn say_goodbye(&mut self) {
+        let dialogue = &mut self.session.dialogue;
+        if dialogue.ready().is_ok() {
+            let _ = dialogue.exchange(&commands::quit()).await;
+        }
+        dialogue.close().await;
+    }
+
+    async fn command(&mut self, line: &Line) -> Result<Reply> {
+        self.idle()?;
+        self.session.expect(line).await
+    }
+
+    /// Before a transfer: if the server's TLS 1.3 tickets are used up, a server that insists on resumption would refuse
+    /// the data connection, and may truncate the file it was to receive. So the session is renewed first: on TLS 1.2,
+    /// where one session resumes any number of connections, if both sides have it.
+    pub(super) async fn ensure_resumable(&mut self) -> Result<()> {
+        let used_up = self.session.private
+            && self.session.tls.as_ref().is_some_and(|(tls, _)| tls.resumable() == Resumable::UsedUp);
+        let Some(credentials) = self.credentials.clone().filter(|_| used_up) else { return Ok(()) };
+        let directory = self.pwd().await?;
+        self.say_goodbye().await;
+        let older = Options { tls: self.options.tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
+        let both_allowed = self.options.tls.lowest_version() < self.options.tls.highest_version();
+        let attempt =
+            if both_allowed { Some(session::open(&self.transport, &self.endpoint, &older).await) } else { None };
+        self.session = match attempt {
+            Some(Ok(session)) => {
+                self.options = older;
+                session
+            }
+            Some(Err(error)) if !is_version_refusal(&error) => return Err(error),
+            _ => session::open(&self.transport, &self.endpoint, &self.options).await?,
+        };
+        self.session.login(&credentials, self.settings.protection).await?;
+        if self.pwd().await? != directory {
+            self.cwd(directory).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn idle(&self) -> Result<()> {
+        if self.transfer.is_some() {
+            let why = "a transfer is under way on this session: finish or abort it first";
+            return Err(self.explain(Error::invalid_state(why)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn explain(&self, error: Error) -> Error {
+        self.session.dialogue.context.explain(error)
+    }
+
+    /// Whether nothing on this session is under TLS.
+    pub fn is_plaintext(&self) -> bool {
+        self.options.security == Security::Plaintext
+    }
+}
+
+impl<T: Transport> std::fmt::Debug for Client<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ftp::Client")
+            .field("server", &self.endpoint)
+            .field("closed", &self.is_closed())
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_version_refusal(error: &Error) -> bool {
+    // Servers that have TLS 1.3 only answer an older hello with protocol_version (70) or handshake_failure (40).
+    matches!(error.kind(), ErrorKind::Tls(TlsFault::NothingInCommon(_) | TlsFault::AlertReceived { code: 40 | 70, .. }))
+}
+
+fn is_empty_directory(error: &Error) -> bool {
+    error.reply().is_some_and(|reply| {
+        let text = reply.text().to_ascii_lowercase();
+        matches!(reply.code().number(), 450 | 550) && (text.contains("no files") || text.contains("directory is empty"))
+    })
+}
+
+/// The path of `"/a ""quoted"" name" is …` (RFC 959 appendix II).
+fn quoted(text: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = text.splitn(2, |&b| b == b'"').nth(1)?.iter().peekable();
+    let mut path = Vec::new();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'"' if rest.peek() == Some(&&b'"') => {
+                rest.next();
+                path.push(b'"');
+            }
+            b'"' => return Some(path),
+            byte => path.push(byte),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn quoted_paths() {
+        assert_eq!(quoted(b"\"/a\" is cwd").as_deref(), Some(&b"/a"[..]));
+        assert_eq!(quoted(b"\"/a \"\"b\"\"\"").as_deref(), Some(&b"/a \"b\""[..]));
+        assert_eq!(quoted(b"/a"), None);
+        assert_eq!(quoted(b"\"/a"), None);
+    }
+}

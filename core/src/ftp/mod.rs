@@ -1,0 +1,48 @@
+//! File transfer: FTP (RFC 959) under TLS (RFC 4217), control and data.
+//!
+//! ```text
+//!   connect ─ 220 ─ AUTH TLS ─ 234 ═ handshake ═┐           (═ from here on under TLS)
+//!   connect ═ handshake ═ 220 ══════════════════┤
+//!   ┌───────────────────────────────────────────┘
+//!   ├─ login: USER PASS [ACCT] FEAT [OPTS UTF8 ON] PBSZ 0, PROT P, TYPE I
+//!   │
+//!   ├─ transfer: EPSV or PASV ─▶ TCP to the control connection's peer
+//!   │            RETR, STOR, MLSD … ─ 150 ═ data handshake, resuming the control session ═ data ═ close_notify
+//!   │            226 ─▶ TransferReceipt
+//!   └─ quit
+//! ```
+//!
+//! The command goes out before the data handshake begins: servers start theirs only then. A transfer succeeds when
+//! everything agrees: the data connection's end in order, the final reply, and the size where it is known.
+//!
+//! ```no_run
+//! use starttls::{Options, ftp, transport::{Blocking, Endpoint, block}};
+//!
+//! let server = Endpoint { host: "files.example.org".into(), port: 21 };
+//! let mut local = Vec::new();
+//! let receipt = block(async {
+//!     let mut client = ftp::Client::connect(Blocking::new(), &server, Options::default()).await?;
+//!     client.login(&ftp::Credentials::password("ada", "s3cret")).await?;
+//!     let receipt = client.get("report.pdf", &mut local).await?;
+//!     client.quit().await;
+//!     Ok::<_, starttls::Error>(receipt)
+//! })?;
+//! assert_eq!(receipt.size, local.len() as u64);
+//! # Ok::<(), starttls::Error>(())
+//! ```
+
+mod client;
+mod commands;
+mod features;
+mod listing;
+mod passive;
+mod receipt;
+mod session;
+mod transfer;
+
+pub use client::Client;
+pub use features::Features;
+pub use listing::{Entry, EntryKind};
+pub use receipt::{Status, TransferReceipt};
+pub use session::{Credentials, DataProtection};
+pub use transfer::Direction;

@@ -1,0 +1,110 @@
+//! Where a passive data connection goes: EPSV (RFC 2428) and PASV (RFC 959 §4.1.2).
+//!
+//! Only the port is taken from the reply. The host is the control connection's peer and nobody else, whatever a 227 says:
+//! otherwise a server could make its client connect to machines that only the client can reach.
+
+use crate::error::{Error, Result};
+use crate::reply::Reply;
+
+/// The port of `229 Entering Extended Passive Mode (|||port|)`.
+pub(super) fn epsv_port(reply: &Reply) -> Result<u16> {
+    let text = reply.last_line();
+    let inside = text.iter().position(|&b| b == b'(').and_then(|open| {
+        let rest = &text[open + 1..];
+        rest.iter().position(|&b| b == b')').map(|close| &rest[..close])
+    });
+    let parsed = inside.and_then(|inside| {
+        let (&delimiter, _) = inside.split_first()?;
+        let mut fields = inside.split(|&b| b == delimiter);
+        let port = match [fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?] {
+            // The first two are network protocol and address, empty or not: ours is the control connection's.
+            [[], _, _, port, []] => port,
+            _ => return None,
+        };
+        (fields.next().is_none() && (33..=126).contains(&delimiter)).then_some(port)
+    });
+    parsed.and_then(number).filter(|&port| port != 0).ok_or_else(|| nonsense("EPSV", reply))
+}
+
+/// The port of `227 Entering Passive Mode (h1,h2,h3,h4,p1,p2)`; the parentheses may be missing (RFC 1123 §4.1.2.6).
+pub(super) fn pasv_port(reply: &Reply) -> Result<u16> {
+    let text = reply.last_line();
+    let is_part = |b: &u8| b.is_ascii_digit() || *b == b',';
+    let candidates = text.split(|b| !is_part(b));
+    let port = candidates.filter(|run| run.contains(&b',')).find_map(|run| {
+        let numbers: Vec<_> = run.split(|&b| b == b',').map(|part| number(part).filter(|&n| n <= 255)).collect();
+        match numbers[..] {
+            [Some(_), Some(_), Some(_), Some(_), Some(high), Some(low)] => Some(high * 256 + low),
+            _ => None,
+        }
+    });
+    port.filter(|&port| port != 0).ok_or_else(|| nonsense("PASV", reply))
+}
+
+fn number(digits: &[u8]) -> Option<u16> {
+    let plain = (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    if plain { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
+}
+
+fn nonsense(verb: &str, reply: &Reply) -> Error {
+    Error::violation(format!("the answer to {verb} names no port from 1 to 65535")).with_reply(reply.clone())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::reply::{Assembler, Budget, Dialect};
+
+    fn reply(line: &str) -> Reply {
+        Assembler::new(Dialect::Ftp, Budget::DEFAULT).push(line.as_bytes()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn ports() {
+        for (line, port) in [
+            ("229 Entering Extended Passive Mode (|||6446|)", 6446),
+            ("229 ok (!!!65535!)", 65535),
+            ("229 ok (|1|10.0.0.1|21|)", 21),
+        ] {
+            assert_eq!(epsv_port(&reply(line)).unwrap(), port, "{line}");
+        }
+        for (line, port) in [
+            ("227 Entering Passive Mode (10,0,0,1,4,1).", 1025),
+            ("227 Entering Passive Mode 127,0,0,1,255,255", 65535),
+            ("227 version 1.2, (1,2,3,4,0,21)", 21),
+        ] {
+            assert_eq!(pasv_port(&reply(line)).unwrap(), port, "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let digits = "9".repeat(5_000);
+        for bad in [
+            "229",
+            "229 ()",
+            "229 (|||)",
+            "229 (|||0|)",
+            "229 (|||65536|)",
+            "229 (|||+21|)",
+            "229 (||21|)",
+            "229 |||21|",
+            "229 (1112111)",
+        ] {
+            assert!(epsv_port(&reply(bad)).is_err(), "{bad}");
+        }
+        assert!(epsv_port(&reply(&format!("229 (|||{digits}|)"))).is_err());
+        for bad in [
+            "227",
+            "227 (1,2,3,4,5)",
+            "227 (1,2,3,4,5,6,7)",
+            "227 (1,2,3,4,0,0)",
+            "227 (1,2,3,4,256,1)",
+            "227 (1,2,3,4,,1)",
+        ] {
+            assert!(pasv_port(&reply(bad)).is_err(), "{bad}");
+        }
+        assert!(pasv_port(&reply(&format!("227 (1,2,3,4,{digits},1)"))).is_err());
+    }
+}

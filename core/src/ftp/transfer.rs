@@ -1,0 +1,471 @@
+//! Transfers: a data connection, what flows on it, and the signs by which a whole file is told from a cut one.
+//!
+//! ```text
+//!   start    [renew] EPSV ─ TCP ─ [REST] ─ RETR … ─ 150 ═ data handshake
+//!   receive  … until close_notify          transmit …
+//!   finish   download: close the data socket, then wait for 226 (the other order costs a delayed acknowledgement)
+//!            upload:   close_notify, half-close, read to the peer's end (closing with bytes unread would reset the
+//!                      connection and lose what is under way), close, then wait for 226
+//! ```
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use super::client::Client;
+use super::receipt::{Status, TransferReceipt};
+use super::{commands, passive};
+use crate::dialogue::connect_error;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::line::Line;
+use crate::link::{Channel, Fill, Link, Plain, Secure};
+use crate::reply::Reply;
+use crate::trace::{self, Event};
+use crate::transport::{Endpoint, Purpose, Stream, Transport};
+
+pub use crate::trace::Direction;
+
+/// How long the peer may take to end a data connection after an upload. Some never do.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How long the control connection may take to say why a data connection broke.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a caller's reader is read in.
+const PIECE: usize = 64 * 1024;
+
+/// A transfer under way.
+pub(super) struct Transfer<S> {
+    /// `None` once it is closed.
+    data: Option<Link<S>>,
+    direction: Direction,
+    /// The path of an upload, for the look at its size afterwards.
+    uploaded: Option<Vec<u8>>,
+    offset: u64,
+    size: u64,
+    /// What the server says the size is, with or without the offset: servers differ.
+    announced: Option<u64>,
+    tls_resumed: bool,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// More may come.
+    Open,
+    /// The peer ended in order.
+    Orderly,
+    /// Without close_notify.
+    Cut,
+}
+
+impl<T: Transport> Client<T> {
+    /// Downloads a file into a writer.
+    ///
+    /// # Errors
+    /// Those of [`Client::start_download`], [`Client::receive`] and [`Client::finish`];
+    /// [`Local`](ErrorKind::Local) if the writer fails.
+    pub async fn get(&mut self, path: impl AsRef<[u8]>, into: &mut (dyn Write + Send)) -> Result<TransferReceipt> {
+        self.start_download(path, 0).await?;
+        self.receive_all(into).await
+    }
+
+    /// The rest of a download that was started, into a writer, and its end.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn receive_all(&mut self, into: &mut (dyn Write + Send)) -> Result<TransferReceipt> {
+        let mut failed = None;
+        while self
+            .receive(&mut |bytes| {
+                failed = failed.take().or_else(|| into.write_all(bytes).err());
+            })
+            .await?
+        {
+            if let Some(error) = failed.take() {
+                self.abort().await;
+                return Err(self.explain(Error::local(error).during(Phase::Data)));
+            }
+        }
+        self.finish().await
+    }
+
+    /// Uploads everything a reader gives.
+    ///
+    /// # Errors
+    /// Those of [`Client::start_upload`], [`Client::transmit`] and [`Client::finish`]. If the reader fails, that is
+    /// [`Local`](ErrorKind::Local), and the remote file is cut short.
+    pub async fn put(&mut self, path: impl AsRef<[u8]>, from: &mut (dyn Read + Send)) -> Result<TransferReceipt> {
+        self.start_upload(path, 0).await?;
+        self.transmit_all(from).await
+    }
+
+    /// Everything a reader gives, into an upload that was started, and its end.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub async fn transmit_all(&mut self, from: &mut (dyn Read + Send)) -> Result<TransferReceipt> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match from.read(&mut piece) {
+                Ok(0) => return self.finish().await,
+                Ok(n) => self.transmit(&piece[..n]).await?,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.abort().await;
+                    let error = Error::local(error).during(Phase::Data).advise("the remote file is cut short");
+                    return Err(self.explain(error));
+                }
+            }
+        }
+    }
+
+    /// Begins a download at `offset` bytes. Then [`Client::receive`] to its end, and [`Client::finish`].
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) if the server has no such file or cannot begin at an offset; what can go wrong
+    /// with the data connection.
+    pub async fn start_download(&mut self, path: impl AsRef<[u8]>, offset: u64) -> Result<()> {
+        let line = commands::retr(path.as_ref())?;
+        let reply = self.start(&line, Direction::Down, offset).await?;
+        let announced = announced_size(&reply);
+        if let Some(transfer) = &mut self.transfer {
+            transfer.announced = announced;
+        }
+        Ok(())
+    }
+
+    /// Begins an upload at `offset` bytes: 0 replaces the remote file. Then [`Client::transmit`] and
+    /// [`Client::finish`].
+    ///
+    /// # Errors
+    /// As [`Client::start_download`].
+    pub async fn start_upload(&mut self, path: impl AsRef<[u8]>, offset: u64) -> Result<()> {
+        let line = commands::stor(path.as_ref())?;
+        self.start(&line, Direction::Up, offset).await?;
+        if let Some(transfer) = &mut self.transfer {
+            transfer.uploaded = Some(path.as_ref().to_vec());
+        }
+        Ok(())
+    }
+
+    /// Begins an upload that is added to the end of the remote file (APPE).
+    ///
+    /// # Errors
+    /// As [`Client::start_download`].
+    pub async fn start_append(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
+        let line = commands::appe(path.as_ref())?;
+        self.start(&line, Direction::Up, 0).await.map(drop)
+    }
+
+    pub(super) async fn start_listing(&mut self, line: &Line) -> Result<()> {
+        self.start(line, Direction::Down, 0).await.map(drop)
+    }
+
+    async fn start(&mut self, line: &Line, direction: Direction, offset: u64) -> Result<Reply> {
+        self.idle()?;
+        self.ensure_resumable().await?;
+        let stream = self.connect_data().await?;
+        if offset > 0 {
+            let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
+            if !reply.code().is_intermediate() {
+                let error = self.session.refused(reply, Phase::Data);
+                return Err(error.advise("the server cannot begin in the middle of a file: transfer it whole"));
+            }
+        }
+        let reply = self.session.dialogue.exchange(line).await.map_err(|error| error.during(Phase::Data))?;
+        if !reply.code().is_preliminary() {
+            let error = match reply.code().number() {
+                400.. => self.session.refused(reply, Phase::Data),
+                _ => {
+                    self.session.dialogue.end("the server ended a transfer before it began");
+                    self.explain(
+                        Error::violation("a transfer begins with 150 or 125").with_reply(reply).during(Phase::Data),
+                    )
+                }
+            };
+            return Err(error);
+        }
+        let data = self.secure_data(stream, direction).await?;
+        let tls_resumed = data.tls().is_some_and(|tls| tls.resumed);
+        self.transfer = Some(Transfer {
+            data: Some(data),
+            direction,
+            uploaded: None,
+            offset,
+            size: 0,
+            announced: None,
+            tls_resumed,
+            end: End::Open,
+        });
+        Ok(reply)
+    }
+
+    /// EPSV, or PASV where it is unknown, and the TCP connection: to the control connection's peer and nobody else.
+    async fn connect_data(&mut self) -> Result<T::Stream> {
+        let port = self.passive_port().await.map_err(|error| self.explain(error.during(Phase::Data)))?;
+        let host = match self.session.dialogue.peer_addr() {
+            Some(address) => address.ip().to_string(),
+            None => self.endpoint.host.clone(),
+        };
+        let context = &self.session.dialogue.context;
+        let to = Endpoint { host, port };
+        let peer = to.to_string();
+        let stream = self.transport.connect(&to, Purpose::Data, context.timeouts.connect).await;
+        let stream = stream
+            .map_err(|error| connect_error(error, &peer).advise("a firewall may block the server's passive ports"))?;
+        context.trace.emit(|| Event::Connected { channel: trace::Channel::Data, peer });
+        Ok(stream)
+    }
+
+    async fn passive_port(&mut self) -> Result<u16> {
+        if self.settings.epsv {
+            let reply = self.session.dialogue.exchange(&commands::epsv()).await?;
+            if reply.code().is_completion() {
+                return passive::epsv_port(&reply);
+            }
+            if !reply.code().is_permanent_negative() {
+                return Err(self.session.refused(reply, Phase::Data));
+            }
+            self.settings.epsv = false;
+        }
+        let reply = self.session.expect(&commands::pasv()).await?;
+        passive::pasv_port(&reply)
+    }
+
+    /// The data connection's handshake, now that the server has begun its own.
+    async fn secure_data(&mut self, mut stream: T::Stream, direction: Direction) -> Result<Link<T::Stream>> {
+        let context = &self.session.dialogue.context;
+        let Some((tls, name)) = self.session.tls.as_ref().filter(|_| self.session.private) else {
+            return Ok(Link::Plain(Plain::new(stream)));
+        };
+        stream.set_deadline(context.timeouts.handshake);
+        match Secure::implicit(stream, tls, name).await {
+            Ok(secure) => {
+                let link = Link::Secure(Box::new(secure));
+                if let Some(tls) = link.tls() {
+                    let tls = Box::new(tls.clone());
+                    context.trace.emit(|| Event::Secured { channel: trace::Channel::Data, tls });
+                }
+                Ok(link)
+            }
+            Err(error) => Err(self.broken(error.during(Phase::Handshake), direction).await),
+        }
+    }
+
+    /// Hands the next piece of a download to `sink`; `false` at its end. Whether the end is a good one is told by
+    /// [`Client::finish`].
+    ///
+    /// # Errors
+    /// The data connection's, with the server's words if it says any.
+    pub async fn receive(&mut self, sink: &mut (dyn FnMut(&[u8]) + Send)) -> Result<bool> {
+        let within = self.session.dialogue.context.timeouts.stall;
+        let transfer = self.under_way(Direction::Down)?;
+        if transfer.end != End::Open {
+            return Ok(false);
+        }
+        let data = transfer.data.as_mut().expect("an open transfer has its connection");
+        data.set_deadline(within);
+        let size = &mut transfer.size;
+        let outcome = data
+            .pull(&mut |bytes| {
+                *size += bytes.len() as u64;
+                sink(bytes);
+            })
+            .await;
+        match outcome {
+            Ok(Fill::More) => return Ok(true),
+            Ok(Fill::Closed) => transfer.end = End::Orderly,
+            Err(error) if matches!(error.kind(), ErrorKind::Truncated) => transfer.end = End::Cut,
+            Err(error) => {
+                self.transfer = None;
+                return Err(self.broken(error, Direction::Down).await);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends the next piece of an upload.
+    ///
+    /// # Errors
+    /// The data connection's, with the server's words if it says any: quota, disk full.
+    pub async fn transmit(&mut self, bytes: &[u8]) -> Result<()> {
+        let within = self.session.dialogue.context.timeouts.stall;
+        let transfer = self.under_way(Direction::Up)?;
+        let data = transfer.data.as_mut().expect("an open transfer has its connection");
+        data.set_deadline(within);
+        match data.write(bytes).await {
+            Ok(()) => {
+                transfer.size += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.transfer = None;
+                Err(self.broken(error, Direction::Up).await)
+            }
+        }
+    }
+
+    /// Ends a transfer and judges it: success is the conjunction of all signs.
+    ///
+    /// # Errors
+    /// [`Rejected`](ErrorKind::Rejected) by the final reply; [`Truncated`](ErrorKind::Truncated) without close_notify,
+    /// unless that was accepted beforehand; [`SizeMismatch`](ErrorKind::SizeMismatch).
+    pub async fn finish(&mut self) -> Result<TransferReceipt> {
+        let Some(mut transfer) = self.transfer.take() else { return Err(self.explain(no_transfer())) };
+        if transfer.direction == Direction::Down && transfer.end == End::Open {
+            self.transfer = Some(transfer);
+            let why = "the download is not at its end yet: receive the rest, or abort it";
+            return Err(self.explain(Error::invalid_state(why)));
+        }
+        if transfer.direction == Direction::Up {
+            if let Err(error) = self.end_upload(&mut transfer).await {
+                return Err(self.broken(error, Direction::Up).await);
+            }
+        }
+        transfer.data = None;
+        self.trace_end(&transfer);
+        let reply = self.final_reply().await?;
+        if !reply.code().is_completion() {
+            return Err(self.blame(Error::rejected(reply).during(Phase::Data), transfer.direction));
+        }
+        self.judge(transfer, reply).await
+    }
+
+    /// Gives a transfer up: closes the data connection and takes the server's word on it. The session can be used again
+    /// if it gives one.
+    pub async fn abort(&mut self) {
+        let Some(transfer) = self.transfer.take() else { return };
+        self.trace_end(&transfer);
+        drop(transfer);
+        if self.session.dialogue.await_reply(LAST_WORDS).await.is_err() {
+            self.session.dialogue.end("a transfer was given up and the server did not say so");
+        }
+    }
+
+    async fn end_upload(&mut self, transfer: &mut Transfer<T::Stream>) -> Result<()> {
+        let timeouts = self.session.dialogue.context.timeouts;
+        let data = transfer.data.as_mut().expect("an open transfer has its connection");
+        data.set_deadline(timeouts.stall);
+        data.close().await?;
+        transfer.end = End::Cut;
+        if self.settings.lingers {
+            return Ok(());
+        }
+        data.set_deadline(LINGER.min(timeouts.finish));
+        loop {
+            match data.pull(&mut |_| ()).await {
+                // Nothing belongs here, and nothing is made of it.
+                Ok(Fill::More) => {}
+                Ok(Fill::Closed) => {
+                    transfer.end = End::Orderly;
+                    return Ok(());
+                }
+                Err(error) => {
+                    // What the file is worth is for the final reply to say.
+                    self.settings.lingers |= matches!(error.kind(), ErrorKind::TimedOut);
+                    return if matches!(error.kind(), ErrorKind::Interrupted) { Err(error) } else { Ok(()) };
+                }
+            }
+        }
+    }
+
+    async fn final_reply(&mut self) -> Result<Reply> {
+        let dialogue = &mut self.session.dialogue;
+        let within = dialogue.context.timeouts.finish;
+        let mut reply = dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
+        if reply.code().is_preliminary() {
+            // A second 150 is nonsense, but not yet an answer.
+            reply = dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
+        }
+        Ok(reply)
+    }
+
+    async fn judge(&mut self, transfer: Transfer<T::Stream>, reply: Reply) -> Result<TransferReceipt> {
+        let Transfer { direction, uploaded, offset, size, announced, tls_resumed, end, .. } = transfer;
+        let expected = match (&uploaded, announced) {
+            (None, Some(announced)) => Some(announced),
+            (Some(path), _) if self.settings.verify_uploads && self.session.features.offers("SIZE") => {
+                match self.size(path).await {
+                    Ok(size) => Some(size),
+                    // Some servers tell sizes only of certain files; that is no verdict on this one.
+                    Err(error) if matches!(error.kind(), ErrorKind::Rejected) => None,
+                    Err(error) => return Err(error),
+                }
+            }
+            _ => None,
+        };
+        let secure = self.session.private;
+        if let Some(expected) = expected {
+            let whole = offset + size;
+            let agrees = expected == whole || (direction == Direction::Down && expected == size);
+            if !agrees {
+                let error = Error::new(ErrorKind::SizeMismatch { expected, transferred: whole });
+                return Err(self.explain(error.with_reply(reply).during(Phase::Data)));
+            }
+        }
+        let proven = direction == Direction::Up || !secure || end == End::Orderly;
+        let status = match (proven, expected) {
+            (false, _) if !self.settings.accept_missing_close_notify => {
+                return Err(self.explain(Error::new(ErrorKind::Truncated).with_reply(reply).during(Phase::Data)));
+            }
+            (false, _) => Status::Unproven,
+            (true, Some(_)) => Status::Verified,
+            (true, None) => Status::Complete,
+        };
+        Ok(TransferReceipt { status, size, offset, tls_resumed, close_notify: secure && end == End::Orderly, reply })
+    }
+
+    /// The data connection broke: what the server has to say about it comes on the control connection.
+    async fn broken(&mut self, error: Error, direction: Direction) -> Error {
+        let error = error.during(Phase::Data);
+        if matches!(error.kind(), ErrorKind::Interrupted) {
+            self.session.dialogue.end("a transfer was interrupted");
+            return self.explain(error);
+        }
+        let error = match self.session.dialogue.await_reply(LAST_WORDS).await {
+            Ok(reply) if reply.code().is_completion() || reply.code().is_preliminary() => error.with_reply(reply),
+            Ok(reply) => Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data)),
+            Err(_) => {
+                self.session.dialogue.end("a transfer failed and the server did not say why");
+                error
+            }
+        };
+        self.blame(error, direction)
+    }
+
+    fn blame(&self, error: Error, direction: Direction) -> Error {
+        let error = match direction {
+            Direction::Up => error.advise("the remote file may be empty or cut short now"),
+            Direction::Down => error,
+        };
+        self.explain(error)
+    }
+
+    fn under_way(&mut self, direction: Direction) -> Result<&mut Transfer<T::Stream>> {
+        if self.transfer.as_ref().is_none_or(|transfer| transfer.direction != direction) {
+            return Err(self.explain(no_transfer()));
+        }
+        Ok(self.transfer.as_mut().expect("looked at above"))
+    }
+
+    fn trace_end(&self, transfer: &Transfer<T::Stream>) {
+        let trace = &self.session.dialogue.context.trace;
+        trace.emit(|| Event::Data { direction: transfer.direction, bytes: transfer.size });
+        trace.emit(|| Event::Closed { channel: trace::Channel::Data });
+    }
+}
+
+fn no_transfer() -> Error {
+    Error::invalid_state("no such transfer is under way on this session")
+}
+
+/// The size in `150 Opening BINARY mode data connection for a.bin (1234 bytes).`, which most servers tell.
+fn announced_size(reply: &Reply) -> Option<u64> {
+    let text = reply.text();
+    let before = &text[..text.rfind(" bytes")?];
+    let digits = &before[before.rfind('(')? + 1..];
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}

@@ -1,0 +1,44 @@
+//! Message submission: SMTP (RFC 5321) with STARTTLS (RFC 3207) or implicit TLS (RFC 8314).
+//!
+//! ```text
+//!   connect ─ 220 ─ EHLO ─ STARTTLS ─ 220 ═ handshake ═ EHLO ─┐      (═ from here on under TLS; what was learnt in
+//!   connect ═ handshake ═ 220 ═ EHLO ═════════════════════════┤         clear text is forgotten and asked again)
+//!                                                             │
+//!   ┌─────────────────────────────────────────────────────────┘
+//!   ├─ login: AUTH
+//!   ├─ begin: MAIL RCPT… DATA (one flight) ─ write… ─ finish: "." ─▶ DeliveryReport ─┐
+//!   ├────────────────────────────────────────────────────────────────────────────────┘
+//!   └─ quit
+//! ```
+//!
+//! ```no_run
+//! use starttls::{Options, smtp, tls::TlsConfig, transport::{Blocking, Endpoint, block}};
+//!
+//! let server = Endpoint { host: "mail.example.org".into(), port: 587 };
+//! let envelope = smtp::Envelope::new("ada@example.org", ["bob@example.net"])?;
+//! let report = block(async {
+//!     let mut client = smtp::Client::connect(Blocking::new(), &server, Options::default()).await?;
+//!     client.login(&smtp::Credentials::password("ada@example.org", "s3cret")).await?;
+//!     let report = client.send(&envelope, b"Subject: hello\r\n\r\nHello Bob.\r\n").await?;
+//!     client.quit().await;
+//!     Ok::<_, starttls::Error>(report)
+//! })?;
+//! assert_eq!(report.outcome(), smtp::Outcome::Accepted);
+//! # Ok::<(), starttls::Error>(())
+//! ```
+
+mod address;
+mod client;
+mod commands;
+mod dot_stuffing;
+mod extensions;
+mod outcome;
+mod sasl;
+mod transaction;
+
+pub use address::{Envelope, Mailbox};
+pub use client::{Client, EhloName};
+pub use dot_stuffing::DotStuffing;
+pub use extensions::Extensions;
+pub use outcome::{DeliveryReport, Outcome, RecipientVerdict};
+pub use sasl::{Credentials, Mechanism};

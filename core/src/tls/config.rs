@@ -1,0 +1,299 @@
+//! What the caller wants of TLS, and what one session makes of it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::{Resumption, Tls12Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{CipherSuite, ClientConfig, RootCertStore};
+
+use super::engine::RustlsEngine;
+use super::ledger::{Ledger, Resumable};
+use super::trust::{Trust, verifier};
+use super::{Engine, ServerName, fault, pem};
+use crate::error::{Error, Result, TlsFault};
+
+/// A TLS protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// TLS 1.2 (RFC 5246), with forward secrecy and AEAD ciphers only.
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// What the caller wants of TLS: whom to trust, who we are, which versions.
+///
+/// The default checks the server's certificate against the platform's authorities (in wasm: the bundled web PKI roots),
+/// offers TLS 1.3 and 1.2, and shows no client certificate. Nothing is read until the first handshake; the result is
+/// kept, so clone a configuration or share it instead of making it again.
+///
+/// ```no_run
+/// use starttls::tls::{TlsConfig, Version};
+/// let tls = TlsConfig::new().ca_file("ca.pem")?.minimum_version(Version::Tls13);
+/// # Ok::<(), starttls::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct TlsConfig {
+    trust: Trust,
+    pins: Vec<[u8; 32]>,
+    identity: Option<Arc<Identity>>,
+    minimum: Option<Version>,
+    maximum: Option<Version>,
+    alpn: Vec<Vec<u8>>,
+    /// What all this amounts to for rustls; made at the first use.
+    built: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl TlsConfig {
+    /// The default: platform trust, TLS 1.2 and 1.3, no client certificate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the authorities in a PEM file, and no others. Calls add up.
+    ///
+    /// # Errors
+    /// [`Local`](crate::ErrorKind::Local) if the file cannot be read, [`Tls`](crate::ErrorKind::Tls) if it holds no
+    /// usable certificate.
+    pub fn ca_file(self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        self.ca_pem(&read(path)?).map_err(|error| error.advise(format!("look at {}", path.display())))
+    }
+
+    /// Trusts the authorities in PEM text, and no others. Calls add up.
+    ///
+    /// # Errors
+    /// [`Tls`](crate::ErrorKind::Tls) if there is no usable certificate in it.
+    pub fn ca_pem(mut self, text: &[u8]) -> Result<Self> {
+        let mut roots = match &self.trust {
+            Trust::Roots(roots) => RootCertStore::clone(roots),
+            Trust::Platform | Trust::Anybody => RootCertStore::empty(),
+        };
+        for certificate in pem::certificates(text)? {
+            roots.add(certificate).map_err(|error| {
+                Error::tls(TlsFault::Configuration(format!("a certificate of an authority cannot be used: {error}")))
+            })?;
+        }
+        self.trust = Trust::Roots(Arc::new(roots));
+        Ok(self.changed())
+    }
+
+    /// Shows this certificate chain and proves it with this key, both PEM files, if the server asks.
+    ///
+    /// # Errors
+    /// As [`TlsConfig::identity_pem`]; [`Local`](crate::ErrorKind::Local) if a file cannot be read.
+    pub fn identity_files(self, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
+        let (chain, key) = (read(chain.as_ref())?, zeroize::Zeroizing::new(read(key.as_ref())?));
+        self.identity_pem(&chain, &key)
+    }
+
+    /// Shows this certificate chain and proves it with this key, both PEM text, if the server asks.
+    ///
+    /// # Errors
+    /// [`Tls`](crate::ErrorKind::Tls) if there is no certificate or key, or the key does not fit the certificate.
+    pub fn identity_pem(mut self, chain: &[u8], key: &[u8]) -> Result<Self> {
+        let identity = Identity { chain: pem::certificates(chain)?, key: pem::private_key(key)? };
+        rustls::sign::CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider()).map_err(
+            |error| {
+                let why = format!("the client's certificate and key cannot be used: {error}");
+                Error::tls(TlsFault::Configuration(why)).advise("is this the key that the certificate was issued for?")
+            },
+        )?;
+        self.identity = Some(Arc::new(identity));
+        Ok(self.changed())
+    }
+
+    /// Besides a trusted chain, requires that the server's key has this SHA-256 of its SubjectPublicKeyInfo
+    /// (RFC 7469 §2.4). Several pins: any of them.
+    #[must_use]
+    pub fn pin_spki_sha256(mut self, pin: [u8; 32]) -> Self {
+        self.pins.push(pin);
+        self.changed()
+    }
+
+    /// Refuses versions below this one; TLS 1.2 by default.
+    #[must_use]
+    pub fn minimum_version(mut self, version: Version) -> Self {
+        self.minimum = Some(version);
+        self.changed()
+    }
+
+    /// Refuses versions above this one; TLS 1.3 by default.
+    #[must_use]
+    pub fn maximum_version(mut self, version: Version) -> Self {
+        self.maximum = Some(version);
+        self.changed()
+    }
+
+    /// Offers these application protocols (RFC 7301), the preferred one first.
+    #[must_use]
+    pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self.changed()
+    }
+
+    /// Accepts every certificate: **anybody in between can read and change everything, passwords first**. Pins are
+    /// still checked, which makes a known self-signed certificate safe.
+    #[must_use]
+    pub fn danger_accept_any_certificate(mut self) -> Self {
+        self.trust = Trust::Anybody;
+        self.changed()
+    }
+
+    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called.
+    pub fn accepts_any_certificate(&self) -> bool {
+        matches!(self.trust, Trust::Anybody)
+    }
+
+    /// The highest version offered.
+    pub(crate) fn highest_version(&self) -> Version {
+        self.maximum.unwrap_or(Version::Tls13)
+    }
+
+    /// The lowest version accepted.
+    pub(crate) fn lowest_version(&self) -> Version {
+        self.minimum.unwrap_or(Version::Tls12)
+    }
+
+    /// What one control connection and its data connections share.
+    ///
+    /// # Errors
+    /// [`Tls`](crate::ErrorKind::Tls) if the platform's store cannot be read or the settings contradict each other.
+    pub fn session(&self) -> Result<TlsSession> {
+        let built = match self.built.get() {
+            Some(built) => built,
+            None => {
+                let made = Arc::new(self.build()?);
+                self.built.get_or_init(|| made)
+            }
+        };
+        // Cloned, so that verifier and identity stay the same objects: resumption compares them.
+        let mut config = ClientConfig::clone(built);
+        let ledger = Arc::new(Ledger::default());
+        config.resumption = Resumption::store(ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
+        Ok(TlsSession { config: Arc::new(config), ledger })
+    }
+
+    fn build(&self) -> Result<ClientConfig> {
+        let configuration = |error: rustls::Error| Error::tls(TlsFault::Configuration(error.to_string()));
+        let provider = provider();
+        let versions: Vec<_> = [(Version::Tls13, &rustls::version::TLS13), (Version::Tls12, &rustls::version::TLS12)]
+            .into_iter()
+            .filter(|(version, _)| (self.lowest_version()..=self.highest_version()).contains(version))
+            .map(|(_, supported)| supported)
+            .collect();
+        if versions.is_empty() {
+            return Err(Error::tls(TlsFault::Configuration("minimum_version is above maximum_version".into())));
+        }
+        let verifier = verifier(&self.trust, &self.pins, &provider)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .map_err(configuration)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &self.identity {
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(fault::from_rustls)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols.clone_from(&self.alpn);
+        Ok(config)
+    }
+
+    /// After a setting: what was built before no longer holds, and clones made before keep their own.
+    fn changed(mut self) -> Self {
+        self.built = Arc::default();
+        self
+    }
+}
+
+/// Says what is set, never the key.
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig")
+            .field(
+                "trust",
+                &format_args!(
+                    "{}",
+                    match &self.trust {
+                        Trust::Platform => "platform".to_owned(),
+                        Trust::Roots(roots) => format!("{} authorities", roots.len()),
+                        Trust::Anybody => "ANYBODY".to_owned(),
+                    }
+                ),
+            )
+            .field("pins", &self.pins.len())
+            .field("identity", &self.identity.is_some())
+            .field("minimum_version", &self.lowest_version())
+            .field("maximum_version", &self.highest_version())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One control connection's TLS: its configuration and its own store of resumable sessions.
+#[derive(Clone, Debug)]
+pub struct TlsSession {
+    config: Arc<ClientConfig>,
+    ledger: Arc<Ledger>,
+}
+
+impl TlsSession {
+    pub(crate) fn engine(&self, name: &ServerName) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(RustlsEngine::new(self.config.clone(), name)?))
+    }
+
+    /// Whether the next handshake can resume an earlier one.
+    pub(crate) fn resumable(&self) -> Resumable {
+        self.ledger.resumable()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| Error::local(std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
+}
+
+/// The cryptography, the fastest cipher first: AES with hardware help natively, ChaCha20 in wasm, where AES runs at a
+/// sixth of its speed.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER
+        .get_or_init(|| {
+            #[cfg(all(feature = "aws-lc-rs", not(target_family = "wasm")))]
+            let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+            #[cfg(not(all(feature = "aws-lc-rs", not(target_family = "wasm"))))]
+            let mut provider = rustls::crypto::ring::default_provider();
+            provider.cipher_suites.sort_by_key(|suite| preference(suite.suite()));
+            Arc::new(provider)
+        })
+        .clone()
+}
+
+fn preference(suite: CipherSuite) -> u8 {
+    use CipherSuite as S;
+    let chacha_first = cfg!(target_family = "wasm");
+    match suite {
+        S::TLS13_CHACHA20_POLY1305_SHA256
+        | S::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        | S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            if chacha_first {
+                0
+            } else {
+                3
+            }
+        }
+        S::TLS13_AES_128_GCM_SHA256
+        | S::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | S::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 1,
+        _ => 2,
+    }
+}

@@ -1,0 +1,224 @@
+//! TLS from memory to memory: the small trait that `link` sees, and rustls behind it.
+
+use rustls::HandshakeKind;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
+
+use super::{ServerName, TlsInfo, fault};
+use crate::error::{Error, Result, TlsFault};
+
+/// How far the peers got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The handshake needs more from the peer.
+    Handshaking,
+    /// Application data can flow.
+    Traffic,
+    /// The peer said close_notify: it sends no more.
+    PeerClosed,
+}
+
+/// Where an engine puts the records that go to the peer.
+pub(crate) trait Outgoing {
+    /// At least `room` bytes of scratch space behind what was put before.
+    fn spare(&mut self, room: usize) -> &mut [u8];
+
+    /// The first `n` bytes of the scratch space are records now.
+    fn advance(&mut self, n: usize);
+}
+
+/// A TLS client without I/O. `wire` is everything received and not yet used, on every call.
+pub(crate) trait Engine: Send {
+    /// Works until more is needed from the peer, handing plaintext to `plain`. Says how many bytes of `wire` are used
+    /// up, also when it fails.
+    fn process(
+        &mut self,
+        wire: &mut [u8],
+        out: &mut dyn Outgoing,
+        plain: &mut dyn FnMut(&[u8]),
+    ) -> (usize, Result<Progress>);
+
+    /// Encrypts `bytes`.
+    fn encrypt(&mut self, wire: &mut [u8], bytes: &[u8], out: &mut dyn Outgoing) -> Result<()>;
+
+    /// Says that we send no more.
+    fn close_notify(&mut self, wire: &mut [u8], out: &mut dyn Outgoing) -> Result<()>;
+
+    /// What was agreed, once the handshake is over.
+    fn info(&self) -> TlsInfo;
+}
+
+/// The most that a record adds to its content: header, explicit nonce or content type, tag (RFC 5246, RFC 8446 §5.2).
+const RECORD_OVERHEAD: usize = 40;
+
+/// The most content a record carries.
+const RECORD: usize = 16 * 1024;
+
+/// rustls, in its unbuffered form: no copy is made between its records and our buffers.
+pub(super) struct RustlsEngine {
+    connection: UnbufferedClientConnection,
+    name: ServerName,
+    /// rustls tells the peer's end once; we remember.
+    peer_closed: bool,
+}
+
+impl RustlsEngine {
+    pub(super) fn new(config: std::sync::Arc<rustls::ClientConfig>, name: &ServerName) -> Result<Self> {
+        let connection = UnbufferedClientConnection::new(config, name.to_rustls()).map_err(fault::from_rustls)?;
+        Ok(Self { connection, name: name.clone(), peer_closed: false })
+    }
+
+    /// Brings rustls to the state in which it writes, then lets `act` write.
+    fn write(
+        &mut self,
+        wire: &mut [u8],
+        out: &mut dyn Outgoing,
+        act: impl FnOnce(&mut WriteTraffic<'_, ClientConnectionData>, &mut dyn Outgoing) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            // What is complete in `wire` was processed when it arrived: nothing is used up here.
+            let UnbufferedStatus { discard, state } = self.connection.process_tls_records(wire);
+            debug_assert_eq!(discard, 0);
+            match state.map_err(fault::from_rustls)? {
+                ConnectionState::WriteTraffic(mut traffic) => return act(&mut traffic, out),
+                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                ConnectionState::PeerClosed => self.peer_closed = true,
+                _ => return Err(Error::invalid_state("the TLS connection cannot be written to")),
+            }
+        }
+    }
+}
+
+impl Engine for RustlsEngine {
+    fn process(
+        &mut self,
+        wire: &mut [u8],
+        out: &mut dyn Outgoing,
+        plain: &mut dyn FnMut(&[u8]),
+    ) -> (usize, Result<Progress>) {
+        let mut used = 0;
+        let mut failure = None;
+        let outcome = loop {
+            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut wire[used..]);
+            let progress = match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        match record {
+                            Ok(record) => {
+                                discard += record.discard;
+                                plain(record.payload);
+                            }
+                            Err(error) => {
+                                failure = Some(error);
+                                break;
+                            }
+                        }
+                    }
+                    None
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => match encode(&mut data, out) {
+                    Ok(()) => None,
+                    Err(error) => Some(Err(error)),
+                },
+                // What was encoded is in the outgoing buffer, in order: as good as sent.
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    None
+                }
+                Ok(ConnectionState::BlockedHandshake) => Some(Ok(Progress::Handshaking)),
+                Ok(ConnectionState::PeerClosed) => {
+                    self.peer_closed = true;
+                    Some(Ok(Progress::PeerClosed))
+                }
+                Ok(ConnectionState::Closed) => Some(Ok(Progress::PeerClosed)),
+                Ok(ConnectionState::WriteTraffic(_)) if self.peer_closed => Some(Ok(Progress::PeerClosed)),
+                Ok(ConnectionState::WriteTraffic(_)) => Some(Ok(Progress::Traffic)),
+                Ok(_) => Some(Err(Error::tls(TlsFault::PeerMisbehaved("an unexpected state".into())))),
+                Err(error) if failure.is_none() => {
+                    // Once more: the alert that tells the peer why is waiting to be encoded.
+                    failure = Some(error);
+                    None
+                }
+                Err(_) => Some(Ok(Progress::PeerClosed)),
+            };
+            used += discard;
+            match (progress, failure.take()) {
+                (Some(_), Some(error)) => break Err(fault::from_rustls(error)),
+                (Some(progress), None) => break progress,
+                (None, pending) => failure = pending,
+            }
+        };
+        (used, outcome)
+    }
+
+    fn encrypt(&mut self, wire: &mut [u8], bytes: &[u8], out: &mut dyn Outgoing) -> Result<()> {
+        self.write(wire, out, |traffic, out| {
+            let mut room = bytes.len() + (bytes.len() / RECORD + 1) * RECORD_OVERHEAD;
+            loop {
+                match traffic.encrypt(bytes, out.spare(room)) {
+                    Ok(n) => {
+                        out.advance(n);
+                        return Ok(());
+                    }
+                    Err(EncryptError::InsufficientSize(needs)) => room = needs.required_size,
+                    Err(error @ EncryptError::EncryptExhausted) => {
+                        return Err(Error::tls(TlsFault::PeerMisbehaved(error.to_string())));
+                    }
+                }
+            }
+        })
+    }
+
+    fn close_notify(&mut self, wire: &mut [u8], out: &mut dyn Outgoing) -> Result<()> {
+        self.write(wire, out, |traffic, out| {
+            let n = traffic
+                .queue_close_notify(out.spare(RECORD_OVERHEAD + 2))
+                .map_err(|error| Error::tls(TlsFault::PeerMisbehaved(error.to_string())))?;
+            out.advance(n);
+            Ok(())
+        })
+    }
+
+    fn info(&self) -> TlsInfo {
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let suite = self.connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let group = self.connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        let version = self.connection.protocol_version().map(|version| match version {
+            rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
+            rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+            other => format!("{other:?}"),
+        });
+        TlsInfo {
+            version: text(version.as_deref()),
+            cipher_suite: iana(&text(suite.as_deref())),
+            group: text(group.as_deref()),
+            alpn: self.connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            server_name: self.name.to_string(),
+            chain: self.connection.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect(),
+        }
+    }
+}
+
+/// rustls writes `TLS13_AES_128_GCM_SHA256` for the suite that IANA registers as `TLS_AES_128_GCM_SHA256`.
+fn iana(suite: &str) -> String {
+    suite.replacen("TLS13_", "TLS_", 1)
+}
+
+fn encode(
+    data: &mut rustls::unbuffered::EncodeTlsData<'_, ClientConnectionData>,
+    out: &mut dyn Outgoing,
+) -> Result<()> {
+    let mut room = 4096;
+    loop {
+        match data.encode(out.spare(room)) {
+            Ok(n) => {
+                out.advance(n);
+                return Ok(());
+            }
+            Err(EncodeError::InsufficientSize(needs)) => room = needs.required_size,
+            Err(error) => return Err(Error::tls(TlsFault::PeerMisbehaved(error.to_string()))),
+        }
+    }
+}

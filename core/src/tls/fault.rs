@@ -1,0 +1,69 @@
+//! rustls' errors in our words: each cause its own, with the remedy.
+
+use rustls::{AlertDescription, CertificateError, Error as Rustls};
+
+use super::trust::NoPinMatches;
+use crate::error::{Error, TlsFault};
+
+/// The error for what rustls says.
+pub(super) fn from_rustls(error: Rustls) -> Error {
+    let fault = match error {
+        Rustls::InvalidCertificate(error) => return certificate(error),
+        Rustls::AlertReceived(AlertDescription::CertificateRequired) => TlsFault::ClientCertificateRequired,
+        Rustls::AlertReceived(AlertDescription::ProtocolVersion) => {
+            TlsFault::NothingInCommon("the server refused every TLS version that was offered".into())
+        }
+        Rustls::AlertReceived(alert) => TlsFault::AlertReceived { code: alert.into(), name: format!("{alert:?}") },
+        Rustls::PeerIncompatible(why) => TlsFault::NothingInCommon(format!("{why:?}")),
+        Rustls::NoApplicationProtocol => {
+            TlsFault::NothingInCommon("the server accepts no protocol that was offered (ALPN)".into())
+        }
+        Rustls::General(why) => TlsFault::Configuration(why),
+        error @ (Rustls::FailedToGetCurrentTime | Rustls::FailedToGetRandomBytes | Rustls::InconsistentKeys(_)) => {
+            TlsFault::Configuration(error.to_string())
+        }
+        error => TlsFault::PeerMisbehaved(error.to_string()),
+    };
+    let advice = match &fault {
+        TlsFault::ClientCertificateRequired => Some("give a client certificate and its key"),
+        TlsFault::NothingInCommon(_) => Some("the server may be too old, or minimum and maximum version too narrow"),
+        _ => None,
+    };
+    let error = Error::tls(fault);
+    match advice {
+        Some(advice) => error.advise(advice),
+        None => error,
+    }
+}
+
+fn certificate(error: CertificateError) -> Error {
+    use CertificateError as C;
+    let fault = match error {
+        C::Expired | C::ExpiredContext { .. } => TlsFault::CertificateExpired,
+        C::NotValidYet | C::NotValidYetContext { .. } => TlsFault::CertificateNotYetValid,
+        C::UnknownIssuer => {
+            return Error::tls(TlsFault::UnknownIssuer)
+                .advise("if the authority is your own, give its certificate (ca_file)");
+        }
+        C::NotValidForNameContext { expected, presented } => {
+            return Error::tls(TlsFault::NameMismatch {
+                expected: expected.to_str().into_owned(),
+                presented: plain(presented),
+            })
+            .advise("connect by a name that the certificate carries, or set the server name");
+        }
+        C::NotValidForName => TlsFault::NameMismatch { expected: "this server".into(), presented: Vec::new() },
+        C::Revoked => TlsFault::Revoked,
+        C::InvalidPurpose | C::InvalidPurposeContext { .. } => TlsFault::WrongUsage,
+        C::Other(other) if other.0.downcast_ref::<NoPinMatches>().is_some() => TlsFault::PinMismatch,
+        // Where rustls' verifier names a cause that is none of the above, its own word is the best.
+        error => TlsFault::BadCertificate(error.to_string()),
+    };
+    Error::tls(fault)
+}
+
+/// `DnsName("a.example")` as `a.example`.
+fn plain(presented: Vec<String>) -> Vec<String> {
+    let bare = |name: &String| name.split('"').nth(1).map(str::to_owned);
+    presented.into_iter().map(|name| bare(&name).unwrap_or(name)).collect()
+}

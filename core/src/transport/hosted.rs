@@ -1,0 +1,303 @@
+//! The host owns the I/O: it polls the dialogue, does what is asked, and hands the bytes in.
+//!
+//! No socket, no thread and no clock is in here. Deadlines are handed out as durations for the host to measure, so a
+//! test can run a session in virtual time.
+//!
+//! ```text
+//!   dialogue ── polls ── HostedStream ─┐
+//!                                      ├─ shared state ── Host ── the embedding program
+//!   dialogue ── connect ── Hosted ─────┘
+//!
+//!   loop: poll the dialogue; until next_request() is None, do it; then wait for an event and hand it in
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::{Endpoint, Purpose, Stream, Transport};
+
+/// How many bytes may be handed to the host and not yet be written by it.
+const HIGH_WATER: usize = 256 * 1024;
+
+/// How many received bytes may wait before the host should stop reading.
+const INBOUND_HIGH_WATER: usize = 512 * 1024;
+
+/// Names one connection of a [`Host`]; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub u64);
+
+/// What the dialogue asks of its host, in the order in which it must be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Request {
+    /// Open a connection, then call [`Host::connected`] or [`Host::failed`].
+    Connect {
+        /// Its name from now on.
+        channel: ChannelId,
+        /// Where to.
+        to: Endpoint,
+        /// What for.
+        purpose: Purpose,
+        /// Call [`Host::failed`] with [`io::ErrorKind::TimedOut`] after this.
+        within: Duration,
+    },
+    /// Write all of this, then call [`Host::written`].
+    Write {
+        /// On which connection.
+        channel: ChannelId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A new deadline for the connection: call [`Host::failed`] with [`io::ErrorKind::TimedOut`] after it, unless
+    /// another one came or the dialogue finished meanwhile.
+    Deadline {
+        /// Which connection.
+        channel: ChannelId,
+        /// How long from now.
+        within: Duration,
+    },
+    /// Half-close after everything written so far.
+    Shutdown {
+        /// Which connection.
+        channel: ChannelId,
+    },
+    /// Close: the dialogue is done with it. What was written must still go out.
+    Close {
+        /// Which connection.
+        channel: ChannelId,
+    },
+}
+
+/// The host's side: takes requests, hands in events. Clones share the state.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// The dialogue's side: a [`Transport`] whose I/O a [`Host`] does.
+#[derive(Clone, Debug)]
+pub struct Hosted {
+    host: Host,
+}
+
+/// A stream whose I/O a [`Host`] does.
+#[derive(Debug)]
+pub struct HostedStream {
+    host: Host,
+    id: ChannelId,
+    peer: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    requests: VecDeque<Request>,
+    channels: BTreeMap<ChannelId, Channel>,
+    last_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    state: State,
+    inbound: Vec<u8>,
+    /// How much of `inbound` was read.
+    consumed: usize,
+    /// The peer will send no more.
+    eof: bool,
+    /// Why the channel cannot be used any more; told after what was received before.
+    failure: Option<(io::ErrorKind, String)>,
+    /// Bytes asked to be written and not yet [`Host::written`].
+    outbound: usize,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Connecting,
+    Open(Option<SocketAddr>),
+}
+
+impl Channel {
+    fn failure(&self) -> Option<io::Error> {
+        self.failure.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone()))
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn park<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Host {
+    /// A host without connections.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The transport to give to a client.
+    pub fn transport(&self) -> Hosted {
+        Hosted { host: self.clone() }
+    }
+
+    /// The next thing to do, in order; `None` when the dialogue waits for an event (or was not polled since).
+    pub fn next_request(&self) -> Option<Request> {
+        self.lock().requests.pop_front()
+    }
+
+    /// The connection is open, to `peer` if the host knows.
+    pub fn connected(&self, channel: ChannelId, peer: Option<SocketAddr>) {
+        self.with(channel, |c| c.state = State::Open(peer));
+    }
+
+    /// Bytes arrived. `false`: enough for now, read on when [`Host::wants_more`] says so.
+    pub fn received(&self, channel: ChannelId, bytes: &[u8]) -> bool {
+        self.with(channel, |c| c.inbound.extend_from_slice(bytes));
+        self.wants_more(channel)
+    }
+
+    /// Whether the host should read from this connection: what it handed in before is mostly used up.
+    pub fn wants_more(&self, channel: ChannelId) -> bool {
+        self.lock().channels.get(&channel).is_some_and(|c| c.inbound.len() - c.consumed < INBOUND_HIGH_WATER)
+    }
+
+    /// The peer ended its direction.
+    pub fn received_eof(&self, channel: ChannelId) {
+        self.with(channel, |c| c.eof = true);
+    }
+
+    /// `n` more of the bytes asked to be written are out of the host's hands.
+    pub fn written(&self, channel: ChannelId, n: usize) {
+        self.with(channel, |c| c.outbound = c.outbound.saturating_sub(n));
+    }
+
+    /// The connection failed, could not be opened, or its deadline passed. The dialogue sees it after the bytes that
+    /// were handed in before.
+    pub fn failed(&self, channel: ChannelId, kind: io::ErrorKind, text: &str) {
+        self.with(channel, |c| c.failure = Some((kind, text.to_owned())));
+    }
+
+    fn with(&self, channel: ChannelId, change: impl FnOnce(&mut Channel)) {
+        // An event for a connection that the dialogue closed meanwhile is late, not wrong.
+        if let Some(c) = self.lock().channels.get_mut(&channel) {
+            change(c);
+            c.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Transport for Hosted {
+    type Stream = HostedStream;
+
+    async fn connect(&self, to: &Endpoint, purpose: Purpose, within: Duration) -> io::Result<HostedStream> {
+        let mut stream = {
+            let mut shared = self.host.lock();
+            shared.last_id += 1;
+            let id = ChannelId(shared.last_id);
+            shared.channels.insert(id, Channel::default());
+            shared.requests.push_back(Request::Connect { channel: id, to: to.clone(), purpose, within });
+            // From here on a dropped future drops the stream, and with it the connection.
+            HostedStream { host: self.host.clone(), id, peer: to.ip() }
+        };
+        let told = poll_fn(|cx| {
+            let mut shared = stream.host.lock();
+            let channel = shared.channel(stream.id);
+            match (channel.failure(), &channel.state) {
+                (Some(error), _) => Poll::Ready(Err(error)),
+                (None, State::Open(peer)) => Poll::Ready(Ok(*peer)),
+                (None, State::Connecting) => channel.park(cx),
+            }
+        })
+        .await?;
+        stream.peer = told.or(stream.peer);
+        Ok(stream)
+    }
+}
+
+impl Shared {
+    fn channel(&mut self, id: ChannelId) -> &mut Channel {
+        self.channels.get_mut(&id).expect("a channel lives as long as its stream")
+    }
+}
+
+impl Stream for HostedStream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut shared = self.host.lock();
+        let channel = shared.channel(self.id);
+        let waiting = &channel.inbound[channel.consumed..];
+        if !waiting.is_empty() {
+            let n = waiting.len().min(into.len());
+            into[..n].copy_from_slice(&waiting[..n]);
+            channel.consumed += n;
+            if channel.consumed == channel.inbound.len() {
+                channel.inbound.clear();
+                channel.consumed = 0;
+            }
+            return Poll::Ready(Ok(n));
+        }
+        match channel.failure() {
+            Some(error) => Poll::Ready(Err(error)),
+            None if channel.eof => Poll::Ready(Ok(0)),
+            None => channel.park(cx),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut shared = self.host.lock();
+        let channel = shared.channel(self.id);
+        if let Some(error) = channel.failure() {
+            return Poll::Ready(Err(error));
+        }
+        let room = HIGH_WATER.saturating_sub(channel.outbound);
+        if room == 0 {
+            return channel.park(cx);
+        }
+        let n = room.min(bytes.len());
+        channel.outbound += n;
+        shared.requests.push_back(Request::Write { channel: self.id, bytes: bytes[..n].to_vec() });
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.host.lock().requests.push_back(Request::Shutdown { channel: self.id });
+        Poll::Ready(Ok(()))
+    }
+
+    fn set_deadline(&mut self, within: Duration) {
+        let mut shared = self.host.lock();
+        // A deadline that nobody has seen yet is replaced, not queued.
+        if let Some(Request::Deadline { channel, within: last }) = shared.requests.back_mut()
+            && *channel == self.id
+        {
+            *last = within;
+            return;
+        }
+        shared.requests.push_back(Request::Deadline { channel: self.id, within });
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+}
+
+impl Drop for HostedStream {
+    fn drop(&mut self) {
+        let mut shared = self.host.lock();
+        shared.channels.remove(&self.id);
+        shared.requests.push_back(Request::Close { channel: self.id });
+    }
+}
