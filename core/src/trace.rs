@@ -85,9 +85,11 @@ impl fmt::Display for Channel {
     }
 }
 
+type Sink = dyn Fn(&Event) + Send + Sync;
+
 /// Where events go; none by default.
 #[derive(Clone, Default)]
-pub struct Trace(Option<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub struct Trace(Option<Arc<Sink>>);
 
 impl Trace {
     /// Calls `sink` with each event, on the thread that runs the dialogue.

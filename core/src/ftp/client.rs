@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) epsv: bool,
     /// The server leaves data connections open after an upload: waiting for its end is of no use.
     pub(super) lingers: bool,
+    /// The server refused TLS 1.2: it is not asked again.
+    newest_tls_only: bool,
 }
 
 impl<T: Transport> Client<T> {
@@ -53,6 +55,7 @@ impl<T: Transport> Client<T> {
             verify_uploads: true,
             epsv: true,
             lingers: false,
+            newest_tls_only: false,
         };
         Ok(Self {
             transport,
@@ -281,23 +284,29 @@ impl<T: Transport> Client<T> {
         let Some(credentials) = self.credentials.clone().filter(|_| used_up) else { return Ok(()) };
         let directory = self.pwd().await?;
         self.say_goodbye().await;
-        let older = Options { tls: self.options.tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
-        let both_allowed = self.options.tls.lowest_version() < self.options.tls.highest_version();
-        let attempt =
-            if both_allowed { Some(session::open(&self.transport, &self.endpoint, &older).await) } else { None };
-        self.session = match attempt {
-            Some(Ok(session)) => {
-                self.options = older;
-                session
-            }
-            Some(Err(error)) if !is_version_refusal(&error) => return Err(error),
-            _ => session::open(&self.transport, &self.endpoint, &self.options).await?,
-        };
+        self.session = self.reopen().await?;
         self.session.login(&credentials, self.settings.protection).await?;
         if self.pwd().await? != directory {
             self.cwd(directory).await?;
         }
         Ok(())
+    }
+
+    /// A new control connection: on TLS 1.2 if the caller's settings and the server allow it, else as before.
+    async fn reopen(&mut self) -> Result<Session<T::Stream>> {
+        let tls = &self.options.tls;
+        if tls.lowest_version() < tls.highest_version() && !self.settings.newest_tls_only {
+            let older = Options { tls: tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
+            match session::open(&self.transport, &self.endpoint, &older).await {
+                Ok(session) => {
+                    self.options = older;
+                    return Ok(session);
+                }
+                Err(error) if is_version_refusal(&error) => self.settings.newest_tls_only = true,
+                Err(error) => return Err(error),
+            }
+        }
+        session::open(&self.transport, &self.endpoint, &self.options).await
     }
 
     pub(super) fn idle(&self) -> Result<()> {

@@ -317,10 +317,10 @@ impl<T: Transport> Client<T> {
             let why = "the download is not at its end yet: receive the rest, or abort it";
             return Err(self.explain(Error::invalid_state(why)));
         }
-        if transfer.direction == Direction::Up {
-            if let Err(error) = self.end_upload(&mut transfer).await {
-                return Err(self.broken(error, Direction::Up).await);
-            }
+        if transfer.direction == Direction::Up
+            && let Err(error) = self.end_upload(&mut transfer).await
+        {
+            return Err(self.broken(error, Direction::Up).await);
         }
         transfer.data = None;
         self.trace_end(&transfer);

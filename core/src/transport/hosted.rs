@@ -54,7 +54,8 @@ pub enum Request {
         bytes: Vec<u8>,
     },
     /// A new deadline for the connection: call [`Host::failed`] with [`io::ErrorKind::TimedOut`] after it, unless
-    /// another one came or the dialogue finished meanwhile.
+    /// another one came or the dialogue finished meanwhile. It counts only if the dialogue waits for this connection
+    /// then; the next deadline takes it back.
     Deadline {
         /// Which connection.
         channel: ChannelId,
@@ -279,6 +280,11 @@ impl Stream for HostedStream {
 
     fn set_deadline(&mut self, within: Duration) {
         let mut shared = self.host.lock();
+        // The last deadline may have passed while nobody waited for this connection: that hurt nobody.
+        let channel = shared.channel(self.id);
+        if matches!(channel.failure, Some((io::ErrorKind::TimedOut, _))) {
+            channel.failure = None;
+        }
         // A deadline that nobody has seen yet is replaced, not queued.
         if let Some(Request::Deadline { channel, within: last }) = shared.requests.back_mut()
             && *channel == self.id
