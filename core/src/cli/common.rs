@@ -1,0 +1,247 @@
+//! The flags that every verb has, and the session they describe.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use clap::Args;
+use starttls::tls::{TlsConfig, Version};
+use starttls::trace::Trace;
+use starttls::transport::{Blocking, Endpoint};
+use starttls::url::{Protocol, Url};
+use starttls::{Error, Options, Security, Timeouts, ftp, smtp};
+
+use crate::credentials::{self, Login};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::note;
+
+const TLS: &str = "TLS";
+const LOGIN: &str = "Login";
+const OUTPUT: &str = "Output and time";
+
+/// The flags that every verb has.
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// Trust the authorities in this PEM file, and no others
+    #[arg(long, global = true, value_name = "FILE", help_heading = TLS)]
+    ca_file: Option<PathBuf>,
+    /// Show this certificate chain (PEM) if the server asks
+    #[arg(long, global = true, value_name = "FILE", help_heading = TLS)]
+    client_cert: Option<PathBuf>,
+    /// The key of --client-cert (PEM), if it is not in the same file
+    #[arg(long, global = true, value_name = "FILE", requires = "client_cert", help_heading = TLS)]
+    client_key: Option<PathBuf>,
+    /// Besides a trusted chain, require this SHA-256 of the server's public key (SubjectPublicKeyInfo), in hexadecimal
+    /// or Base64; several: any of them
+    #[arg(long, global = true, value_name = "SHA256", value_parser = pin, help_heading = TLS)]
+    pin: Vec<[u8; 32]>,
+    /// The name in the server's certificate, where it is not the host of the URL
+    #[arg(long, global = true, value_name = "NAME", help_heading = TLS)]
+    server_name: Option<String>,
+    /// Accept no TLS version below this one
+    #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = TLS)]
+    tls_min: Option<Version>,
+    /// Accept no TLS version above this one
+    #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = TLS)]
+    tls_max: Option<Version>,
+    /// Accept ANY certificate: whoever is in between can read and change everything, passwords first
+    #[arg(long, global = true, help_heading = TLS)]
+    insecure: bool,
+
+    #[command(flatten)]
+    pub(crate) login: Login,
+
+    /// How long each step may take: connecting, a handshake, a reply, a pause in a transfer
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help_heading = OUTPUT)]
+    timeout: Option<Duration>,
+    /// Print one JSON value on standard output, errors included
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+    /// Print what is said on the wire on standard error, secrets as ***
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    trace: bool,
+    /// Print nothing on standard error but warnings and errors
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+}
+
+/// The heading of the login flags in `--help`.
+pub(crate) const LOGIN_HEADING: &str = LOGIN;
+
+impl Common {
+    /// A URL for `protocol`, and what the flags make of it.
+    pub(crate) fn target(&self, url: &str, protocol: Protocol) -> Result<Target, Failure> {
+        let url = Url::parse(url).map_err(Failure::early)?;
+        if url.protocol != protocol {
+            let schemes = match protocol {
+                Protocol::Smtp => "smtp:// or smtps://",
+                Protocol::Ftp => "ftp:// or ftps://",
+            };
+            return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));
+        }
+        let options = self.options(&url)?;
+        Ok(Target { url, options })
+    }
+
+    /// The options of a session with `url`; says aloud what is dangerous about them.
+    pub(crate) fn options(&self, url: &Url) -> Result<Options, Failure> {
+        let tls = self.tls().map_err(Failure::early)?;
+        let tls = self.pin.iter().fold(tls, |tls, pin| tls.pin_spki_sha256(*pin));
+        let tls = if self.insecure { tls.danger_accept_any_certificate() } else { tls };
+        match url.security {
+            Security::Plaintext => note("WARNING: clear text: everybody on the way can read and change everything"),
+            _ if self.insecure && self.pin.is_empty() => {
+                note("WARNING: --insecure: the server's certificate is not checked; this may be anybody");
+            }
+            _ if self.insecure => note("WARNING: --insecure: the server's certificate is checked by --pin alone"),
+            _ => {}
+        }
+        Ok(Options {
+            security: url.security,
+            tls,
+            server_name: self.server_name.clone(),
+            timeouts: self.timeout.map_or_else(Timeouts::default, Timeouts::all),
+            trace: if self.trace { Trace::new(|event| trace_line(&event.to_string())) } else { Trace::default() },
+        })
+    }
+
+    /// What TLS is to be, but for pins and `--insecure`.
+    pub(crate) fn tls(&self) -> Result<TlsConfig, Error> {
+        let mut tls = TlsConfig::new();
+        if let Some(file) = &self.ca_file {
+            tls = tls.ca_file(file)?;
+        }
+        if let Some(chain) = &self.client_cert {
+            tls = tls.identity_files(chain, self.client_key.as_ref().unwrap_or(chain))?;
+        }
+        if let Some(version) = self.tls_min {
+            tls = tls.minimum_version(version);
+        }
+        if let Some(version) = self.tls_max {
+            tls = tls.maximum_version(version);
+        }
+        Ok(tls)
+    }
+
+    /// Whether progress is to be shown: to people who look, and to nobody else.
+    pub(crate) fn shows_progress(&self) -> bool {
+        use std::io::IsTerminal;
+        !self.quiet && !self.json && !self.trace && io::stderr().is_terminal()
+    }
+}
+
+/// A server, and how to open a session with it.
+pub(crate) struct Target {
+    pub(crate) url: Url,
+    options: Options,
+}
+
+impl Target {
+    /// An FTP session, logged in.
+    pub(crate) async fn ftp(&self, common: &Common) -> Result<ftp::Client<Blocking>, Failure> {
+        let found = credentials::find(&common.login, &self.url)?;
+        let credentials = match found {
+            None => ftp::Credentials::anonymous(),
+            Some((user, Some(password))) => ftp::Credentials::password(user, password.as_str()),
+            Some((user, None)) if matches!(user.as_str(), "anonymous" | "ftp") => ftp::Credentials::anonymous(),
+            // The certificate may be the login (RFC 4217 §4).
+            Some((user, None)) if common.client_cert.is_some() => ftp::Credentials::password(user, ""),
+            Some((user, None)) => return Err(credentials::no_password(&user)),
+        };
+        let fail = |error| self.failure(error, Exit::Unavailable);
+        let client = ftp::Client::connect(Blocking::new(), self.endpoint(), self.options.clone());
+        let mut client = client.await.map_err(fail)?;
+        client.login(&credentials).await.map_err(fail)?;
+        Ok(client)
+    }
+
+    /// A submission session, logged in if there is a user.
+    pub(crate) async fn smtp(&self, common: &Common, name: &smtp::EhloName) -> Result<smtp::Client<Blocking>, Failure> {
+        let credentials = match credentials::find(&common.login, &self.url)? {
+            None => None,
+            Some((user, Some(password))) => Some(smtp::Credentials::password(user, password.as_str())),
+            Some((user, None)) => return Err(credentials::no_password(&user)),
+        };
+        let fail = |error| self.failure(error, Exit::Unavailable);
+        let client = smtp::Client::connect_as(Blocking::new(), self.endpoint(), self.options.clone(), name);
+        let mut client = client.await.map_err(fail)?;
+        if let Some(credentials) = credentials {
+            client.login(&credentials).await.map_err(fail)?;
+        }
+        Ok(client)
+    }
+
+    /// An error of this session. `refused` is the exit code of a refusal for good.
+    pub(crate) fn failure(&self, error: Error, refused: Exit) -> Failure {
+        Failure::session(error, &self.url, refused)
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.url.endpoint
+    }
+}
+
+fn trace_line(text: &str) {
+    // Nobody reads standard error any more: that is no reason to stop in the middle of a transfer.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// SHA-256 in hexadecimal or Base64, with or without curl's `sha256//` before it.
+fn pin(text: &str) -> Result<[u8; 32], String> {
+    let text = text.strip_prefix("sha256//").or_else(|| text.strip_prefix("sha256/")).unwrap_or(text);
+    let hexadecimal = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let bytes = if hexadecimal {
+        (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16)).collect::<Result<Vec<_>, _>>().ok()
+    } else {
+        BASE64_STANDARD.decode(text).or_else(|_| BASE64_STANDARD_NO_PAD.decode(text)).ok()
+    };
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| "64 hexadecimal digits or 44 of Base64".into())
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    match text {
+        "1.2" => Ok(Version::Tls12),
+        "1.3" => Ok(Version::Tls13),
+        _ => Err("1.2 or 1.3".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "a number of seconds above 0".into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins() {
+        let bytes = [0xAB; 32];
+        for text in [
+            &"aB".repeat(32),
+            "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
+            "sha256//q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s",
+        ] {
+            assert_eq!(pin(text).unwrap(), bytes, "{text}");
+        }
+        for bad in ["", "ab", "q6ur", &"ag".repeat(32), &"ab".repeat(33)] {
+            assert!(pin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(seconds("1.5").unwrap(), Duration::from_millis(1500));
+        for bad in ["0", "-1", "nan", "inf", "1e300", "1e-300", "soon", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Who logs in: the user, and where the password comes from.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use starttls::url::Url;
+use zeroize::Zeroizing;
+
+use crate::common::LOGIN_HEADING;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::netrc;
+
+/// The variable that may hold the password.
+const VARIABLE: &str = "STARTTLS_PASSWORD";
+
+/// No password file is longer than this.
+const LONGEST: u64 = 1024 * 1024;
+
+/// The flags about logging in.
+#[derive(Args, Debug)]
+pub(crate) struct Login {
+    /// Log in as this user, if the URL names none
+    #[arg(long, global = true, value_name = "NAME", help_heading = LOGIN_HEADING)]
+    user: Option<String>,
+    /// Take the password from the first line of this file; - is standard input
+    #[arg(long, global = true, value_name = "FILE", help_heading = LOGIN_HEADING)]
+    password_file: Option<PathBuf>,
+    /// Look for user and password in this file, usually ~/.netrc
+    #[arg(long, global = true, value_name = "FILE", help_heading = LOGIN_HEADING)]
+    netrc: Option<PathBuf>,
+}
+
+impl Login {
+    /// Whether the password is what standard input holds, so that nothing else can be.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.password_file.as_deref() == Some(Path::new("-"))
+    }
+}
+
+/// A user, and the password if there is one.
+type Found = (String, Option<Zeroizing<String>>);
+
+/// Who logs in at `url`, and with which password; `None` if nobody is named anywhere.
+pub(crate) fn find(login: &Login, url: &Url) -> Result<Option<Found>, Failure> {
+    if let (Some(flag), Some(user)) = (&login.user, &url.user)
+        && flag != user
+    {
+        return Err(Failure::usage(format!("the URL names the user {user}, and --user names {flag}")));
+    }
+    let mut user = login.user.clone().or_else(|| url.user.clone());
+    let mut password = url.password.clone();
+    if let Some(file) = login.password_file.as_deref().filter(|_| password.is_none()) {
+        password = Some(first_line(file)?);
+    }
+    // A password without a user would be sent nowhere: a variable that is always set does no harm then.
+    if password.is_none() && user.is_some() {
+        password = std::env::var(VARIABLE).ok().map(Zeroizing::new);
+    }
+    if let Some(file) = login.netrc.as_deref().filter(|_| password.is_none()) {
+        let text = read(file)?;
+        let entry = netrc::find(&text, &url.endpoint.host, user.as_deref());
+        let entry = entry.map_err(|why| Failure::new(Exit::Data, format!("{}: {why}", file.display())))?;
+        if let Some(entry) = entry {
+            user = user.or(entry.user);
+            password = entry.password;
+        }
+    }
+    match (user, password) {
+        (Some(user), password) => Ok(Some((user, password))),
+        (None, Some(_)) if login.password_file.is_some() || url.password.is_some() => {
+            Err(Failure::usage("there is a password and no user: name one in the URL or with --user"))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+/// There is a user to log in, and no password.
+pub(crate) fn no_password(user: &str) -> Failure {
+    Failure::usage(format!("no password for {user}"))
+        .advise(format!("give --password-file, the variable {VARIABLE}, or --netrc"))
+}
+
+fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = read(file)?;
+    let line = text.split('\n').next().unwrap_or_default();
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(Failure::new(Exit::Data, format!("{}: the first line is empty: no password", file.display())));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn read(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let outcome = if file == Path::new("-") {
+        io::stdin().lock().take(LONGEST).read_to_end(&mut bytes)
+    } else {
+        File::open(file).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes))
+    };
+    outcome.map_err(|error| Failure::file(Exit::NoInput, file, &error))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Failure::new(Exit::Data, format!("{}: not UTF-8", file.display()))),
+    }
+}

@@ -1,0 +1,156 @@
+//! Why a verb failed: the exit code, one line for people, an object for programs. The only file that maps errors.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use starttls::url::Url;
+use starttls::{Error, ErrorKind, Phase, Security, TlsFault};
+
+use crate::exit::Exit;
+use crate::view;
+
+/// Why a verb failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// `None`: nobody is left to tell.
+    message: Option<String>,
+    advice: Option<String>,
+    /// The library's error, where it is one.
+    error: Option<Error>,
+}
+
+impl Failure {
+    /// A failure in our own words.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: Some(message.into()), advice: None, error: None }
+    }
+
+    /// The command line cannot be used.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// A local file cannot be used.
+    pub(crate) fn file(exit: Exit, path: &Path, error: &io::Error) -> Self {
+        Self::new(exit, format!("{}: {error}", path.display()))
+    }
+
+    /// Standard output cannot be written. Whoever closed it has read enough, and is not told.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let mut failure = Self::new(Exit::IoError, format!("standard output: {error}"));
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            failure.message = None;
+        }
+        failure
+    }
+
+    /// An error that comes before there is a server to talk to.
+    pub(crate) fn early(error: Error) -> Self {
+        Self::library(error, None, Exit::Unavailable)
+    }
+
+    /// An error of a session with the server at `url`. `refused` is what a refusal for good means to the verb.
+    pub(crate) fn session(error: Error, url: &Url, refused: Exit) -> Self {
+        Self::library(error, Some(url), refused)
+    }
+
+    fn library(error: Error, url: Option<&Url>, refused: Exit) -> Self {
+        let whole = error.to_string();
+        // The advice is told apart, since here it can name flags and whole URLs.
+        let bare = error.advice().and_then(|advice| whole.strip_suffix(&format!("; {advice}")));
+        let message = bare.unwrap_or(&whole).to_owned();
+        let advice = advice(&error, url).or_else(|| error.advice().map(str::to_owned));
+        Self { exit: exit(&error, refused), message: Some(message), advice, error: Some(error) }
+    }
+
+    /// Says what to try.
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Whether it says what to try.
+    pub(crate) fn has_advice(&self) -> bool {
+        self.advice.is_some()
+    }
+
+    /// One line for people.
+    pub(crate) fn line(&self) -> Option<String> {
+        let message = self.message.as_ref()?;
+        let advice = self.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
+        Some(view::printable(&format!("{message}{advice}")))
+    }
+
+    /// The object for programs.
+    pub(crate) fn json(&self) -> Value {
+        let mut object = match &self.error {
+            Some(error) => view::error(error),
+            None => json!({"kind": "command_line", "phase": null, "peer": null, "transient": false, "reply": null}),
+        };
+        object["message"] = json!(self.message);
+        object["advice"] = json!(self.advice);
+        object
+    }
+}
+
+/// The exit code of an error. `refused` is that of a refusal for good.
+fn exit(error: &Error, refused: Exit) -> Exit {
+    let login = error.phase() == Some(Phase::Authenticate);
+    match error.kind() {
+        ErrorKind::Rejected if error.is_transient() => Exit::TempFail,
+        ErrorKind::Rejected if login || error.reply().is_some_and(|reply| reply.code() == 530) => Exit::NoPermission,
+        ErrorKind::Rejected if matches!(error.phase(), Some(Phase::Command | Phase::Data)) => refused,
+        ErrorKind::Rejected => Exit::Unavailable,
+        ErrorKind::InvalidArgument(_) => Exit::Usage,
+        // Found out before anything was sent: it is about what we were given.
+        ErrorKind::LimitExceeded(_) if error.phase().is_none() => Exit::Data,
+        ErrorKind::InvalidState(_) if login => Exit::NoPermission,
+        ErrorKind::AccessDenied | ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Exit::NoPermission,
+        ErrorKind::Tls(TlsFault::Configuration(_)) => Exit::Config,
+        ErrorKind::NameUnresolvable => Exit::NoHost,
+        ErrorKind::TimedOut | ErrorKind::Interrupted => Exit::TempFail,
+        ErrorKind::Local(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => Exit::NoInput,
+            _ => Exit::IoError,
+        },
+        ErrorKind::SizeMismatch { .. } => Exit::IoError,
+        ErrorKind::UpgradeNotOffered
+        | ErrorKind::BytesBeforeHandshake { .. }
+        | ErrorKind::Unsolicited(_)
+        | ErrorKind::Tls(_)
+        | ErrorKind::ProtocolViolation(_)
+        | ErrorKind::LimitExceeded(_) => Exit::Protocol,
+        _ => Exit::Unavailable,
+    }
+}
+
+/// Advice in terms of this command line, where it says more than the library's.
+fn advice(error: &Error, url: Option<&Url>) -> Option<String> {
+    let instead = |security| {
+        let mut other = url?.clone();
+        other.security = security;
+        Some(other)
+    };
+    match error.kind() {
+        ErrorKind::Tls(TlsFault::UnknownIssuer) => Some("if the authority is your own, give its --ca-file".into()),
+        ErrorKind::Tls(TlsFault::NameMismatch { .. }) => {
+            Some("connect by a name that the certificate carries, or give that name with --server-name".into())
+        }
+        ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Some("give --client-cert and --client-key".into()),
+        ErrorKind::Tls(TlsFault::PlaintextInsideTls(_)) if url?.security == Security::Implicit => {
+            Some(format!("this port begins in clear text: try {}", instead(Security::Upgrade)?))
+        }
+        // The library has advice on a greeting only if TLS from the first byte may be what is missing.
+        _ if error.phase() == Some(Phase::Greeting) && error.advice().is_some() => {
+            Some(format!("if this port expects TLS at once, try {}", instead(Security::Implicit)?))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! `starttls`: send mail and move files from the command line. An outside user of the library.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `send` `get` `put` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
+//! | `common` `credentials` `netrc` | the flags that all have |
+//! | `exit` `failure` `view` `output` `progress` | how it ends, and how that is told |
+#![forbid(unsafe_code)]
+
+mod common;
+mod credentials;
+mod exit;
+mod failure;
+mod get;
+mod ls;
+mod mkdir;
+mod mv;
+mod netrc;
+mod output;
+mod probe;
+mod progress;
+mod put;
+mod rm;
+mod send;
+mod view;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::common::Common;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Mail and files over connections that become TLS in place, verified and required by default
+#[derive(Parser, Debug)]
+#[command(name = "starttls", version, after_help = exit::HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Send(send::Send),
+    Get(get::Get),
+    Put(put::Put),
+    Ls(ls::Ls),
+    Rm(rm::Rm),
+    Mv(mv::Mv),
+    Mkdir(mkdir::Mkdir),
+    Probe(probe::Probe),
+}
+
+fn main() -> ExitCode {
+    let exit = match CommandLine::try_parse() {
+        Ok(line) => run(&line),
+        Err(error) => tell_usage(&error),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn run(CommandLine { verb, common }: &CommandLine) -> Exit {
+    let report = match verb {
+        Verb::Send(verb) => verb.run(common),
+        Verb::Get(verb) => verb.run(common),
+        Verb::Put(verb) => verb.run(common),
+        Verb::Ls(verb) => verb.run(common),
+        Verb::Rm(verb) => verb.run(common),
+        Verb::Mv(verb) => verb.run(common),
+        Verb::Mkdir(verb) => verb.run(common),
+        Verb::Probe(verb) => verb.run(common),
+    };
+    let written = report.and_then(|mut report| {
+        if report.json.is_object() {
+            report.json["exit_code"] = json!(report.exit.code());
+        }
+        report.write(common.json, common.quiet)
+    });
+    written.unwrap_or_else(|failure| tell_failure(&failure, common.json))
+}
+
+fn tell_failure(failure: &Failure, as_json: bool) -> Exit {
+    if let Some(line) = failure.line() {
+        output::note(&line);
+        if as_json {
+            // Standard output may be what failed; standard error has the news already.
+            let _ = output::write_json(&json!({"error": failure.json(), "exit_code": failure.exit().code()}));
+        }
+    }
+    failure.exit()
+}
+
+/// What clap says about the command line, or the help that was asked for.
+fn tell_usage(error: &clap::Error) -> Exit {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if asked {
+        return match error.print() {
+            Ok(()) => Exit::Ok,
+            Err(_) => Exit::IoError,
+        };
+    }
+    let text = std::env::args_os()
+        .fold(error.render().to_string(), |text, argument| without_password(text, &argument.to_string_lossy()));
+    let _ = write!(std::io::stderr().lock(), "starttls: {}", text.strip_prefix("error: ").unwrap_or(&text));
+    Exit::Usage
+}
+
+/// A message that repeats an argument must not repeat the password in it.
+fn without_password(text: String, argument: &str) -> String {
+    let password = argument.split_once("://").and_then(|(_, rest)| {
+        let (credentials, _) = rest.rsplit_once('@')?;
+        credentials.split_once(':').map(|(_, password)| password)
+    });
+    match password.filter(|password| !password.is_empty()) {
+        Some(password) => text.replace(&format!(":{password}@"), ":***@"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn passwords_are_not_repeated() {
+        let text = "unexpected argument 'ftp://u:p@ss@h/a@b' found".to_owned();
+        let scrubbed = without_password(text, "ftp://u:p@ss@h/a@b");
+        assert!(!scrubbed.contains("p@ss"), "{scrubbed}");
+        assert_eq!(without_password("a@b".into(), "a@b"), "a@b");
+    }
+}

@@ -1,0 +1,125 @@
+//! `starttls send`: one message, streamed from a file or standard input.
+
+mod message;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use starttls::smtp::{DeliveryReport, EhloName, Envelope, Outcome};
+use starttls::transport::block;
+use starttls::url::Protocol;
+use zeroize::Zeroizing;
+
+use self::message::Message;
+use crate::common::{Common, Target};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Report;
+use crate::view;
+
+/// Pieces in which a message is read.
+const PIECE: usize = 64 * 1024;
+
+/// Send a message: header, empty line, body, as in an .eml file
+///
+/// The message goes out as it is, but for its line ends, which become CRLF, and a Bcc header, which is left out. Who
+/// gets it is said by --to alone.
+#[derive(Args, Debug)]
+pub(crate) struct Send {
+    /// smtp://[USER@]HOST[:PORT] or smtps://…
+    url: String,
+    /// The envelope's sender; '' for none, as notifications have it
+    #[arg(long, value_name = "ADDRESS")]
+    from: String,
+    /// A recipient; repeat it for more
+    #[arg(long, value_name = "ADDRESS", required = true, num_args = 1..)]
+    to: Vec<String>,
+    /// The message; - is standard input
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    /// The name to give in EHLO
+    #[arg(long, value_name = "NAME")]
+    ehlo: Option<String>,
+}
+
+impl Send {
+    pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
+        let target = common.target(&self.url, Protocol::Smtp)?;
+        let name = self.ehlo.as_ref().map_or_else(|| Ok(EhloName::default()), EhloName::new).map_err(Failure::early)?;
+        let mut envelope = Envelope::new(&self.from, &self.to).map_err(Failure::early)?;
+        if self.file.as_os_str() == "-" && common.login.reads_stdin() {
+            return Err(Failure::usage("--password-file - and the message both want standard input"));
+        }
+        // Opened and looked at before anything is sent.
+        let mut message = Message::open(&self.file)?;
+        envelope.size = message.size;
+        envelope.eight_bit = message.eight_bit;
+        let report = block(self.deliver(common, &target, &name, &mut envelope, &mut message))?;
+        Ok(tell(&report))
+    }
+
+    async fn deliver(
+        &self,
+        common: &Common,
+        target: &Target,
+        name: &EhloName,
+        envelope: &mut Envelope,
+        message: &mut Message,
+    ) -> Result<DeliveryReport, Failure> {
+        let fail = |error| target.failure(error, Exit::Unavailable);
+        let mut client = target.smtp(common, name).await?;
+        // A server without the extension gets such a header as any other: nobody can say more to it.
+        envelope.utf8 = message.utf8_header && client.extensions().offers("SMTPUTF8");
+        client.begin(envelope).await.map_err(fail)?;
+        let mut piece = Zeroizing::new(vec![0; PIECE]);
+        loop {
+            // On an error the connection is dropped before the message's end: the server forgets it.
+            match message.read(&mut piece).map_err(|error| Failure::file(Exit::IoError, &self.file, &error))? {
+                0 => break,
+                n => client.write(&piece[..n]).await.map_err(fail)?,
+            }
+        }
+        let report = client.finish().await.map_err(fail)?;
+        client.quit().await;
+        Ok(report)
+    }
+}
+
+fn tell(report: &DeliveryReport) -> Report {
+    let accepted = report.accepted().count();
+    let people = |n: usize| if n == 1 { "1 recipient".to_owned() } else { format!("{n} recipients") };
+    let queue_id = report.queue_id().map_or(String::new(), |id| format!(", queue id {id}"));
+    let mut notes: Vec<_> = report
+        .refused()
+        .map(|(recipient, reply)| format!("{recipient} refused: the server said \"{reply}\""))
+        .collect();
+    notes.push(match report.outcome() {
+        Outcome::Accepted => format!("accepted for {}{queue_id}", people(accepted)),
+        Outcome::Partial => format!(
+            "accepted for {} of {}{queue_id}; send again to the refused ones only",
+            accepted,
+            people(report.recipients().len())
+        ),
+        Outcome::Refused => "refused: the message was not sent".to_owned(),
+        Outcome::Unknown => format!(
+            "unknown outcome: the message may have been accepted for {}; sending it again may deliver it twice{}",
+            people(accepted),
+            report.error().map_or(String::new(), |error| format!(" ({error})"))
+        ),
+    });
+    let notes = notes.iter().map(|line| view::printable(line)).collect();
+    Report { exit: exit(report), json: view::delivery(report), data: String::new(), notes }
+}
+
+fn exit(report: &DeliveryReport) -> Exit {
+    let mut refusals = report.refused().map(|(_, reply)| reply.code()).peekable();
+    match report.outcome() {
+        Outcome::Accepted => Exit::Ok,
+        Outcome::Partial => Exit::Partial,
+        Outcome::Unknown => Exit::Unknown,
+        Outcome::Refused if refusals.peek().is_some_and(|code| *code == 530) => Exit::NoPermission,
+        Outcome::Refused if refusals.all(|code| code.is_transient_negative()) => Exit::TempFail,
+        Outcome::Refused => Exit::Unavailable,
+    }
+}
