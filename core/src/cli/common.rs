@@ -34,8 +34,7 @@ pub(crate) struct Common {
     /// The key of --client-cert (PEM), if it is not in the same file
     #[arg(long, global = true, value_name = "FILE", requires = "client_cert", help_heading = TLS)]
     client_key: Option<PathBuf>,
-    /// Besides a trusted chain, require this SHA-256 of the server's public key (SubjectPublicKeyInfo), in hexadecimal
-    /// or Base64; several: any of them
+    /// Require this public key, too: SHA-256 in hexadecimal or Base64; several: any of them
     #[arg(long, global = true, value_name = "SHA256", value_parser = pin, help_heading = TLS)]
     pin: Vec<[u8; 32]>,
     /// The name in the server's certificate, where it is not the host of the URL
@@ -47,14 +46,14 @@ pub(crate) struct Common {
     /// Accept no TLS version above this one
     #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = TLS)]
     tls_max: Option<Version>,
-    /// Accept ANY certificate: whoever is in between can read and change everything, passwords first
+    /// Accept ANY certificate: whoever is in between reads everything, passwords first
     #[arg(long, global = true, help_heading = TLS)]
     insecure: bool,
 
     #[command(flatten)]
     pub(crate) login: Login,
 
-    /// How long each step may take: connecting, a handshake, a reply, a pause in a transfer
+    /// How long a connection, handshake or reply, or a pause in a transfer, may take
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help_heading = OUTPUT)]
     timeout: Option<Duration>,
     /// Print one JSON value on standard output, errors included

@@ -1,21 +1,20 @@
 //! `starttls get`: a file from a server, whole under its name or not at all.
-//!
-//! ```text
-//!   LOCAL.part ── written, flushed, on disk ── receipt ── renamed ──▶ LOCAL
-//!        └────── any error leaves it there, for --continue; LOCAL is untouched
-//! ```
+
+mod part;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 use starttls::ftp::{self, TransferReceipt};
+use starttls::tls::TlsInfo;
 use starttls::transport::{Blocking, block};
 use starttls::url::Protocol;
 use starttls::{Error, ErrorKind};
 
+use self::part::Part;
 use crate::common::{Common, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,61 +35,63 @@ pub(crate) struct Get {
     /// Where to; - is standard output [default: the last part of the URL's path]
     local: Option<PathBuf>,
     /// Go on where an earlier download into LOCAL.part ended
-    #[arg(short, long = "continue")]
+    #[arg(short = 'c', long = "continue")]
     resume: bool,
 }
 
 /// Where the bytes go.
 enum Sink {
-    /// Standard output, or something that is no regular file: nothing to rename, nothing to go on with.
+    /// Standard output, a device, a pipe: nothing to rename, nothing to go on with.
     Stream(Box<dyn Write + Send>),
-    /// `LOCAL.part`, and how much of it is there already.
-    File { part: PathBuf, local: PathBuf, file: File, offset: u64 },
+    /// A file.
+    Part(Part),
+}
+
+/// A download that is over.
+struct Downloaded {
+    receipt: TransferReceipt,
+    tls: Option<TlsInfo>,
+    note: String,
 }
 
 impl Get {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let target = common.target(&self.url, Protocol::Ftp)?;
-        let sink = self.sink(&target, common)?;
-        let into = match &sink {
-            Sink::Stream(_) => None,
-            Sink::File { local, .. } => Some(local.clone()),
-        };
-        let (receipt, tls, note) = block(download(common, &target, sink))?;
+        let local = self.local(&target)?;
+        let sink = self.sink(local.clone(), common)?;
+        let Downloaded { receipt, tls, note } = block(download(common, &target, sink))?;
         let mut json = view::receipt(&receipt, tls.as_ref());
-        json["local"] = json!(into.as_ref().map(|path| path.to_string_lossy()));
-        let name = into.map_or(String::new(), |path| format!("{}: ", path.display()));
+        json["local"] = json!(local.as_ref().map(|path| path.to_string_lossy()));
+        let name = local.map_or(String::new(), |path| format!("{}: ", path.display()));
         Ok(Report::note(json, view::printable(&format!("{name}{note}"))))
     }
 
-    fn sink(&self, target: &Target, common: &Common) -> Result<Sink, Failure> {
-        let name = file_name(&target.url.path);
-        let local = match &self.local {
-            Some(path) if path.as_os_str() == "-" => {
-                return match (common.json, self.resume) {
-                    (true, _) => Err(Failure::usage("--json and the file both want standard output")),
-                    (_, true) => Err(Failure::usage("--continue needs a file to go on with")),
-                    _ => Ok(Sink::Stream(Box::new(io::stdout()))),
-                };
-            }
-            Some(path) if path.is_dir() => path.join(name?),
-            Some(path) => path.clone(),
-            None => PathBuf::from(name?),
+    /// The local path; `None` is standard output.
+    fn local(&self, target: &Target) -> Result<Option<PathBuf>, Failure> {
+        let name = || file_name(&target.url.path);
+        match &self.local {
+            Some(path) if path.as_os_str() == "-" => Ok(None),
+            Some(path) if path.is_dir() => Ok(Some(path.join(name()?))),
+            Some(path) => Ok(Some(path.clone())),
+            None => Ok(Some(PathBuf::from(name()?))),
+        }
+    }
+
+    fn sink(&self, local: Option<PathBuf>, common: &Common) -> Result<Sink, Failure> {
+        let Some(local) = local else {
+            return match (common.json, self.resume) {
+                (true, _) => Err(Failure::usage("--json and the file both want standard output")),
+                (_, true) => Err(Failure::usage("--continue needs a file to go on with")),
+                _ => Ok(Sink::Stream(Box::new(io::stdout()))),
+            };
         };
-        let cannot = |path: &Path, error: &io::Error| Failure::file(Exit::CantCreate, path, error);
         // A device or a pipe is written as it is: to put a file in its place would be a surprise.
         if fs::metadata(&local).is_ok_and(|metadata| !metadata.is_file()) && !self.resume {
-            let file = File::options().write(true).open(&local).map_err(|error| cannot(&local, &error))?;
-            return Ok(Sink::Stream(Box::new(file)));
+            let device = File::options().write(true).open(&local);
+            let device = device.map_err(|error| Failure::file(Exit::CantCreate, &local, &error))?;
+            return Ok(Sink::Stream(Box::new(device)));
         }
-        let mut part = local.clone().into_os_string();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let mut options = File::options();
-        let options = if self.resume { options.append(true) } else { options.write(true).truncate(true) };
-        let file = options.create(true).open(&part).map_err(|error| cannot(&part, &error))?;
-        let offset = if self.resume { file.metadata().map_err(|error| cannot(&part, &error))?.len() } else { 0 };
-        Ok(Sink::File { part, local, file, offset })
+        Part::open(&local, self.resume).map(Sink::Part)
     }
 }
 
@@ -103,69 +104,73 @@ fn file_name(path: &[u8]) -> Result<String, Failure> {
     Ok(name)
 }
 
-type Downloaded = (TransferReceipt, Option<starttls::tls::TlsInfo>, String);
-
 async fn download(common: &Common, target: &Target, sink: Sink) -> Result<Downloaded, Failure> {
-    let mut client = target.ftp(common).await?;
-    let (receipt, note) = match sink {
-        Sink::Stream(stream) => transfer(common, target, &mut client, stream, 0).await?,
-        Sink::File { part, local, file, offset } => {
-            let done = into_file(common, target, &mut client, &part, &file, offset).await;
-            let done = done.map_err(|failure| keep(failure, &part, &file))?;
-            // Only a disk that has it all may lose what stood under the name before.
-            file.sync_all().map_err(|error| Failure::file(Exit::IoError, &part, &error))?;
-            fs::rename(&part, &local).map_err(|error| {
-                Failure::file(Exit::CantCreate, &local, &error).advise(format!("the file is whole: {}", part.display()))
-            })?;
-            done
+    match sink {
+        Sink::Stream(stream) => {
+            let mut client = target.ftp(common).await?;
+            let total = begin(common, target, &mut client, 0).await?;
+            let done = receive(common, target, &mut client, stream, 0, total).await?;
+            client.quit().await;
+            Ok(done)
         }
-    };
-    let tls = client.tls().cloned();
-    client.quit().await;
-    Ok((receipt, tls, note))
+        Sink::Part(part) => match into_part(common, target, &part).await {
+            Ok((done, client)) => {
+                part.commit()?;
+                client.quit().await;
+                Ok(done)
+            }
+            Err(failure) => Err(part.keep(failure)),
+        },
+    }
 }
 
-async fn into_file(
+async fn into_part(
+    common: &Common,
+    target: &Target,
+    part: &Part,
+) -> Result<(Downloaded, ftp::Client<Blocking>), Failure> {
+    let mut client = target.ftp(common).await?;
+    if part.offset > 0
+        && let Ok(size) = client.size(&target.url.path).await
+    {
+        part.check(size)?;
+    }
+    let total = begin(common, target, &mut client, part.offset).await?;
+    let done = receive(common, target, &mut client, Box::new(part.writer()?), part.offset, total).await?;
+    Ok((done, client))
+}
+
+/// Begins the download, and asks for the file's size if somebody looks.
+async fn begin(
     common: &Common,
     target: &Target,
     client: &mut ftp::Client<Blocking>,
-    part: &Path,
-    file: &File,
     offset: u64,
-) -> Result<(TransferReceipt, String), Failure> {
-    if offset > 0
-        && let Ok(size) = client.size(&target.url.path).await
-        && size < offset
-    {
-        let why = format!("{}: {offset} bytes, and the remote file has {size}", part.display());
-        return Err(Failure::new(Exit::Data, why).advise("this is no beginning of that file: remove it"));
-    }
-    let writer = Box::new(file.try_clone().map_err(|error| Failure::file(Exit::IoError, part, &error))?);
-    transfer(common, target, client, writer, offset).await
+) -> Result<Option<u64>, Failure> {
+    let path = &target.url.path;
+    let total = if common.shows_progress() { client.size(path).await.ok() } else { None };
+    client.start_download(path, offset).await.map_err(|error| failed(target, error))?;
+    Ok(total)
 }
 
-async fn transfer(
+async fn receive(
     common: &Common,
     target: &Target,
     client: &mut ftp::Client<Blocking>,
     writer: Box<dyn Write + Send>,
     offset: u64,
-) -> Result<(TransferReceipt, String), Failure> {
-    let fail = |error| failed(target, error);
-    let path = &target.url.path;
-    let shown = common.shows_progress();
-    let total = if shown { client.size(path).await.ok() } else { None };
-    client.start_download(path, offset).await.map_err(fail)?;
-    let mut writer = Progress::new(BufWriter::with_capacity(BUFFER, writer), shown, offset, total);
+    total: Option<u64>,
+) -> Result<Downloaded, Failure> {
+    let mut writer = Progress::new(BufWriter::with_capacity(BUFFER, writer), common.shows_progress(), offset, total);
     let outcome = client.receive_all(&mut writer).await;
     // After an error too: what came so far is what --continue goes on with.
     let flushed = writer.flush();
-    let receipt = outcome.map_err(fail)?;
-    flushed.map_err(|error| fail(Error::local(error)))?;
-    let (size, elapsed) = (receipt.size, writer.elapsed());
+    let receipt = outcome.map_err(|error| failed(target, error))?;
+    flushed.map_err(|error| failed(target, Error::local(error)))?;
     let resumed = if offset > 0 { format!(" after the first {}", bytes_for_people(offset)) } else { String::new() };
-    let status = receipt.status.as_str();
-    Ok((receipt, format!("{}{resumed}, {}, {status}", bytes_for_people(size), rate(size, elapsed))))
+    let (size, rate) = (bytes_for_people(receipt.size), rate(receipt.size, writer.elapsed()));
+    let note = format!("{size}{resumed}, {rate}, {}", receipt.status.as_str());
+    Ok(Downloaded { receipt, tls: client.tls().cloned(), note })
 }
 
 fn failed(target: &Target, error: Error) -> Failure {
@@ -173,18 +178,5 @@ fn failed(target: &Target, error: Error) -> Failure {
         // The reader of our output has read enough.
         ErrorKind::Local(local) if local.kind() == io::ErrorKind::BrokenPipe => Failure::output(local),
         _ => target.failure(error, Exit::NoInput),
-    }
-}
-
-/// After an error: what is there is kept, if it is anything.
-fn keep(failure: Failure, part: &Path, file: &File) -> Failure {
-    match file.metadata().map(|metadata| metadata.len()) {
-        Ok(0) => {
-            // Nothing to go on with; that it is in the way is the worst that can happen.
-            let _ = fs::remove_file(part);
-            failure
-        }
-        _ if failure.has_advice() => failure,
-        _ => failure.advise(format!("what came so far is in {}: --continue goes on with it", part.display())),
     }
 }

@@ -41,6 +41,8 @@ async fn entries(common: &Common, target: &Target) -> Result<Vec<Entry>, Failure
             let file = client.stat(path).await.ok().filter(|entry| entry.kind != EntryKind::Directory);
             file.map(|entry| vec![entry]).ok_or(error)
         }
+        // Some servers list what does not exist as if it were empty.
+        Ok(none) if none.is_empty() && !path.is_empty() => client.cwd(path).await.map(|_| none),
         listed => listed,
     };
     let listed = listed.map_err(|error| target.failure(error, Exit::NoInput))?;

@@ -33,7 +33,7 @@ impl Report {
             data(self.data.as_bytes())?;
         }
         // A bad outcome is told in any case.
-        if !quiet || self.exit != Exit::Ok {
+        if self.exit != Exit::Ok || !(quiet || as_json) {
             self.notes.iter().for_each(|line| note(line));
         }
         Ok(self.exit)

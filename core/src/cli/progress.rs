@@ -24,11 +24,6 @@ impl<I> Progress<I> {
         Self { inner, shown, offset, moved: 0, total, begun: Instant::now(), written: None }
     }
 
-    /// What is inside.
-    pub(crate) fn get_mut(&mut self) -> &mut I {
-        &mut self.inner
-    }
-
     /// How long it took, for the last word.
     pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
@@ -118,6 +113,6 @@ mod tests {
     fn bytes_pass_unchanged() {
         let mut writer = Progress::new(Vec::new(), false, 0, None);
         writer.write_all(b"abc").expect("a Vec takes everything");
-        assert_eq!((writer.get_mut().as_slice(), writer.moved), (&b"abc"[..], 3));
+        assert_eq!((writer.inner.as_slice(), writer.moved), (&b"abc"[..], 3));
     }
 }
