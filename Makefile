@@ -55,6 +55,7 @@ develop: setup-demo
 
 test-rust: setup-daemons setup-python component native
 	cargo test --locked --workspace --exclude starttls-python
+	cargo test --locked -p starttls --features tokio --test tokio
 
 test-python: setup-daemons setup-python component native develop
 	$(python) -m pytest
