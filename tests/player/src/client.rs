@@ -1,0 +1,236 @@
+//! The client's side of a session, over any transport, and the words in which results are told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use starttls::smtp::{self, Outcome};
+use starttls::tls::TlsConfig;
+use starttls::trace::Trace;
+use starttls::transport::Transport;
+use starttls::url::Url;
+use starttls::{Error, ErrorKind, Options, TlsFault, ftp};
+
+use crate::script::{Script, Task};
+
+/// The events of a session, as they happen.
+#[derive(Clone, Debug, Default)]
+pub struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Events {
+    /// Where a client sends them.
+    pub fn trace(&self) -> Trace {
+        let events = self.0.clone();
+        Trace::new(move |event| events.lock().unwrap_or_else(PoisonError::into_inner).push(event.to_string()))
+    }
+
+    /// Those so far.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The results so far: a future that is dropped in the middle leaves those of the operations before.
+pub type Results = Arc<Mutex<Vec<String>>>;
+
+/// Does everything the script asks of its client. After a failure it goes on with the same session: what a failed
+/// session answers is part of what is tested.
+pub async fn play<T: Transport>(
+    transport: T,
+    script: &Script,
+    port: u16,
+    tls: TlsConfig,
+    events: &Events,
+    results: &Results,
+) {
+    let tell = |result: String| results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+    let url = match Url::parse(&script.url(port)) {
+        Ok(url) => url,
+        Err(error) => return tell(describe(&error)),
+    };
+    let options = Options {
+        security: url.security,
+        tls,
+        timeouts: starttls::Timeouts::all(Duration::from_secs(script.timeout)),
+        trace: events.trace(),
+        ..Options::default()
+    };
+    let mut tasks = script.client.iter();
+    if tasks.next().is_none_or(|task| task.verb != "connect") {
+        return tell("a session begins with connect".into());
+    }
+    if script.is_smtp() {
+        match smtp::Client::connect(transport, &url.endpoint, options).await {
+            Err(error) => tell(describe(&error)),
+            Ok(mut client) => {
+                tell("ok".into());
+                for task in tasks {
+                    if task.verb == "quit" {
+                        client.quit().await;
+                        return tell("ok".into());
+                    }
+                    tell(mail(&mut client, task).await.unwrap_or_else(|error| describe(&error)));
+                }
+            }
+        }
+    } else {
+        match ftp::Client::connect(transport, &url.endpoint, options).await {
+            Err(error) => tell(describe(&error)),
+            Ok(mut client) => {
+                tell("ok".into());
+                for task in tasks {
+                    if task.verb == "quit" {
+                        client.quit().await;
+                        return tell("ok".into());
+                    }
+                    tell(file(&mut client, task).await.unwrap_or_else(|error| describe(&error)));
+                }
+            }
+        }
+    }
+}
+
+fn text(task: &Task, index: usize) -> String {
+    String::from_utf8_lossy(bytes(task, index)).into_owned()
+}
+
+fn bytes(task: &Task, index: usize) -> &[u8] {
+    task.arguments.get(index).map(Vec::as_slice).unwrap_or_default()
+}
+
+async fn mail<T: Transport>(client: &mut smtp::Client<T>, task: &Task) -> Result<String, Error> {
+    match task.verb.as_str() {
+        "login" => client.login(&smtp::Credentials::password(text(task, 0), text(task, 1))).await?,
+        "noop" => drop(client.noop().await?),
+        "rset" => drop(client.rset().await?),
+        "send" => {
+            let envelope = smtp::Envelope::new(&text(task, 0), text(task, 1).split(','))?;
+            let report = client.send(&envelope, bytes(task, 2)).await?;
+            let mut line = report.outcome().as_str().to_owned();
+            if report.outcome() == Outcome::Unknown {
+                let why = report.error().map(kind).unwrap_or_default();
+                return Ok(format!("{line} {why}"));
+            }
+            if let Some(id) = report.queue_id() {
+                line.push_str(&format!(" id={id}"));
+            }
+            for (mailbox, reply) in report.refused() {
+                line.push_str(&format!(" {mailbox}={}", reply.code()));
+            }
+            return Ok(line);
+        }
+        verb => return Ok(format!("unknown verb {verb}")),
+    }
+    Ok("ok".into())
+}
+
+async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<String, Error> {
+    let path = bytes(task, 0);
+    match task.verb.as_str() {
+        "login" => client.login(&ftp::Credentials::password(text(task, 0), text(task, 1))).await?,
+        "login-account" => {
+            let credentials = ftp::Credentials::password(text(task, 0), text(task, 1)).account(text(task, 2));
+            client.login(&credentials).await?;
+        }
+        "clear-data" => client.data_protection(ftp::DataProtection::Clear),
+        "accept-missing-close-notify" => client.accept_missing_close_notify(true),
+        "noop" => drop(client.noop().await?),
+        "remove" => drop(client.remove(path).await?),
+        "rename" => drop(client.rename(path, bytes(task, 1)).await?),
+        "mkdir" => drop(client.mkdir(path).await?),
+        "rmdir" => drop(client.rmdir(path).await?),
+        "cwd" => drop(client.cwd(path).await?),
+        "pwd" => return Ok(client.pwd().await?.escape_ascii().to_string()),
+        "size" => return Ok(client.size(path).await?.to_string()),
+        "stat" => return Ok(entry(&client.stat(path).await?)),
+        "list" => {
+            let entries = client.entries(path).await?;
+            return Ok(if entries.is_empty() {
+                "empty".into()
+            } else {
+                entries.iter().map(entry).collect::<Vec<_>>().join(", ")
+            });
+        }
+        "get" => {
+            let mut content = Vec::new();
+            let receipt = client.get(path, &mut content).await?;
+            let right = content == bytes(task, 1);
+            return Ok(receipt_line(&receipt) + if right { "" } else { " with wrong content" });
+        }
+        "get-from" => {
+            let offset = text(task, 1).parse().unwrap_or_default();
+            client.start_download(path, offset).await?;
+            let mut content = Vec::new();
+            let receipt = client.receive_all(&mut content).await?;
+            let right = content == bytes(task, 2);
+            return Ok(receipt_line(&receipt) + if right { "" } else { " with wrong content" });
+        }
+        "put" => return Ok(receipt_line(&client.put(path, &mut bytes(task, 1)).await?)),
+        "put-from" => {
+            let offset = text(task, 1).parse().unwrap_or_default();
+            client.start_upload(path, offset).await?;
+            return Ok(receipt_line(&client.transmit_all(&mut bytes(task, 2)).await?));
+        }
+        verb => return Ok(format!("unknown verb {verb}")),
+    }
+    Ok("ok".into())
+}
+
+fn receipt_line(receipt: &ftp::TransferReceipt) -> String {
+    format!("{} {}", receipt.status.as_str(), receipt.size)
+}
+
+fn entry(entry: &ftp::Entry) -> String {
+    let size = entry.size.map(|size| format!(" {size}")).unwrap_or_default();
+    format!("{} {}{size}", entry.kind.as_str(), entry.raw_name.escape_ascii())
+}
+
+/// An error in the corpus' words: `error KIND at PHASE CODE`.
+pub fn describe(error: &Error) -> String {
+    let phase = error.phase().map(|phase| format!(" at {phase}")).unwrap_or_default();
+    let code = error.reply().map(|reply| format!(" {}", reply.code())).unwrap_or_default();
+    format!("error {}{phase}{code}", kind(error))
+}
+
+/// The kind of an error in one word.
+fn kind(error: &Error) -> &'static str {
+    use ErrorKind as K;
+    match error.kind() {
+        K::AccessDenied => "access-denied",
+        K::NameUnresolvable => "name-unresolvable",
+        K::ConnectionRefused => "connection-refused",
+        K::Unreachable => "unreachable",
+        K::TimedOut => "timed-out",
+        K::ClosedByPeer => "closed-by-peer",
+        K::Truncated => "truncated",
+        K::UpgradeNotOffered => "upgrade-not-offered",
+        K::BytesBeforeHandshake { .. } => "bytes-before-handshake",
+        K::Unsolicited(_) => "unsolicited",
+        K::Tls(fault) => tls_kind(fault),
+        K::SizeMismatch { .. } => "size-mismatch",
+        K::Rejected => "rejected",
+        K::ProtocolViolation(_) => "protocol-violation",
+        K::LimitExceeded(_) => "limit-exceeded",
+        K::InvalidArgument(_) => "invalid-argument",
+        K::InvalidState(_) => "invalid-state",
+        K::Local(_) => "local",
+        K::Interrupted => "interrupted",
+        _ => "other",
+    }
+}
+
+fn tls_kind(fault: &TlsFault) -> &'static str {
+    use TlsFault as T;
+    match fault {
+        T::CertificateExpired => "tls/certificate-expired",
+        T::CertificateNotYetValid => "tls/certificate-not-yet-valid",
+        T::UnknownIssuer => "tls/unknown-issuer",
+        T::NameMismatch { .. } => "tls/name-mismatch",
+        T::WrongUsage => "tls/wrong-usage",
+        T::AlertReceived { .. } => "tls/alert-received",
+        T::NothingInCommon(_) => "tls/nothing-in-common",
+        T::PlaintextInsideTls(_) => "tls/plaintext-inside-tls",
+        T::PeerMisbehaved(_) => "tls/peer-misbehaved",
+        T::Configuration(_) => "tls/configuration",
+        _ => "tls/other",
+    }
+}

@@ -1,0 +1,381 @@
+//! The server's side of a session, without I/O: events go in, actions come out.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::script::{Script, Step};
+use crate::text::{contains, shown};
+
+/// A connection: 0 is control, n the n-th data connection.
+pub type Connection = usize;
+
+/// What the peer wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send all of this in one piece.
+    Write(Connection, Vec<u8>),
+    /// End our direction.
+    Shutdown(Connection),
+    /// Reset the connection.
+    Reset(Connection),
+}
+
+/// The server's side of one session.
+pub struct Peer {
+    steps: Vec<Step>,
+    at: usize,
+    tls: Arc<ServerConfig>,
+    data_port: u16,
+    control: Wire,
+    data: Wire,
+    /// Data connections so far.
+    data_connections: usize,
+    /// Of those, the ones that a step waited for.
+    data_opened: usize,
+    segment: Vec<u8>,
+    actions: VecDeque<Action>,
+    /// Taken without being looked at, and everything that came in clear text: no secret may be in here.
+    public: Vec<u8>,
+    secrets: Vec<Vec<u8>>,
+    failures: Vec<String>,
+}
+
+/// One connection.
+#[derive(Default)]
+struct Wire {
+    open: bool,
+    /// The client sends no more.
+    ended: bool,
+    /// The client said close_notify.
+    orderly: bool,
+    /// The handshake or a record was refused, by either side.
+    broken: Option<String>,
+    inbox: Vec<u8>,
+    tls: Option<Box<ServerConnection>>,
+}
+
+impl Peer {
+    /// The peer of a script.
+    pub fn new(script: &Script, tls: Arc<ServerConfig>, data_port: u16) -> Self {
+        Self {
+            steps: script.server.clone(),
+            at: 0,
+            tls,
+            data_port,
+            control: Wire::default(),
+            data: Wire::default(),
+            data_connections: 0,
+            data_opened: 0,
+            segment: Vec::new(),
+            actions: VecDeque::new(),
+            public: Vec::new(),
+            secrets: script.secrets(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// What to do next.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The client connected.
+    pub fn opened(&mut self, connection: Connection) {
+        if connection == 0 {
+            self.control.open = true;
+        } else {
+            self.data_connections = connection;
+            self.data = Wire { open: true, ..Wire::default() };
+        }
+        self.run();
+    }
+
+    /// Bytes came in.
+    pub fn received(&mut self, connection: Connection, bytes: &[u8]) {
+        let Some(wire) = self.wire(connection) else { return };
+        if wire.tls.is_none() {
+            wire.inbox.extend_from_slice(bytes);
+            // A hello belongs to the handshake that has not begun on this side.
+            self.public.extend_from_slice(bytes);
+        } else {
+            wire.decrypt(bytes);
+            self.transmit(connection);
+        }
+        self.run();
+    }
+
+    /// The client sends no more, or the connection is gone.
+    pub fn ended(&mut self, connection: Connection) {
+        let Some(wire) = self.wire(connection) else { return };
+        wire.ended = true;
+        self.run();
+    }
+
+    /// Whether the client closed the control connection, and every step was done that could be.
+    pub fn is_over(&self) -> bool {
+        self.control.ended
+    }
+
+    /// How many steps were done.
+    pub fn progress(&self) -> usize {
+        self.at
+    }
+
+    /// What was not as the script has it. `early` forgives an end before the script's.
+    pub fn failures(mut self, early: bool) -> Vec<String> {
+        if let Some(step) = self.steps.get(self.at)
+            && !early
+            && !matches!(step, Step::Gone | Step::Swallow | Step::TlsRefused)
+        {
+            self.failures.push(format!("the session ended at step {}: {}", self.at + 1, describe(step)));
+        }
+        let in_step = self.at == self.steps.len();
+        if in_step && !self.control.inbox.is_empty() {
+            self.failures.push(format!("the client sent {} after the end", shown(&self.control.inbox)));
+        }
+        if self.secrets.iter().any(|secret| contains(&self.public, secret)) {
+            self.failures.push("a secret was sent where anybody could read it".into());
+        }
+        self.failures
+    }
+
+    fn wire(&mut self, connection: Connection) -> Option<&mut Wire> {
+        match connection {
+            0 => Some(&mut self.control),
+            n if n == self.data_connections => Some(&mut self.data),
+            _ => None,
+        }
+    }
+
+    /// Puts what TLS wants to send into one write.
+    fn transmit(&mut self, connection: Connection) {
+        let Some(tls) = self.wire(connection).and_then(|wire| wire.tls.as_mut()) else { return };
+        let mut records = Vec::new();
+        while tls.wants_write() {
+            if tls.write_tls(&mut records).is_err() {
+                break;
+            }
+        }
+        if !records.is_empty() {
+            self.actions.push_back(Action::Write(connection, records));
+        }
+    }
+
+    fn flush(&mut self) {
+        let segment = std::mem::take(&mut self.segment);
+        self.send(0, &segment);
+    }
+
+    fn send(&mut self, connection: Connection, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let Some(wire) = self.wire(connection) else { return };
+        let Some(tls) = &mut wire.tls else {
+            self.actions.push_back(Action::Write(connection, bytes.to_vec()));
+            return;
+        };
+        tls.set_buffer_limit(None);
+        if let Err(error) = tls.writer().write_all(bytes) {
+            self.failures.push(format!("cannot encrypt: {error}"));
+        }
+        self.transmit(connection);
+    }
+
+    fn run(&mut self) {
+        if !self.control.open {
+            return;
+        }
+        while let Some(step) = self.steps.get(self.at).cloned() {
+            if !matches!(step, Step::Say(_)) {
+                self.flush();
+            }
+            if !self.step(step) {
+                return;
+            }
+            self.at += 1;
+        }
+        self.flush();
+    }
+
+    /// Does one step; `false` to wait.
+    fn step(&mut self, step: Step) -> bool {
+        match step {
+            Step::Say(bytes) => {
+                let bytes = self.with_port(&bytes);
+                self.segment.extend_from_slice(&bytes);
+                true
+            }
+            Step::Raw(bytes) => {
+                self.actions.push_back(Action::Write(0, bytes));
+                true
+            }
+            Step::Break => true,
+            Step::Expect(line) => self.expect(&line),
+            Step::Tls => self.handshake(0),
+            Step::TlsRefused => self.refused_handshake(0),
+            Step::Hello => self.control.inbox.first() == Some(&22),
+            Step::Swallow => {
+                let taken = std::mem::take(&mut self.control.inbox);
+                self.public.extend(taken);
+                self.control.ended
+            }
+            Step::Gone => self.control.ended,
+            Step::Close => self.close(0),
+            Step::Cut => {
+                self.actions.push_back(Action::Shutdown(0));
+                true
+            }
+            Step::Reset => {
+                self.actions.push_back(Action::Reset(0));
+                true
+            }
+            Step::DataOpen => {
+                let opened = self.data_connections > self.data_opened;
+                if opened {
+                    self.data_opened = self.data_connections;
+                }
+                opened
+            }
+            Step::DataTls => self.handshake(self.data_connections),
+            Step::DataTlsRefused => self.refused_handshake(self.data_connections),
+            Step::DataSay(bytes) => {
+                self.send(self.data_connections, &bytes);
+                true
+            }
+            Step::DataExpect(bytes) => self.expect_content(&bytes),
+            Step::DataEnd => self.data_end(),
+            Step::DataClose => self.close(self.data_connections),
+            Step::DataCut => {
+                self.actions.push_back(Action::Shutdown(self.data_connections));
+                true
+            }
+            Step::DataReset => {
+                self.actions.push_back(Action::Reset(self.data_connections));
+                true
+            }
+        }
+    }
+
+    fn with_port(&self, bytes: &[u8]) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
+        let (high, low) = (self.data_port >> 8, self.data_port & 255);
+        text.replace("{data}", &self.data_port.to_string()).replace("{data/256}", &format!("{high},{low}")).into_bytes()
+    }
+
+    fn expect(&mut self, line: &[u8]) -> bool {
+        let Some(end) = self.control.inbox.windows(2).position(|pair| pair == b"\r\n") else {
+            return false;
+        };
+        let got: Vec<u8> = self.control.inbox.drain(..end + 2).take(end).collect();
+        if got != line {
+            let why = format!("step {}: expected {}, got {}", self.at + 1, shown(line), shown(&got));
+            self.failures.push(why);
+        }
+        true
+    }
+
+    fn expect_content(&mut self, content: &[u8]) -> bool {
+        if self.data.inbox.len() < content.len() && !self.data.ended {
+            return false;
+        }
+        let n = content.len().min(self.data.inbox.len());
+        let got: Vec<u8> = self.data.inbox.drain(..n).collect();
+        if got != content {
+            self.failures.push(format!("step {}: got {} as content", self.at + 1, shown(&got)));
+        }
+        true
+    }
+
+    fn data_end(&mut self) -> bool {
+        if !self.data.ended {
+            return false;
+        }
+        if !self.data.inbox.is_empty() {
+            self.failures.push(format!("step {}: {} after the content", self.at + 1, shown(&self.data.inbox)));
+        }
+        if self.data.tls.is_some() && !self.data.orderly {
+            self.failures.push(format!("step {}: the client ended its data without close_notify", self.at + 1));
+        }
+        true
+    }
+
+    fn handshake(&mut self, connection: Connection) -> bool {
+        if !self.begin_handshake(connection) {
+            return false;
+        }
+        let at = self.at + 1;
+        let Some(wire) = self.wire(connection) else { return false };
+        if let Some(why) = wire.broken.clone() {
+            self.failures.push(format!("step {at}: the handshake failed: {why}"));
+            return true;
+        }
+        wire.tls.as_ref().is_some_and(|tls| !tls.is_handshaking())
+    }
+
+    fn refused_handshake(&mut self, connection: Connection) -> bool {
+        if !self.begin_handshake(connection) {
+            return false;
+        }
+        let at = self.at + 1;
+        let Some(wire) = self.wire(connection) else { return false };
+        if wire.broken.is_none() && wire.tls.as_ref().is_some_and(|tls| !tls.is_handshaking()) {
+            self.failures.push(format!("step {at}: the client finished a handshake that it must refuse"));
+            return true;
+        }
+        wire.broken.is_some() || wire.ended
+    }
+
+    fn begin_handshake(&mut self, connection: Connection) -> bool {
+        let config = self.tls.clone();
+        let Some(wire) = self.wire(connection).filter(|wire| wire.open) else { return false };
+        if wire.tls.is_none() {
+            match ServerConnection::new(config) {
+                Ok(tls) => wire.tls = Some(Box::new(tls)),
+                Err(error) => wire.broken = Some(error.to_string()),
+            }
+            let early = std::mem::take(&mut wire.inbox);
+            wire.decrypt(&early);
+            self.transmit(connection);
+        }
+        true
+    }
+
+    fn close(&mut self, connection: Connection) -> bool {
+        if let Some(tls) = self.wire(connection).and_then(|wire| wire.tls.as_mut()) {
+            tls.send_close_notify();
+            self.transmit(connection);
+        }
+        self.actions.push_back(Action::Shutdown(connection));
+        true
+    }
+}
+
+impl Wire {
+    fn decrypt(&mut self, mut bytes: &[u8]) {
+        let Some(tls) = &mut self.tls else { return };
+        while !bytes.is_empty() && self.broken.is_none() {
+            if let Err(error) = tls.read_tls(&mut bytes) {
+                self.broken = Some(error.to_string());
+                return;
+            }
+            match tls.process_new_packets() {
+                Ok(state) => self.orderly |= state.peer_has_closed(),
+                Err(error) => self.broken = Some(error.to_string()),
+            }
+            // An end without close_notify, or nothing more for now, ends this loop with an error: that is no failure.
+            let _ = tls.reader().read_to_end(&mut self.inbox);
+        }
+    }
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Expect(line) => format!("waiting for {}", shown(line)),
+        Step::DataExpect(bytes) => format!("waiting for {} bytes of content", bytes.len()),
+        step => format!("{step:?}").chars().take(80).collect(),
+    }
+}

@@ -1,0 +1,108 @@
+//! The peer's certificate and TLS configuration.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use time::{Duration, OffsetDateTime};
+
+/// What the server shows for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// All is well.
+    Good,
+    /// Its time is over.
+    Expired,
+    /// Its time has not come.
+    NotYetValid,
+    /// Signed by an authority that the client does not know.
+    UnknownIssuer,
+    /// Signed in the name of the known authority, with another key.
+    ForgedIssuer,
+    /// For another name.
+    WrongName,
+    /// Not for TLS servers.
+    WrongUsage,
+}
+
+impl Certificate {
+    pub(crate) fn parse(word: &str) -> Result<Self, String> {
+        Ok(match word {
+            "good" => Self::Good,
+            "expired" => Self::Expired,
+            "not yet valid" => Self::NotYetValid,
+            "unknown issuer" => Self::UnknownIssuer,
+            "forged issuer" => Self::ForgedIssuer,
+            "wrong name" => Self::WrongName,
+            "wrong usage" => Self::WrongUsage,
+            _ => return Err(format!("certificate {word:?}")),
+        })
+    }
+}
+
+/// What the peer needs for TLS, and what the client must trust.
+#[derive(Clone, Debug)]
+pub struct Pki {
+    /// The peer's configuration: one version, one cipher suite and one group, so that what is agreed is the same for
+    /// every client.
+    pub server: Arc<ServerConfig>,
+    /// The authority, in PEM.
+    pub ca_pem: String,
+}
+
+impl Pki {
+    /// A throwaway authority, and a certificate of the kind wanted for 127.0.0.1 and localhost.
+    ///
+    /// # Errors
+    /// What the libraries say.
+    pub fn new(kind: Certificate) -> Result<Self, Box<dyn std::error::Error>> {
+        let ca = authority("Corpus")?;
+        let known = ca.pem();
+        let issuer = match kind {
+            Certificate::UnknownIssuer => authority("Somebody else")?,
+            // The known name with another key.
+            Certificate::ForgedIssuer => authority("Corpus")?,
+            _ => ca,
+        };
+        let names: &[&str] =
+            if kind == Certificate::WrongName { &["other.example"] } else { &["127.0.0.1", "localhost"] };
+        let mut parameters = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        parameters.extended_key_usages = vec![match kind {
+            Certificate::WrongUsage => ExtendedKeyUsagePurpose::EmailProtection,
+            _ => ExtendedKeyUsagePurpose::ServerAuth,
+        }];
+        let now = OffsetDateTime::now_utc();
+        (parameters.not_before, parameters.not_after) = match kind {
+            Certificate::Expired => (now - Duration::days(20), now - Duration::days(10)),
+            Certificate::NotYetValid => (now + Duration::days(10), now + Duration::days(20)),
+            _ => (now - Duration::days(1), now + Duration::days(10)),
+        };
+        let key = KeyPair::generate()?;
+        let certificate = parameters.signed_by(&key, &issuer)?;
+        let mut provider = ring::default_provider();
+        provider.cipher_suites = vec![ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256];
+        provider.kx_groups = vec![ring::kx_group::X25519];
+        let server = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
+        Ok(Self { server: Arc::new(server), ca_pem: known })
+    }
+
+    /// The same certificate with sessions of its own to resume, as a server for one session has it.
+    #[must_use]
+    pub fn fresh(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server);
+        config.session_storage = rustls::server::ServerSessionMemoryCache::new(64);
+        Arc::new(config)
+    }
+}
+
+fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+    let mut parameters = CertificateParams::new(Vec::new())?;
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)
+}

@@ -1,0 +1,173 @@
+//! The peer on real sockets, on loopback.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::ServerConfig;
+use socket2::SockRef;
+
+use crate::peer::{Action, Connection, Peer};
+use crate::script::Script;
+
+/// How the peer's writes are cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pieces {
+    /// Each segment in one write.
+    Whole,
+    /// One byte a write.
+    Bytes,
+}
+
+/// Two listening sockets, for one session.
+#[derive(Debug)]
+pub struct Server {
+    control: TcpListener,
+    data: TcpListener,
+}
+
+enum Event {
+    Opened(Connection, TcpStream),
+    Received(Connection, Vec<u8>),
+    Ended(Connection),
+}
+
+impl Server {
+    /// Listens on ports of the system's choice.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn bind() -> io::Result<Self> {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        Ok(Self { control: listen()?, data: listen()? })
+    }
+
+    /// The ports for control and for data.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ports(&self) -> io::Result<(u16, u16)> {
+        Ok((self.control.local_addr()?.port(), self.data.local_addr()?.port()))
+    }
+
+    /// Serves one session, to the client's end of it, and tells what was not as the script has it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn serve(self, script: &Script, tls: Arc<ServerConfig>, pieces: Pieces) -> io::Result<Vec<String>> {
+        let (control_port, data_port) = self.ports()?;
+        let (events, arriving) = channel();
+        let done = Arc::new(AtomicBool::new(false));
+        let acceptors = [(self.control, 0), (self.data, 1)].map(|(listener, first)| {
+            let (events, done) = (events.clone(), done.clone());
+            thread::spawn(move || accept(&listener, first, &events, &done))
+        });
+        let mut peer = Peer::new(script, tls, data_port);
+        let mut sockets: BTreeMap<Connection, TcpStream> = BTreeMap::new();
+        let end = Instant::now() + Duration::from_secs(3 * script.timeout + 20);
+        let mut late = false;
+        while !peer.is_over() {
+            match arriving.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(Event::Opened(connection, socket)) => {
+                    socket.set_nodelay(true)?;
+                    socket.set_write_timeout(Some(Duration::from_secs(10)))?;
+                    sockets.insert(connection, socket);
+                    peer.opened(connection);
+                }
+                Ok(Event::Received(connection, bytes)) => peer.received(connection, &bytes),
+                Ok(Event::Ended(connection)) => peer.ended(connection),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    late = true;
+                    break;
+                }
+            }
+            while let Some(action) = peer.next_action() {
+                perform(action, &mut sockets, pieces);
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        for socket in sockets.values() {
+            // Gone already, as a rule.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        for port in [control_port, data_port] {
+            // Wakes the acceptor.
+            drop(TcpStream::connect((Ipv4Addr::LOCALHOST, port)));
+        }
+        for acceptor in acceptors {
+            let _ = acceptor.join();
+        }
+        let mut failures = peer.failures(script.timing);
+        if late {
+            failures.push("the client did not close in time".into());
+        }
+        Ok(failures)
+    }
+}
+
+fn accept(listener: &TcpListener, first: Connection, events: &Sender<Event>, done: &AtomicBool) {
+    let mut connection = first;
+    while let Ok((socket, _)) = listener.accept() {
+        if done.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(reading) = socket.try_clone() else { return };
+        if events.send(Event::Opened(connection, socket)).is_err() {
+            return;
+        }
+        let events = events.clone();
+        thread::spawn(move || read(reading, connection, &events));
+        connection += 1;
+    }
+}
+
+fn read(mut socket: TcpStream, connection: Connection, events: &Sender<Event>) {
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match socket.read(&mut piece) {
+            Ok(n) if n > 0 => {
+                if events.send(Event::Received(connection, piece[..n].to_vec())).is_err() {
+                    return;
+                }
+            }
+            _ => {
+                // A reset is an end as well.
+                drop(socket);
+                let _ = events.send(Event::Ended(connection));
+                return;
+            }
+        }
+    }
+}
+
+/// A failure means that the client is gone, which its reader tells.
+fn perform(action: Action, sockets: &mut BTreeMap<Connection, TcpStream>, pieces: Pieces) {
+    match action {
+        Action::Write(connection, bytes) => {
+            let Some(socket) = sockets.get_mut(&connection) else { return };
+            let size = if pieces == Pieces::Whole { bytes.len() } else { 1 };
+            for piece in bytes.chunks(size) {
+                if socket.write_all(piece).is_err() {
+                    return;
+                }
+            }
+        }
+        Action::Shutdown(connection) => {
+            if let Some(socket) = sockets.get(&connection) {
+                let _ = socket.shutdown(Shutdown::Write);
+            }
+        }
+        Action::Reset(connection) => {
+            if let Some(socket) = sockets.remove(&connection) {
+                // The reader lets go of its half; closing the last one with no time to linger is a reset.
+                let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+                let _ = socket.shutdown(Shutdown::Read);
+            }
+        }
+    }
+}
