@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from . import paths, provision
@@ -34,6 +35,8 @@ class Client:
     command: Callable[[Run], list[str]]
     environment: dict[str, str] = field(default_factory=dict)
     is_ours: bool = False
+    is_tool: bool = False
+    """Prints what it fetched, or nothing, and no account of itself."""
     only: frozenset[str] | None = None
     """The operations it can do, if not all of its protocol."""
 
@@ -106,5 +109,6 @@ def peers() -> list[Client]:
             Client("basic-ftp", "Node.js", "ftp", node("basic-ftp"), modules),
         ]
     if shutil.which("curl"):
-        found += [Client("curl", "command line", protocol, curl, only=ONE_OFF) for protocol in ("smtp", "ftp")]
+        tool = partial(Client, "curl", "command line", command=curl, is_tool=True, only=ONE_OFF)
+        found += [tool(protocol=protocol) for protocol in ("smtp", "ftp")]
     return found

@@ -61,13 +61,13 @@ class Failure(Exception):
     """A run that did not do its work; the text says how."""
 
 
-def metered(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost, str]:
-    """Run a command under the meter: its cost and its standard output."""
+def metered(command: Sequence[str], environment: dict[str, str], *, is_silent: bool = False) -> tuple[Cost, str]:
+    """Run a command under the meter: its cost and its standard output, if anybody wants that."""
     with tempfile.TemporaryDirectory(dir=paths.BUILD) as directory:
         report = Path(directory, "cost.json")
         process = subprocess.Popen(
             [str(paths.BINARIES / "meter"), str(report), *command],
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL if is_silent else subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | environment,
@@ -83,14 +83,14 @@ def metered(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost, 
             lines = complaint.strip().splitlines() or ["said nothing"]
             raise Failure(f"ended with {process.returncode}: {lines[-1][:200]}")
         cost = json.loads(report.read_text())
-    return Cost(cost["wall"], cost["cpu"], cost["peak"]), output
+    return Cost(cost["wall"], cost["cpu"], cost["peak"]), output or ""
 
 
 def sample(client: Client, operation: Operation, run: Run, sizes: Sizes, server: Server) -> Sample:
     """Run ``client`` once and hold its word against the server's ledger."""
     mark, cpu = server.mark(), server.cpu()
-    cost, output = metered(client.command(run), client.environment)
-    # A program that says nothing (a command line tool) did one step, and all of it counts.
+    cost, output = metered(client.command(run), client.environment, is_silent=client.is_tool)
+    # A command line tool did one step, and all of it counts.
     lines = [line for line in output.splitlines() if line.startswith('{"seconds"')]
     said = json.loads(lines[-1]) if lines else {"seconds": cost.wall, "count": 1}
     count = int(said["count"])

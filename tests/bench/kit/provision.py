@@ -1,6 +1,7 @@
 """Installs and builds what the benchmark needs, below ``build/bench``, and says so."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ def say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> None:
+def run(*command: str | Path, cwd: Path | None = None, **environment: str) -> None:
     """Run a command; its output is shown, a failure ends the benchmark."""
     try:
-        subprocess.run(command, cwd=cwd, check=True, stdout=sys.stderr)
+        subprocess.run(command, cwd=cwd, env=os.environ | environment, check=True, stdout=sys.stderr)
     except FileNotFoundError:
         raise SystemExit(f"bench: {command[0]} is not here: please install it") from None
     except subprocess.CalledProcessError as error:
@@ -30,14 +31,21 @@ def run(*command: str | Path, cwd: Path | None = None) -> None:
 
 def cargo(manifest: Path, *arguments: str) -> None:
     """Build from a workspace of the benchmark, optimised."""
-    run("cargo", "build", "--quiet", "--release", "--locked", "--target-dir", paths.CARGO_TARGET,
-        "--manifest-path", manifest, *arguments)  # fmt: skip
+    options: list[str | Path] = [
+        "--quiet",
+        "--release",
+        "--target-dir",
+        paths.CARGO_TARGET,
+        "--manifest-path",
+        manifest,
+    ]
+    run("cargo", "build", *options, *arguments)
 
 
 def server() -> None:
     """The load server and the meter."""
     say("building the load server")
-    cargo(paths.BENCH / "server" / "Cargo.toml")
+    cargo(paths.BENCH / "server" / "Cargo.toml", "--locked")
 
 
 def peers() -> None:
@@ -45,7 +53,7 @@ def peers() -> None:
     say(f"building the Rust peers (minutes, at first): {', '.join(RUST_PEERS)}")
     for package in RUST_PEERS:
         # One at a time, so that no peer's features reach another.
-        cargo(paths.BENCH / "peers" / "rust" / "Cargo.toml", "--package", package)
+        cargo(paths.BENCH / "peers" / "rust" / "Cargo.toml", "--locked", "--package", package)
     venv()
     if has_node():
         npm()

@@ -27,7 +27,8 @@ pub(crate) struct Policy {
     pub(crate) delay: Duration,
 }
 
-type Data = JoinHandle<io::Result<Channel>>;
+/// A data connection to come, and the listener it came through.
+type Data = JoinHandle<io::Result<(Channel, TcpListener)>>;
 
 struct State<'a> {
     shared: &'a Rc<Shared>,
@@ -38,6 +39,9 @@ struct State<'a> {
     restart: u64,
     rename_from: Option<String>,
     data: Option<Data>,
+    /// Kept from one transfer to the next: finding a free port among thousands that were used a moment ago would take
+    /// longer than a small file.
+    listener: Option<TcpListener>,
 }
 
 pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>, policy: Policy) -> io::Result<()> {
@@ -51,6 +55,7 @@ pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>, policy: P
         restart: 0,
         rename_from: None,
         data: None,
+        listener: None,
     };
     channel.say("220 Ready\r\n");
     while let Some(line) = channel.line().await? {
@@ -156,13 +161,17 @@ impl State<'_> {
     /// Listens for one data connection. Its handshake runs as soon as the client begins it, before
     /// or after the transfer's command.
     async fn passive(&mut self, verb: &str) -> io::Result<String> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        let tls = self.protected.then(|| self.shared.tls.clone());
-        let delay = self.policy.delay;
+        // One that is still waited on, or was not used, may have a connection of its own pending.
         if let Some(unused) = self.data.take() {
             unused.abort();
         }
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => TcpListener::bind("127.0.0.1:0").await?,
+        };
+        let port = listener.local_addr()?.port();
+        let tls = self.protected.then(|| self.shared.tls.clone());
+        let delay = self.policy.delay;
         self.data = Some(spawn_local(async move {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
@@ -170,7 +179,7 @@ impl State<'_> {
             if let Some(tls) = tls {
                 channel.accept_tls(&tls).await?;
             }
-            Ok(channel)
+            Ok((channel, listener))
         }));
         Ok(match verb {
             "EPSV" => format!("229 Connect (|||{port}|)\r\n"),
@@ -196,7 +205,10 @@ impl State<'_> {
         });
         control.flush().await?;
         let mut data = match timeout(PATIENCE, data).await {
-            Ok(Ok(Ok(data))) => data,
+            Ok(Ok(Ok((data, listener)))) => {
+                self.listener = Some(listener);
+                data
+            }
             _ => {
                 control.say("425 No data connection\r\n");
                 return Ok(());

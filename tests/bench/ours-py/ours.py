@@ -1,0 +1,105 @@
+"""Our Python package doing what the peers do: ``sync`` and ``asyncio``."""
+
+from harness import HOST, PASSWORD, RECIPIENT, SENDER, USER, Task, main
+
+# isort: split
+import os
+import time
+
+import starttls
+
+
+class Discard:
+    """Takes a download and forgets it."""
+
+    def __init__(self) -> None:
+        self.octets = 0
+
+    def write(self, block: bytes) -> int:
+        self.octets += len(block)
+        return len(block)
+
+
+def tls(task: Task) -> starttls.TLSConfig:
+    return starttls.TLSConfig(ca_file=task.ca_file)
+
+
+def content(task: Task) -> bytes | os.PathLike[str]:
+    """The message; a large one by its path, so that it is never in memory."""
+    if task.operation != "smtp-large":
+        return task.message()
+    from pathlib import Path
+
+    return Path(task.argument)
+
+
+def url(task: Task) -> str:
+    scheme = task.operation.partition("-")[0]
+    return f"{scheme}://{USER}:{PASSWORD}@{HOST}:{task.port}"
+
+
+def sync(task: Task) -> None:
+    if task.operation.startswith("smtp"):
+        with starttls.SMTP(url(task), tls=tls(task)) as client:
+            start = time.perf_counter()
+            message = content(task)
+            sent = 0
+            while task.goes_on(sent, start):
+                client.send(message, sender=SENDER, recipients=[RECIPIENT])
+                sent += 1
+            seconds = time.perf_counter() - start
+        task.report_seconds(seconds, sent)
+        return
+    with starttls.FTP(url(task), tls=tls(task)) as client:
+        start = time.perf_counter()
+        count = 0
+        if task.operation == "ftp-download":
+            count = client.download(task.argument, Discard()).size
+        elif task.operation == "ftp-upload":
+            count = client.upload(task.argument, "up/upload.bin").size
+        elif task.operation == "ftp-files":
+            while task.goes_on(count, start):
+                client.download(f"{task.argument}/f{count:05}", Discard())
+                count += 1
+        elif task.operation == "ftp-list":
+            count = len(list(client.scandir(task.argument)))
+        seconds = time.perf_counter() - start
+    task.report_seconds(seconds, count)
+
+
+def asynchronous(task: Task) -> None:
+    import asyncio
+
+    async def send() -> None:
+        async with starttls.AsyncSMTP(url(task), tls=tls(task)) as client:
+            start = time.perf_counter()
+            message = content(task)
+            sent = 0
+            while task.goes_on(sent, start):
+                await client.send(message, sender=SENDER, recipients=[RECIPIENT])
+                sent += 1
+            seconds = time.perf_counter() - start
+        task.report_seconds(seconds, sent)
+
+    async def transfer() -> None:
+        async with starttls.AsyncFTP(url(task), tls=tls(task)) as client:
+            start = time.perf_counter()
+            count = 0
+            if task.operation == "ftp-download":
+                count = (await client.download(task.argument, Discard())).size
+            elif task.operation == "ftp-upload":
+                count = (await client.upload(task.argument, "up/upload.bin")).size
+            elif task.operation == "ftp-files":
+                while task.goes_on(count, start):
+                    await client.download(f"{task.argument}/f{count:05}", Discard())
+                    count += 1
+            elif task.operation == "ftp-list":
+                count = len(list(await client.scandir(task.argument)))
+            seconds = time.perf_counter() - start
+        task.report_seconds(seconds, count)
+
+    asyncio.run(send() if task.operation.startswith("smtp") else transfer())
+
+
+if __name__ == "__main__":
+    main({"sync": sync, "asyncio": asynchronous})

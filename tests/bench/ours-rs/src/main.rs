@@ -1,0 +1,122 @@
+//! `OPERATION PORT CA_FILE ARGUMENT COUNT SECONDS`: one operation of the benchmark by our core, blocking.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use starttls::tls::TlsConfig;
+use starttls::transport::{Blocking, Endpoint, block};
+use starttls::{Options, ftp, smtp};
+
+const BLOCK: usize = 64 << 10;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+struct Task {
+    operation: String,
+    server: Endpoint,
+    options: Options,
+    /// A message, a file to upload, or a remote name.
+    argument: String,
+    count: u64,
+    limit: Duration,
+    started: Instant,
+}
+
+impl Task {
+    fn begin() -> Result<Self> {
+        let started = Instant::now();
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let [operation, port, ca_file, argument, count, seconds] = &words[..] else {
+            return Err("OPERATION PORT CA_FILE ARGUMENT COUNT SECONDS".into());
+        };
+        let tls = TlsConfig::new().ca_file(ca_file)?;
+        Ok(Self {
+            operation: operation.clone(),
+            server: Endpoint { host: "localhost".into(), port: port.parse()? },
+            options: Options { tls, ..Options::default() },
+            argument: argument.clone(),
+            count: count.parse()?,
+            limit: Duration::from_secs_f64(seconds.parse()?),
+            started,
+        })
+    }
+
+    fn goes_on(&self, done: u64, start: Instant) -> bool {
+        done < self.count && start.elapsed() < self.limit
+    }
+}
+
+fn report(seconds: Duration, count: u64) {
+    println!("{{\"seconds\":{},\"count\":{count}}}", seconds.as_secs_f64());
+}
+
+async fn send(task: &Task) -> Result<()> {
+    let envelope = smtp::Envelope::new("a@example.com", ["b@example.com"])?;
+    let mut client = smtp::Client::connect(Blocking::new(), &task.server, task.options.clone()).await?;
+    client.login(&smtp::Credentials::password("user", "password")).await?;
+    let start = Instant::now();
+    let mut sent = 0;
+    if task.operation == "smtp-large" {
+        let mut file = File::open(&task.argument)?;
+        client.begin(&envelope).await?;
+        let mut block = vec![0; BLOCK];
+        loop {
+            match file.read(&mut block)? {
+                0 => break,
+                count => client.write(&block[..count]).await?,
+            }
+        }
+        accepted(client.finish().await?)?;
+        sent = 1;
+    } else {
+        let message = std::fs::read(&task.argument)?;
+        while task.goes_on(sent, start) {
+            accepted(client.send(&envelope, &message).await?)?;
+            sent += 1;
+        }
+    }
+    let elapsed = start.elapsed();
+    client.quit().await;
+    match task.operation.as_str() {
+        "smtp-oneshot" => report(task.started.elapsed(), sent),
+        _ => report(elapsed, sent),
+    }
+    Ok(())
+}
+
+fn accepted(report: smtp::DeliveryReport) -> Result<()> {
+    match report.outcome() {
+        smtp::Outcome::Accepted => Ok(()),
+        outcome => Err(format!("{outcome:?}").into()),
+    }
+}
+
+async fn transfer(task: &Task) -> Result<()> {
+    let mut client = ftp::Client::connect(Blocking::new(), &task.server, task.options.clone()).await?;
+    client.login(&ftp::Credentials::password("user", "password")).await?;
+    let start = Instant::now();
+    let mut count = 0;
+    match task.operation.as_str() {
+        "ftp-download" => count = client.get(&task.argument, &mut io::sink()).await?.size,
+        "ftp-upload" => count = client.put("up/upload.bin", &mut File::open(&task.argument)?).await?.size,
+        "ftp-files" => {
+            while task.goes_on(count, start) {
+                client.get(&format!("{}/f{count:05}", task.argument), &mut io::sink()).await?;
+                count += 1;
+            }
+        }
+        "ftp-list" => count = client.entries(&task.argument).await?.len() as u64,
+        other => return Err(format!("no operation {other}").into()),
+    }
+    let elapsed = start.elapsed();
+    client.quit().await;
+    report(elapsed, count);
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let task = Task::begin()?;
+    block(async { if task.operation.starts_with("smtp") { send(&task).await } else { transfer(&task).await } })
+}
