@@ -1,0 +1,185 @@
+//! Content: where it comes from and goes to, never held whole, and what happens beside its flow.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyIterator};
+
+use crate::error::{self, Failure};
+
+/// How much is taken of a source at once.
+const PIECE: usize = 256 * 1024;
+
+/// How often progress is told and signals are looked at while bytes flow.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Where content comes from.
+pub(crate) enum Source {
+    /// From memory, without a copy.
+    Bytes { all: PyBackedBytes, at: usize },
+    /// From a file, read without the interpreter.
+    File { file: File, piece: Vec<u8> },
+    /// From an iterator of bytes.
+    Iterator { iterator: Py<PyIterator>, piece: Option<PyBackedBytes> },
+}
+
+impl Source {
+    /// `bytes`, a path, or an iterable of bytes. A file is opened now, so that one that cannot be read is an error before
+    /// anything is sent.
+    pub(crate) fn new(from: &Bound<'_, PyAny>, offset: u64) -> PyResult<Self> {
+        if let Ok(bytes) = from.cast::<PyBytes>() {
+            let at = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.as_bytes().len());
+            return Ok(Self::Bytes { all: bytes.clone().into(), at });
+        }
+        if let Ok(path) = from.extract::<PathBuf>() {
+            let opened = File::open(&path).and_then(|mut file| {
+                if file.metadata()?.is_dir() {
+                    return Err(std::io::ErrorKind::IsADirectory.into());
+                }
+                std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset))?;
+                Ok(file)
+            });
+            let file = opened.map_err(|why| error::local(from.py(), &why, Some(&path)))?;
+            return Ok(Self::File { file, piece: Vec::new() });
+        }
+        Ok(Self::Iterator { iterator: from.try_iter()?.unbind(), piece: None })
+    }
+
+    /// How many bytes are still to come, where it is known.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        match self {
+            Self::Bytes { all, at } => Some((all.len() - at) as u64),
+            Self::File { file, .. } => {
+                let at = std::io::Seek::stream_position(&mut &*file).ok()?;
+                let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+                Some(metadata.len().saturating_sub(at))
+            }
+            Self::Iterator { .. } => None,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
+        match self {
+            Self::Bytes { all, at } => {
+                let from = *at;
+                *at = all.len().min(from + PIECE);
+                Ok(Some(&all[from..*at]).filter(|piece| !piece.is_empty()))
+            }
+            Self::File { file, piece } => {
+                piece.resize(PIECE, 0);
+                loop {
+                    match file.read(piece) {
+                        Ok(0) => return Ok(None),
+                        Ok(n) => return Ok(Some(&piece[..n])),
+                        Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
+                        Err(why) => return Err(Failure::Local(why)),
+                    }
+                }
+            }
+            Self::Iterator { iterator, piece } => {
+                *piece = Python::attach(|py| next_bytes(iterator.bind(py))).map_err(Failure::Python)?;
+                Ok(piece.as_deref())
+            }
+        }
+    }
+}
+
+/// The iterator's next bytes; empty ones are passed over.
+fn next_bytes(iterator: &Bound<'_, PyIterator>) -> PyResult<Option<PyBackedBytes>> {
+    let mut iterator = iterator.clone();
+    loop {
+        let Some(piece) = iterator.next().transpose()? else { return Ok(None) };
+        let piece: PyBackedBytes = match piece.extract() {
+            Ok(piece) => piece,
+            Err(_) => {
+                let kind = piece.get_type().qualname()?;
+                return Err(PyTypeError::new_err(format!("content comes as bytes, not {kind} (open files in binary)")));
+            }
+        };
+        if !piece.is_empty() {
+            return Ok(Some(piece));
+        }
+    }
+}
+
+/// Where content goes to.
+pub(crate) enum Sink {
+    /// A file, written without the interpreter.
+    File(File),
+    /// A callable that takes bytes.
+    Write(Py<PyAny>),
+}
+
+impl Sink {
+    /// A path, or the `write` method of a file object. A new file is made now; with an offset, one that is there is
+    /// continued at it.
+    pub(crate) fn new(to: &Bound<'_, PyAny>, offset: u64) -> PyResult<Self> {
+        let Ok(path) = to.extract::<PathBuf>() else { return Ok(Self::Write(to.clone().unbind())) };
+        let opened = File::options().write(true).create(true).truncate(offset == 0).open(&path).and_then(|mut file| {
+            file.set_len(offset)?;
+            std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset))?;
+            Ok(file)
+        });
+        opened.map(Self::File).map_err(|why| error::local(to.py(), &why, Some(&path)))
+    }
+
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::File(file) => file.write_all(bytes).map_err(Failure::Local),
+            Self::Write(write) => Python::attach(|py| {
+                while !bytes.is_empty() {
+                    // Raw files may take less than they are given; others say how much, or nothing.
+                    let taken = write.bind(py).call1((PyBytes::new(py, bytes),))?.extract::<usize>();
+                    bytes = &bytes[taken.unwrap_or(bytes.len()).min(bytes.len())..];
+                }
+                Ok(())
+            })
+            .map_err(Failure::Python),
+        }
+    }
+
+    /// Everything is on its way to the disk: now is the time to hear of what could not be written.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::File(file) => file.flush().map_err(Failure::Local),
+            Self::Write(_) => Ok(()),
+        }
+    }
+}
+
+/// What happens beside the flow: progress is told, and Python's signal handlers run.
+pub(crate) struct Pulse {
+    progress: Option<Py<PyAny>>,
+    done: u64,
+    total: Option<u64>,
+    last: Instant,
+}
+
+impl Pulse {
+    pub(crate) fn new(progress: Option<Py<PyAny>>, done: u64, total: Option<u64>) -> Self {
+        Self { progress, done, total, last: Instant::now() }
+    }
+
+    /// So many more bytes went by.
+    pub(crate) fn advance(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.done += bytes as u64;
+        if self.last.elapsed() < BEAT {
+            return Ok(());
+        }
+        self.last = Instant::now();
+        Python::attach(|py| py.check_signals()).map_err(Failure::Abandoned)?;
+        self.tell()
+    }
+
+    /// All of them did.
+    pub(crate) fn tell(&self) -> Result<(), Failure> {
+        let Some(progress) = &self.progress else { return Ok(()) };
+        Python::attach(|py| progress.call1(py, (self.done, self.total))).map(drop).map_err(Failure::Python)
+    }
+}

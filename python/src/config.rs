@@ -1,0 +1,222 @@
+//! TLS, timeouts and trace, from Python's arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use starttls::tls::{TlsConfig, Version};
+use starttls::trace::Trace;
+use starttls::url::Url;
+use starttls::{Options, Timeouts};
+
+use crate::error::{self, Hint};
+
+/// Whom to trust, who we are, which versions.
+#[pyclass(frozen, module = "starttls")]
+pub(crate) struct TLSConfig {
+    tls: TlsConfig,
+    server_name: Option<String>,
+    /// What its `repr` shows: nothing of keys.
+    shown: String,
+}
+
+#[pymethods]
+impl TLSConfig {
+    #[new]
+    #[pyo3(signature = (*, ca_file=None, ca_data=None, client_cert=None, client_key=None, pins=Vec::new(),
+        minimum_version=None, maximum_version=None, alpn=Vec::new(), server_name=None,
+        danger_accept_any_certificate=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn new(
+        py: Python<'_>,
+        ca_file: Option<PathBuf>,
+        ca_data: Option<Bound<'_, PyAny>>,
+        client_cert: Option<Bound<'_, PyAny>>,
+        client_key: Option<Bound<'_, PyAny>>,
+        pins: Vec<Bound<'_, PyAny>>,
+        minimum_version: Option<&str>,
+        maximum_version: Option<&str>,
+        alpn: Vec<String>,
+        server_name: Option<String>,
+        danger_accept_any_certificate: bool,
+    ) -> PyResult<Self> {
+        let raise = |why| error::core(py, &why, Hint::None);
+        let mut shown = Vec::new();
+        let mut tls = TlsConfig::new();
+        if let Some(path) = &ca_file {
+            shown.push(format!("ca_file={path:?}"));
+            tls = tls.ca_pem(&read(py, path)?).map_err(raise)?;
+        }
+        if let Some(text) = &ca_data {
+            shown.push("ca_data=…".into());
+            let text = match text.cast::<PyString>() {
+                Ok(text) => text.to_str()?.as_bytes().to_vec(),
+                Err(_) => text.extract::<Vec<u8>>()?,
+            };
+            tls = tls.ca_pem(&text).map_err(raise)?;
+        }
+        match (&client_cert, &client_key) {
+            (None, None) => {}
+            (Some(chain), key) => {
+                shown.push("client_cert=…".into());
+                let chain = pem(py, chain)?;
+                // One file may hold both.
+                let key = key.as_ref().map_or_else(|| Ok(chain.clone()), |key| pem(py, key))?;
+                tls = tls.identity_pem(&chain, &key).map_err(raise)?;
+            }
+            (None, Some(_)) => return Err(error::argument(py, "client_key= needs client_cert=")),
+        }
+        for it in &pins {
+            tls = tls.pin_spki_sha256(pin(it)?);
+        }
+        if !pins.is_empty() {
+            shown.push(format!("pins=<{}>", pins.len()));
+        }
+        if let Some(text) = minimum_version {
+            shown.push(format!("minimum_version={text:?}"));
+            tls = tls.minimum_version(version(py, text)?);
+        }
+        if let Some(text) = maximum_version {
+            shown.push(format!("maximum_version={text:?}"));
+            tls = tls.maximum_version(version(py, text)?);
+        }
+        if !alpn.is_empty() {
+            shown.push(format!("alpn={alpn:?}"));
+            tls = tls.alpn(alpn);
+        }
+        if let Some(name) = &server_name {
+            shown.push(format!("server_name={name:?}"));
+        }
+        if danger_accept_any_certificate {
+            shown.push("danger_accept_any_certificate=True".into());
+            tls = tls.danger_accept_any_certificate();
+        }
+        Ok(Self { tls, server_name, shown: shown.join(", ") })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("TLSConfig({})", self.shown)
+    }
+}
+
+fn read(py: Python<'_>, path: &std::path::Path) -> PyResult<Vec<u8>> {
+    py.detach(|| std::fs::read(path)).map_err(|why| error::local(py, &why, Some(path)))
+}
+
+/// PEM text as bytes, or the path of a PEM file.
+fn pem(py: Python<'_>, it: &Bound<'_, PyAny>) -> PyResult<zeroize::Zeroizing<Vec<u8>>> {
+    let text = match it.cast::<PyBytes>() {
+        Ok(text) => text.as_bytes().to_vec(),
+        Err(_) => read(py, &it.extract::<PathBuf>()?)?,
+    };
+    Ok(text.into())
+}
+
+/// 32 bytes, or `sha256//` and Base64 as other programs write it (RFC 7469 §2.4 has the same hash).
+fn pin(it: &Bound<'_, PyAny>) -> PyResult<[u8; 32]> {
+    let bytes = match it.cast::<PyString>() {
+        Ok(text) => {
+            let text = text.to_str()?;
+            BASE64_STANDARD.decode(text.strip_prefix("sha256//").unwrap_or(text)).unwrap_or_default()
+        }
+        Err(_) => it.extract()?,
+    };
+    let bad = "a pin is the SHA-256 of a SubjectPublicKeyInfo: 32 bytes, or 'sha256//' and their Base64";
+    bytes.try_into().map_err(|_| error::argument(it.py(), bad))
+}
+
+fn version(py: Python<'_>, text: &str) -> PyResult<Version> {
+    match text.strip_prefix("TLSv").unwrap_or(text) {
+        "1.2" => Ok(Version::Tls12),
+        "1.3" => Ok(Version::Tls13),
+        _ => Err(error::argument(py, &format!("{text:?} is no TLS version: '1.2' or '1.3'"))),
+    }
+}
+
+/// Seconds for every stage, or for connect, handshake, reply, stall and finish, each of which may be left out.
+#[derive(FromPyObject)]
+pub(crate) enum TimeoutArgument {
+    All(f64),
+    Each(Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>),
+}
+
+fn timeouts(py: Python<'_>, argument: Option<TimeoutArgument>) -> PyResult<Timeouts> {
+    let duration = |seconds: f64| {
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|duration| !duration.is_zero())
+            .ok_or_else(|| error::argument(py, "a timeout is a number of seconds above 0"))
+    };
+    let defaults = Timeouts::default();
+    match argument {
+        None => Ok(defaults),
+        Some(TimeoutArgument::All(seconds)) => Ok(Timeouts::all(duration(seconds)?)),
+        Some(TimeoutArgument::Each(connect, handshake, reply, stall, finish)) => {
+            let or = |seconds: Option<f64>, default| seconds.map_or(Ok(default), duration);
+            Ok(Timeouts {
+                connect: or(connect, defaults.connect)?,
+                handshake: or(handshake, defaults.handshake)?,
+                reply: or(reply, defaults.reply)?,
+                stall: or(stall, defaults.stall)?,
+                finish: or(finish, defaults.finish)?,
+            })
+        }
+    }
+}
+
+/// Calls `sink` with each event's line. What it raises is reported, and changes nothing.
+fn trace(sink: Option<Py<PyAny>>) -> Trace {
+    sink.map_or_else(Trace::default, |sink| {
+        Trace::new(move |event| {
+            let line = event.to_string();
+            Python::attach(|py| {
+                if let Err(error) = sink.call1(py, (line,)) {
+                    error.write_unraisable(py, Some(sink.bind(py)));
+                }
+            });
+        })
+    })
+}
+
+/// How to open a session.
+pub(crate) fn options(
+    py: Python<'_>,
+    url: &Url,
+    tls: Option<&TLSConfig>,
+    timeout: Option<TimeoutArgument>,
+    sink: Option<Py<PyAny>>,
+) -> PyResult<Options> {
+    let mut options = Options::default();
+    options.security = url.security;
+    if let Some(config) = tls {
+        options.tls = config.tls.clone();
+        options.server_name = config.server_name.clone();
+    }
+    options.timeouts = timeouts(py, timeout)?;
+    options.trace = trace(sink);
+    Ok(options)
+}
+
+/// The user and password to log in with: arguments first, then the URL, then the environment.
+pub(crate) fn credentials(
+    py: Python<'_>,
+    url: &Url,
+    user: Option<String>,
+    password: Option<String>,
+) -> PyResult<Option<(String, String)>> {
+    let Some(user) = user.or_else(|| url.user.clone()) else {
+        return match password {
+            Some(_) => Err(error::argument(py, "password= needs a user, in the URL or as user=")),
+            None => Ok(None),
+        };
+    };
+    let password = password
+        .or_else(|| url.password.as_ref().map(|password| password.to_string()))
+        .or_else(|| std::env::var("STARTTLS_PASSWORD").ok());
+    match password {
+        Some(password) => Ok(Some((user, password))),
+        None => Err(error::argument(py, "there is no password: give password=, or set STARTTLS_PASSWORD")),
+    }
+}

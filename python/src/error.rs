@@ -1,0 +1,208 @@
+//! Errors become Python's: the one place where a core error is given its class.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use starttls::{Error, ErrorKind, Phase, TlsFault};
+
+use crate::value;
+
+/// The classes that derive from builtin exceptions only.
+const BUILTIN: &str = "starttls._errors";
+
+/// The classes that derive from exceptions of modules which cost time to import.
+const FOREIGN: &str = "starttls._foreign_errors";
+
+/// Why an operation failed.
+pub(crate) enum Failure {
+    /// The core's error.
+    Core(Error),
+    /// An exception of the caller's own code (a reader, a writer, a progress callback). The session goes on.
+    Python(PyErr),
+    /// An exception in the middle of what cannot be left half done: the session is over.
+    Abandoned(PyErr),
+    /// A local file.
+    Local(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl Failure {
+    /// Whether the session must not be used again.
+    pub(crate) fn is_fatal(&self) -> bool {
+        match self {
+            Self::Abandoned(_) => true,
+            Self::Core(error) => matches!(error.kind(), ErrorKind::Interrupted),
+            _ => false,
+        }
+    }
+
+    /// The same, after which the session is over.
+    pub(crate) fn fatal(self) -> Self {
+        match self {
+            Self::Python(error) => Self::Abandoned(error),
+            Self::Local(error) => Self::Abandoned(Python::attach(|py| local(py, &error, None))),
+            other => other,
+        }
+    }
+
+    /// The exception to raise. `interrupt` has the one that stopped a wait.
+    pub(crate) fn into_exception(self, py: Python<'_>, hint: Hint, interrupt: &Interrupted) -> PyErr {
+        match self {
+            Self::Python(error) | Self::Abandoned(error) => error,
+            Self::Local(error) => local(py, &error, None),
+            Self::Core(error) => match interrupt.take() {
+                Some(signal) if matches!(error.kind(), ErrorKind::Interrupted) => signal,
+                _ => core(py, &error, hint),
+            },
+        }
+    }
+}
+
+/// What the operation was about: tells a missing file from other refusals with the same code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// Nothing of the kind.
+    #[default]
+    None,
+    /// A file or directory of the server that must be there.
+    Existing,
+    /// A file or directory of the server that will be made.
+    New,
+}
+
+/// The exception that a signal handler raised during a wait.
+#[derive(Clone, Default)]
+pub(crate) struct Interrupted(Arc<Mutex<Option<PyErr>>>);
+
+impl Interrupted {
+    fn take(&self) -> Option<PyErr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Lets Python's signal handlers run; an exception of theirs ends the wait.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        Python::attach(|py| py.check_signals()).map_err(|error| {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            io::ErrorKind::Interrupted.into()
+        })
+    }
+}
+
+/// The exception for a core error.
+pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
+    if let ErrorKind::Local(error) = error.kind() {
+        return local(py, error, None);
+    }
+    let (module, name) = class(error, hint);
+    let details = PyDict::new(py);
+    let filled = (|| {
+        details.set_item("phase", error.phase().map(Phase::as_str))?;
+        details.set_item("host", error.peer())?;
+        details.set_item("advice", error.advice())?;
+        details.set_item("transient", error.is_transient())?;
+        details.set_item("reply", error.reply().map(|reply| value::reply(py, reply)).transpose()?)
+    })();
+    match filled {
+        Ok(()) => raise(py, module, name, &error.to_string(), &details),
+        Err(error) => error,
+    }
+}
+
+fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
+    let builtin = |name| (BUILTIN, name);
+    let foreign = |name| (FOREIGN, name);
+    match error.kind() {
+        ErrorKind::AccessDenied => builtin("AccessDenied"),
+        ErrorKind::NameUnresolvable => foreign("NameUnresolvable"),
+        ErrorKind::ConnectionRefused => builtin("ConnectionRefused"),
+        ErrorKind::Unreachable => builtin("Unreachable"),
+        ErrorKind::TimedOut => builtin("TimeoutExceeded"),
+        ErrorKind::ClosedByPeer => builtin("ConnectionLost"),
+        ErrorKind::Truncated => foreign("Truncated"),
+        ErrorKind::UpgradeNotOffered => foreign("UpgradeNotOffered"),
+        ErrorKind::BytesBeforeHandshake { .. } => foreign("BytesBeforeHandshake"),
+        ErrorKind::Tls(fault) => foreign(match fault {
+            TlsFault::CertificateExpired
+            | TlsFault::CertificateNotYetValid
+            | TlsFault::UnknownIssuer
+            | TlsFault::NameMismatch { .. }
+            | TlsFault::Revoked
+            | TlsFault::WrongUsage
+            | TlsFault::PinMismatch
+            | TlsFault::BadCertificate(_) => "CertificateError",
+            _ => "TLSError",
+        }),
+        ErrorKind::SizeMismatch { .. } => builtin("SizeMismatch"),
+        ErrorKind::Rejected if error.phase() == Some(Phase::Authenticate) => builtin("AuthenticationFailed"),
+        ErrorKind::Rejected => builtin(refusal(error, hint)),
+        ErrorKind::Unsolicited(_) | ErrorKind::ProtocolViolation(_) => builtin("ProtocolError"),
+        ErrorKind::LimitExceeded(_) => builtin("LimitExceeded"),
+        ErrorKind::InvalidArgument(_) => builtin("InvalidArgument"),
+        ErrorKind::InvalidState(_) => builtin("InvalidState"),
+        _ => builtin("TransportError"),
+    }
+}
+
+/// FTP has one code for a missing file, a forbidden one and one that is there already: the text tells them apart, and
+/// where it does not, what was asked.
+fn refusal(error: &Error, hint: Hint) -> &'static str {
+    let Some(reply) = error.reply().filter(|_| hint != Hint::None) else { return "Rejected" };
+    let text = reply.text().to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match reply.code().number() {
+        530 | 532 | 553 => "RemotePermissionDenied",
+        550 if says(&["denied", "permission", "not permitted", "not allowed", "prohibited"]) => {
+            "RemotePermissionDenied"
+        }
+        550 if says(&["no such", "not found", "not exist", "cannot find", "can't find"]) => "RemoteFileNotFound",
+        550 if says(&["exists"]) => "RemoteFileExists",
+        550 if hint == Hint::Existing && !says(&["not empty", "is a directory", "not a "]) => "RemoteFileNotFound",
+        _ => "Rejected",
+    }
+}
+
+/// The exception for a session that is not in a state for what was asked.
+pub(crate) fn state(py: Python<'_>, why: &str) -> PyErr {
+    raise(py, BUILTIN, "InvalidState", why, &PyDict::new(py))
+}
+
+/// The exception for an argument that cannot be used.
+pub(crate) fn argument(py: Python<'_>, why: &str) -> PyErr {
+    raise(py, BUILTIN, "InvalidArgument", why, &PyDict::new(py))
+}
+
+/// The exception for a local file.
+pub(crate) fn local(py: Python<'_>, error: &io::Error, path: Option<&std::path::Path>) -> PyErr {
+    let name = match error.kind() {
+        io::ErrorKind::NotFound => "LocalFileNotFound",
+        io::ErrorKind::PermissionDenied => "LocalPermissionDenied",
+        _ => "LocalError",
+    };
+    let message = match path {
+        Some(path) => format!("the local file {} cannot be used: {error}", path.display()),
+        None => format!("local input or output failed: {error}"),
+    };
+    let details = PyDict::new(py);
+    let filled = details
+        .set_item("errno", error.raw_os_error())
+        .and_then(|()| details.set_item("filename", path.map(|path| path.as_os_str())));
+    match filled {
+        Ok(()) => raise(py, BUILTIN, name, &message, &details),
+        Err(error) => error,
+    }
+}
+
+fn raise(py: Python<'_>, module: &str, name: &str, message: &str, details: &Bound<'_, PyDict>) -> PyErr {
+    let made = py.import(module).and_then(|module| module.getattr(name)?.call((message,), Some(details)));
+    match made {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,155 @@
+//! What asyncio drives: requests out, events in, and operations that are polled in between.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTimeoutError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+use starttls::transport::{self, ChannelId, Request};
+
+use crate::error::{Failure, Hint, Interrupted};
+use crate::value::Value;
+
+/// The connections of one session, whose I/O the event loop does.
+#[pyclass(frozen, module = "starttls._native")]
+#[derive(Default)]
+pub(crate) struct Host(pub(crate) transport::Host);
+
+#[pymethods]
+impl Host {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything that is to be done now, in order: `(what, channel, …)`.
+    fn take_requests<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let requests = PyList::empty(py);
+        while let Some(request) = self.0.next_request() {
+            match request {
+                Request::Connect { channel, to, within, .. } => {
+                    requests.append(("connect", channel.0, to.host, to.port, within.as_secs_f64()))
+                }
+                Request::Write { channel, bytes } => requests.append(("write", channel.0, PyBytes::new(py, &bytes))),
+                Request::Deadline { channel, within } => requests.append(("deadline", channel.0, within.as_secs_f64())),
+                Request::Shutdown { channel } => requests.append(("shutdown", channel.0)),
+                Request::Close { channel } => requests.append(("close", channel.0)),
+                _ => Err(PyRuntimeError::new_err("a request that this host does not know")),
+            }?;
+        }
+        Ok(requests)
+    }
+
+    /// The connection is open, to this address if it is known.
+    fn connected(&self, channel: u64, address: Option<&str>, port: u16) {
+        let ip = address.and_then(|text| text.split('%').next()?.parse::<IpAddr>().ok());
+        self.0.connected(ChannelId(channel), ip.map(|ip| SocketAddr::new(ip, port)));
+    }
+
+    /// Bytes arrived. False: stop reading until `wants_more`.
+    fn received(&self, channel: u64, data: &[u8]) -> bool {
+        self.0.received(ChannelId(channel), data)
+    }
+
+    /// Whether to read on.
+    fn wants_more(&self, channel: u64) -> bool {
+        self.0.wants_more(ChannelId(channel))
+    }
+
+    /// The peer ended its direction.
+    fn received_eof(&self, channel: u64) {
+        self.0.received_eof(ChannelId(channel));
+    }
+
+    /// So many more bytes are out of the loop's hands.
+    fn written(&self, channel: u64, count: usize) {
+        self.0.written(ChannelId(channel), count);
+    }
+
+    /// The connection failed, could not be opened, or its deadline passed.
+    fn failed(&self, channel: u64, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let text = error.str()?;
+        self.0.failed(ChannelId(channel), kind(error), &text.to_string_lossy());
+        Ok(())
+    }
+}
+
+fn kind(error: &Bound<'_, PyAny>) -> io::ErrorKind {
+    if error.is_instance_of::<PyTimeoutError>() {
+        return io::ErrorKind::TimedOut;
+    }
+    // By name: its module need not be there.
+    if error.get_type().name().is_ok_and(|name| name == "gaierror") {
+        return io::ErrorKind::NotFound;
+    }
+    if !error.is_instance_of::<PyOSError>() {
+        return io::ErrorKind::Other;
+    }
+    match error.getattr("errno").and_then(|errno| errno.extract::<i32>()) {
+        Ok(errno) => io::Error::from_raw_os_error(errno).kind(),
+        Err(_) => io::Error::from(PyErr::from_value(error.clone())).kind(),
+    }
+}
+
+/// An operation's future.
+pub(crate) type BoxedOperation = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
+
+/// An operation under way.
+#[pyclass(frozen, module = "starttls._native")]
+pub(crate) struct Operation {
+    stage: Mutex<Stage>,
+    hint: Hint,
+}
+
+enum Stage {
+    Pending(BoxedOperation),
+    Done(Result<Value, Failure>),
+    Over,
+}
+
+impl Operation {
+    pub(crate) fn new(future: BoxedOperation, hint: Hint) -> Self {
+        Self { stage: Mutex::new(Stage::Pending(future)), hint }
+    }
+
+    fn stage(&self) -> PyResult<std::sync::MutexGuard<'_, Stage>> {
+        self.stage.try_lock().map_err(|_| PyRuntimeError::new_err("this operation is being polled"))
+    }
+}
+
+#[pymethods]
+impl Operation {
+    /// Goes on as far as it can. True when it is done.
+    fn poll(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut stage = self.stage()?;
+        let Stage::Pending(future) = &mut *stage else { return Ok(true) };
+        let polled = py.detach(|| future.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        match polled {
+            Poll::Pending => Ok(false),
+            Poll::Ready(outcome) => {
+                *stage = Stage::Done(outcome);
+                Ok(true)
+            }
+        }
+    }
+
+    /// What it gave; once.
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match std::mem::replace(&mut *self.stage()?, Stage::Over) {
+            Stage::Done(Ok(value)) => value.into_python(py),
+            Stage::Done(Err(failure)) => Err(failure.into_exception(py, self.hint, &Interrupted::default())),
+            _ => Err(PyRuntimeError::new_err("this operation has no result")),
+        }
+    }
+
+    /// Gives it up, and its session's connections with it.
+    fn cancel(&self) -> PyResult<()> {
+        *self.stage()? = Stage::Over;
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! `starttls._native`: the core for Python.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `session` | one session and its one operation at a time, over blocking sockets or driven by asyncio |
+//! | `hosted` | what asyncio drives: requests out, events in |
+//! | `smtp`, `ftp` | commands as values, and how each is performed over any transport |
+//! | `body` | where content comes from and goes to |
+//! | `config` | TLS, timeouts, trace |
+//! | `value`, `error` | results and errors become Python's; the only place for each |
+#![forbid(unsafe_code)]
+
+mod body;
+mod config;
+mod error;
+mod ftp;
+mod hosted;
+mod session;
+mod smtp;
+mod value;
+
+/// The core of the package `starttls`. Use the package.
+#[pyo3::pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use crate::config::TLSConfig;
+    #[pymodule_export]
+    use crate::ftp::{FtpCommand, FtpSession};
+    #[pymodule_export]
+    use crate::hosted::{Host, Operation};
+    #[pymodule_export]
+    use crate::smtp::{SmtpCommand, SmtpSession};
+}

@@ -1,0 +1,268 @@
+//! One session: a client, and one operation on it at a time, over blocking sockets or driven by asyncio.
+//!
+//! ```text
+//!   New ── connect ──▶ Idle ◀─▶ Busy ── close ──▶ Closed ── connect …
+//!                                └── the operation is dropped in the middle ──▶ Abandoned
+//! ```
+//!
+//! An operation takes the client out of its slot and puts it back when it is done. If it is dropped, or interrupted, the
+//! client goes with it: its connection closes, and the next use is a clear error.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+use starttls::tls::TlsInfo;
+use starttls::transport::{Blocking, Host, Transport, block};
+
+use crate::error::{self, Failure, Hint, Interrupted};
+use crate::hosted::{BoxedOperation, Operation};
+use crate::value::{self, Value};
+
+/// What there is to say in a protocol, over any transport.
+pub(crate) trait Protocol: Send + Sync + Sized + 'static {
+    /// A client over a transport.
+    type Client<T: Transport + Clone + 'static>: Send + 'static;
+    /// What to do with it.
+    type Command: Send + 'static;
+
+    /// Opens a session and logs in.
+    fn connect<T: Transport + Clone + 'static>(
+        &self,
+        transport: T,
+    ) -> impl Future<Output = starttls::Result<Self::Client<T>>> + Send;
+
+    /// Does one thing.
+    fn perform<T: Transport + Clone + 'static>(
+        client: &mut Self::Client<T>,
+        command: Self::Command,
+    ) -> impl Future<Output = Result<Value, Failure>> + Send;
+
+    /// Says good-bye.
+    fn quit<T: Transport + Clone + 'static>(client: Self::Client<T>) -> impl Future<Output = ()> + Send;
+
+    /// What a command is about.
+    fn hint(command: &Self::Command) -> Hint;
+
+    /// What TLS agreed.
+    fn tls<T: Transport + Clone + 'static>(client: &Self::Client<T>) -> Option<&TlsInfo>;
+
+    /// What the server offers: names and parameters.
+    fn offers<T: Transport + Clone + 'static>(client: &Self::Client<T>) -> Vec<(String, String)>;
+}
+
+/// What is asked of a session.
+pub(crate) enum Job<C> {
+    Connect,
+    Close,
+    Perform(C),
+}
+
+enum State<C> {
+    New,
+    Idle(Box<C>),
+    Busy,
+    Closed,
+    Abandoned,
+}
+
+struct Slot<C>(Mutex<State<C>>);
+
+impl<C> Slot<C> {
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to use the slot's client; when it is dropped without a word, the client is gone.
+struct Lease<C>(Option<Arc<Slot<C>>>);
+
+impl<C> Lease<C> {
+    fn end(mut self, state: State<C>) {
+        if let Some(slot) = self.0.take() {
+            *slot.lock() = state;
+        }
+    }
+}
+
+impl<C> Drop for Lease<C> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            *slot.lock() = State::Abandoned;
+        }
+    }
+}
+
+/// A session, and who moves its bytes.
+pub(crate) struct Session<P: Protocol> {
+    protocol: Arc<P>,
+    face: Face<P>,
+    interrupted: Interrupted,
+    /// The process that opened it: what a forked child inherits is not its own.
+    process: u32,
+}
+
+enum Face<P: Protocol> {
+    Blocking(Blocking, Arc<Slot<P::Client<Blocking>>>),
+    Hosted(Host, Arc<Slot<P::Client<starttls::transport::Hosted>>>),
+}
+
+const FORKED: &str = "this session was opened before a fork and belongs to the parent process: open a new one here";
+
+impl<P: Protocol> Session<P> {
+    /// A session over blocking sockets, or over a host that asyncio drives.
+    pub(crate) fn new(protocol: P, host: Option<Host>) -> Self {
+        let interrupted = Interrupted::default();
+        let slot = State::New;
+        let face = match host {
+            Some(host) => Face::Hosted(host, Arc::new(Slot(Mutex::new(State::New)))),
+            None => {
+                let hook = interrupted.clone();
+                let transport = Blocking::with_interrupt(Arc::new(move || hook.check()));
+                Face::Blocking(transport, Arc::new(Slot(Mutex::new(slot))))
+            }
+        };
+        Self { protocol: Arc::new(protocol), face, interrupted, process: std::process::id() }
+    }
+
+    /// Does it now; the interpreter is free meanwhile.
+    pub(crate) fn run(&self, py: Python<'_>, job: Job<P::Command>) -> PyResult<Py<PyAny>> {
+        let Face::Blocking(transport, slot) = &self.face else {
+            return Err(error::state(py, "this session is driven by asyncio: start its operations"));
+        };
+        self.belongs_here(py, slot)?;
+        let hint = self.hint(&job);
+        let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
+        let work = work(self.protocol.clone(), transport.clone(), lease, job);
+        match py.detach(|| block(work)) {
+            Ok(value) => value.into_python(py),
+            Err(failure) => Err(failure.into_exception(py, hint, &self.interrupted)),
+        }
+    }
+
+    /// An operation for asyncio to drive.
+    pub(crate) fn start(&self, py: Python<'_>, job: Job<P::Command>) -> PyResult<Operation> {
+        let Face::Hosted(host, slot) = &self.face else {
+            return Err(error::state(py, "this session is not driven by asyncio: run its operations"));
+        };
+        self.belongs_here(py, slot)?;
+        let hint = self.hint(&job);
+        let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
+        let future: BoxedOperation = Box::pin(work(self.protocol.clone(), host.transport(), lease, job));
+        Ok(Operation::new(future, hint))
+    }
+
+    fn belongs_here<C>(&self, py: Python<'_>, slot: &Slot<C>) -> PyResult<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        // Dropping closes our copy of the sockets; nothing is said on them.
+        *slot.lock() = State::Abandoned;
+        Err(error::state(py, FORKED))
+    }
+
+    fn hint(&self, job: &Job<P::Command>) -> Hint {
+        match job {
+            Job::Perform(command) => P::hint(command),
+            _ => Hint::None,
+        }
+    }
+
+    /// Whether there is a session that was not closed or abandoned.
+    pub(crate) fn is_open(&self) -> bool {
+        fn open<C>(slot: &Slot<C>) -> bool {
+            matches!(*slot.lock(), State::Idle(_) | State::Busy)
+        }
+        match &self.face {
+            Face::Blocking(_, slot) => open(slot),
+            Face::Hosted(_, slot) => open(slot),
+        }
+    }
+
+    /// What TLS agreed, while the session is open and idle.
+    pub(crate) fn tls(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let agreed = match &self.face {
+            Face::Blocking(_, slot) => look(slot, |client| P::tls(client).cloned()),
+            Face::Hosted(_, slot) => look(slot, |client| P::tls(client).cloned()),
+        };
+        agreed.flatten().map(|agreed| value::tls(py, &agreed).map(Bound::unbind)).transpose()
+    }
+
+    /// What the server offers, while the session is open and idle.
+    pub(crate) fn offers(&self) -> Vec<(String, String)> {
+        let offers = match &self.face {
+            Face::Blocking(_, slot) => look(slot, P::offers),
+            Face::Hosted(_, slot) => look(slot, P::offers),
+        };
+        offers.unwrap_or_default()
+    }
+}
+
+fn look<C, R>(slot: &Slot<C>, at: impl FnOnce(&C) -> R) -> Option<R> {
+    match &*slot.lock() {
+        State::Idle(client) => Some(at(client)),
+        _ => None,
+    }
+}
+
+/// The client, if the job needs one, and the right to put it back.
+type Taken<C> = (Option<Box<C>>, Lease<C>);
+
+fn take<C, J>(slot: &Arc<Slot<C>>, job: &Job<J>) -> Result<Taken<C>, &'static str> {
+    let mut state = slot.lock();
+    let client = match (std::mem::replace(&mut *state, State::Busy), job) {
+        (State::New | State::Closed | State::Abandoned, Job::Connect | Job::Close) => None,
+        (State::Idle(client), Job::Close | Job::Perform(_)) => Some(client),
+        (before, _) => {
+            let why = match &before {
+                State::New => "this session is not connected: call connect(), or use it in a with statement",
+                State::Idle(_) => "this session is connected already",
+                State::Busy => "another operation is under way on this session: it does one at a time",
+                State::Closed => "this session is closed: connect() opens a new one",
+                State::Abandoned => {
+                    "an operation on this session was cancelled or interrupted, so its connection was closed: connect() opens a new one"
+                }
+            };
+            *state = before;
+            return Err(why);
+        }
+    };
+    Ok((client, Lease(Some(slot.clone()))))
+}
+
+async fn work<P: Protocol, T: Transport + Clone + 'static>(
+    protocol: Arc<P>,
+    transport: T,
+    (client, lease): Taken<P::Client<T>>,
+    job: Job<P::Command>,
+) -> Result<Value, Failure> {
+    match (job, client) {
+        (Job::Perform(command), Some(mut client)) => {
+            let outcome = P::perform(&mut client, command).await;
+            if outcome.as_ref().is_err_and(Failure::is_fatal) {
+                drop(client);
+                drop(lease);
+            } else {
+                lease.end(State::Idle(client));
+            }
+            outcome
+        }
+        (Job::Close, client) => {
+            if let Some(client) = client {
+                P::quit(*client).await;
+            }
+            lease.end(State::Closed);
+            Ok(Value::None)
+        }
+        (Job::Connect | Job::Perform(_), _) => match protocol.connect(transport).await {
+            Ok(client) => {
+                lease.end(State::Idle(Box::new(client)));
+                Ok(Value::None)
+            }
+            Err(error) => {
+                lease.end(State::Closed);
+                Err(error.into())
+            }
+        },
+    }
+}

@@ -1,0 +1,98 @@
+//! Results become Python's: the one place where a core value is given its class.
+
+use std::time::UNIX_EPOCH;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+use starttls::ftp::{Entry, TransferReceipt};
+use starttls::reply::Reply;
+use starttls::smtp::DeliveryReport;
+use starttls::tls::TlsInfo;
+
+use crate::error::{self, Hint};
+
+/// What an operation gives.
+pub(crate) enum Value {
+    /// Nothing.
+    None,
+    /// The server's answer.
+    Reply(Reply),
+    /// The story of a message.
+    Report(Box<DeliveryReport>),
+    /// The story of a transfer.
+    Receipt(TransferReceipt),
+    /// A directory.
+    Entries(Vec<Entry>),
+    /// A file or directory.
+    Entry(Entry),
+    /// A path, or a piece of a file.
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(match self {
+            Self::None => py.None(),
+            Self::Reply(it) => reply(py, &it)?.unbind(),
+            Self::Report(it) => report(py, &it)?.unbind(),
+            Self::Receipt(it) => receipt(py, &it)?.unbind(),
+            Self::Entries(all) => {
+                let class = class(py, intern!(py, "Entry"))?;
+                let made = all.iter().map(|it| entry(&class, it)).collect::<PyResult<Vec<_>>>()?;
+                made.into_pyobject(py)?.into_any().unbind()
+            }
+            Self::Entry(it) => entry(&class(py, intern!(py, "Entry"))?, &it)?.unbind(),
+            Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+        })
+    }
+}
+
+fn class<'py>(py: Python<'py>, name: &Bound<'py, pyo3::types::PyString>) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || py.import("starttls._results").map(Bound::unbind))?;
+    module.bind(py).getattr(name)
+}
+
+pub(crate) fn reply<'py>(py: Python<'py>, it: &Reply) -> PyResult<Bound<'py, PyAny>> {
+    let lines = PyTuple::new(py, it.lines())?;
+    let enhanced = it.enhanced().map(|code| code.to_string());
+    class(py, intern!(py, "Reply"))?.call1((it.code().number(), lines, enhanced))
+}
+
+pub(crate) fn tls<'py>(py: Python<'py>, it: &TlsInfo) -> PyResult<Bound<'py, PyAny>> {
+    let chain = PyTuple::new(py, it.chain.iter().map(|der| PyBytes::new(py, der)))?;
+    let agreed = (&it.version, &it.cipher_suite, &it.group, &it.alpn, it.resumed, &it.server_name, chain);
+    class(py, intern!(py, "TLSInfo"))?.call1(agreed)
+}
+
+fn report<'py>(py: Python<'py>, it: &DeliveryReport) -> PyResult<Bound<'py, PyAny>> {
+    let accepted = PyTuple::new(py, it.accepted().map(|mailbox| mailbox.as_str()).collect::<Vec<_>>())?;
+    let refused = PyDict::new(py);
+    for (mailbox, why) in it.refused() {
+        refused.set_item(mailbox.as_str(), reply(py, why)?)?;
+    }
+    let last = it.reply().map(|last| reply(py, last)).transpose()?;
+    let tls = it.tls().map(|agreed| tls(py, agreed)).transpose()?;
+    let error = it.error().map(|why| error::core(py, why, Hint::None).into_value(py));
+    let story = (it.outcome().as_str(), accepted, refused, last, it.queue_id(), tls, error);
+    class(py, intern!(py, "DeliveryReport"))?.call1(story)
+}
+
+fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bound<'py, PyAny>> {
+    let last = reply(py, &it.reply)?;
+    let story = (it.status.as_str(), it.size, it.offset, last, it.tls_resumed, it.close_notify);
+    class(py, intern!(py, "TransferReceipt"))?.call1(story)
+}
+
+fn entry<'py>(class: &Bound<'py, PyAny>, it: &Entry) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let modified = it.modified.map(|time| match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    });
+    let raw_name = PyBytes::new(py, &it.raw_name);
+    let target = it.target.as_ref().map(|target| PyBytes::new(py, target));
+    class.call1((raw_name, it.kind.as_str(), it.size, modified, &it.permissions, target))
+}

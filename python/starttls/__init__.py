@@ -1,0 +1,133 @@
+"""SMTP and FTP clients whose connections become TLS in place, verified and required by default.
+
+>>> import starttls
+>>> with starttls.SMTP("smtp://ann@mail.example.org", password=...) as smtp:  # doctest: +SKIP
+...     smtp.send(message)
+>>> with starttls.FTP("ftp://ann@files.example.org/reports", password=...) as ftp:  # doctest: +SKIP
+...     ftp.download("july.pdf", "july.pdf")
+
+Nothing is imported before it is used: ``import starttls`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._async_ftp import AsyncFTP
+    from ._async_smtp import AsyncSMTP
+    from ._errors import (
+        AccessDenied,
+        AuthenticationFailed,
+        ConnectionLost,
+        ConnectionRefused,
+        Error,
+        InvalidArgument,
+        InvalidState,
+        LimitExceeded,
+        LocalError,
+        LocalFileNotFound,
+        LocalPermissionDenied,
+        MessageRefused,
+        OutcomeUnknown,
+        ProtocolError,
+        Rejected,
+        RemoteFileExists,
+        RemoteFileNotFound,
+        RemotePermissionDenied,
+        SizeMismatch,
+        TimeoutExceeded,
+        TransportError,
+        Unreachable,
+    )
+    from ._foreign_errors import (
+        BytesBeforeHandshake,
+        CertificateError,
+        NameUnresolvable,
+        TLSError,
+        Truncated,
+        UpgradeNotOffered,
+    )
+    from ._ftp import FTP, download, upload
+    from ._native import TLSConfig
+    from ._results import DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
+    from ._settings import Timeout
+    from ._smtp import SMTP, send
+
+__all__ = [
+    "FTP",
+    "SMTP",
+    "AccessDenied",
+    "AsyncFTP",
+    "AsyncSMTP",
+    "AuthenticationFailed",
+    "BytesBeforeHandshake",
+    "CertificateError",
+    "ConnectionLost",
+    "ConnectionRefused",
+    "DeliveryReport",
+    "Entry",
+    "Error",
+    "InvalidArgument",
+    "InvalidState",
+    "LimitExceeded",
+    "LocalError",
+    "LocalFileNotFound",
+    "LocalPermissionDenied",
+    "MessageRefused",
+    "NameUnresolvable",
+    "OutcomeUnknown",
+    "ProtocolError",
+    "Rejected",
+    "RemoteFileExists",
+    "RemoteFileNotFound",
+    "RemotePermissionDenied",
+    "Reply",
+    "SizeMismatch",
+    "TLSConfig",
+    "TLSError",
+    "TLSInfo",
+    "Timeout",
+    "TimeoutExceeded",
+    "TransferReceipt",
+    "TransportError",
+    "Truncated",
+    "Unreachable",
+    "UpgradeNotOffered",
+    "download",
+    "send",
+    "upload",
+]
+
+_ELSEWHERE = {
+    "_async_ftp": ("AsyncFTP",),
+    "_async_smtp": ("AsyncSMTP",),
+    "_foreign_errors": (
+        "BytesBeforeHandshake",
+        "CertificateError",
+        "NameUnresolvable",
+        "TLSError",
+        "Truncated",
+        "UpgradeNotOffered",
+    ),
+    "_ftp": ("FTP", "download", "upload"),
+    "_native": ("TLSConfig",),
+    "_results": ("DeliveryReport", "Entry", "Reply", "TLSInfo", "TransferReceipt"),
+    "_settings": ("Timeout",),
+    "_smtp": ("SMTP", "send"),
+}
+"""Where a name is, if it is not among the errors."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = next((module for module, names in _ELSEWHERE.items() if name in names), "_errors")
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

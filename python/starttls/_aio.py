@@ -1,0 +1,238 @@
+"""asyncio moves the bytes, the core says which: requests out, events in.
+
+Only the event loop's public interface is used, so any loop will do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from ._native import Host, Operation
+
+    T = TypeVar("T")
+
+
+class Channel(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, driver: Driver, number: int) -> None:
+        self.driver = driver
+        self.number = number
+        self.transport: asyncio.Transport | None = None
+        self.connecting: asyncio.Task[None] | None = None
+        self.deadline: float | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.unacknowledged: int | None = None
+        """While the loop's buffer is full: bytes it was given and the core not yet told of."""
+        self.resting = False
+        """Whether reading is paused."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self.driver.host.received(self.number, data):
+            self.rest()
+        self.driver.wake()
+
+    def eof_received(self) -> bool:
+        self.driver.host.received_eof(self.number)
+        self.driver.wake()
+        return True  # the other direction stays open
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if error is None:
+            self.driver.host.received_eof(self.number)
+        else:
+            self.driver.host.failed(self.number, error)
+        self.driver.wake()
+
+    def pause_writing(self) -> None:
+        self.unacknowledged = 0
+
+    def resume_writing(self) -> None:
+        count, self.unacknowledged = self.unacknowledged, None
+        if count:
+            self.driver.host.written(self.number, count)
+            self.driver.wake()
+
+    def rest(self) -> None:
+        """Read no more for now."""
+        if self.transport is not None and not self.resting:
+            self.resting = True
+            self.transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Read again, if the core has room."""
+        if self.resting and self.transport is not None and self.driver.host.wants_more(self.number):
+            self.resting = False
+            self.transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        """Give bytes to the loop, and tell the core when they are out of its hands."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return  # the core hears of it as an event
+        transport.write(data)
+        if self.unacknowledged is None:
+            self.driver.host.written(self.number, len(data))
+            self.driver.wake()
+        else:
+            self.unacknowledged += len(data)
+
+    def shut_down(self) -> None:
+        """End our direction."""
+        transport = self.transport
+        if transport is not None and not transport.is_closing() and transport.can_write_eof():
+            # If the peer was quicker, our direction is closed all the same.
+            with suppress(OSError):
+                transport.write_eof()
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Close; what was written still goes out, unless it must be at once."""
+        self.deadline = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if self.connecting is not None:
+            self.connecting.cancel()
+        if self.transport is not None:
+            if at_once:
+                self.transport.abort()
+            else:
+                self.transport.close()
+
+    def set_deadline(self, within: float) -> None:
+        """Fail after so many seconds, unless another deadline comes."""
+        self.deadline = self.driver.loop.time() + within
+        # Deadlines mostly move on: one timer follows them, instead of one each.
+        if self.timer is None or self.timer.when() > self.deadline:
+            if self.timer is not None:
+                self.timer.cancel()
+            self.timer = self.driver.loop.call_at(self.deadline, self.expire)
+
+    def expire(self) -> None:
+        """The timer rang."""
+        self.timer = None
+        if self.deadline is None:
+            return
+        if self.driver.loop.time() < self.deadline:
+            self.timer = self.driver.loop.call_at(self.deadline, self.expire)
+            return
+        self.driver.host.failed(self.number, TimeoutError("timed out"))
+        self.driver.wake()
+
+
+class Driver:
+    """The connections of one session, and the operation under way on it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.channels: dict[int, Channel] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._woken = False
+        self._do: dict[str, Callable[..., None]] = {
+            "connect": self._connect,
+            "write": lambda number, data: self.channels[number].write(data),
+            "deadline": lambda number, within: self.channels[number].set_deadline(within),
+            "shutdown": lambda number: self.channels[number].shut_down(),
+            "close": lambda number: self.channels.pop(number).close(),
+        }
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the operation under way."""
+        assert self._loop is not None
+        return self._loop
+
+    def wake(self) -> None:
+        """Something happened."""
+        self._woken = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end. Cancelled, it closes the session's connections."""
+        self._loop = asyncio.get_running_loop()
+        self._woken = False
+        try:
+            while not operation.poll():
+                self._perform()
+                if self._woken:
+                    # It can go on at once, but others have their turn first.
+                    self._woken = False
+                    await asyncio.sleep(0)
+                    continue
+                self._waiting = self._loop.create_future()
+                try:
+                    await self._waiting
+                finally:
+                    self._waiting = None
+                    self._woken = False
+            self._perform()
+        except BaseException:
+            operation.cancel()
+            self._abandon()
+            raise
+        for channel in self.channels.values():
+            channel.deadline = None  # deadlines are for operations, not for the time between them
+        return operation.result()
+
+    def _perform(self) -> None:
+        for what, *details in self.host.take_requests():
+            self._do[what](*details)
+        for channel in self.channels.values():
+            channel.read_on()
+
+    def _abandon(self) -> None:
+        for channel in self.channels.values():
+            channel.close(at_once=True)
+        self.channels.clear()
+        self.host.take_requests()  # they are about connections that are gone
+
+    def _connect(self, number: int, host: str, port: int, within: float) -> None:
+        channel = self.channels[number] = Channel(self, number)
+        channel.connecting = self.loop.create_task(self._open(channel, host, port, within))
+
+    async def _open(self, channel: Channel, host: str, port: int, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                peer = await self._reach(channel, host, port, within)
+            self.host.connected(channel.number, *peer)
+        except Exception as error:
+            self.host.failed(channel.number, error)
+        finally:
+            channel.connecting = None
+            self.wake()
+
+    async def _reach(self, channel: Channel, host: str, port: int, within: float) -> tuple[str, int]:
+        ends = self.loop.time() + within
+        addresses = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        failed: OSError = OSError("the host has no address")
+        for i, (family, _, _, _, address) in enumerate(addresses):
+            # Every address still to be tried has its share of the time that is left.
+            share = (ends - self.loop.time()) / (len(addresses) - i)
+            try:
+                async with asyncio.timeout(share):
+                    transport, _ = await self.loop.create_connection(
+                        lambda: channel, str(address[0]), int(address[1]), family=family
+                    )
+            except OSError as error:
+                failed = error
+                continue
+            own = transport.get_extra_info("socket")
+            if own is not None:
+                # A flight is one write: without this, it waits for the last one's acknowledgement.
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer = transport.get_extra_info("peername") or address
+            return str(peer[0]), int(peer[1])
+        raise failed

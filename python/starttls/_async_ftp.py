@@ -1,0 +1,290 @@
+"""Transferring files, awaited."""
+
+from __future__ import annotations
+
+import os
+
+from ._aio import Driver
+from ._errors import InvalidState
+from ._files import Partial, is_async, remote, source
+from ._ftp import join
+from ._native import FtpCommand, FtpSession, Host
+from ._settings import sink, stages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+    from typing import Literal, Self, TypeVar
+
+    from ._files import Content, LocalPath, Progress, Writer
+    from ._ftp import RemotePath
+    from ._native import TLSConfig
+    from ._results import Entry, Reply, TLSInfo, TransferReceipt
+    from ._settings import Timeout, Trace
+
+    T = TypeVar("T")
+
+
+class AsyncFTP:
+    """``FTP`` for asyncio: the same arguments and methods, awaited.
+
+    An operation that is cancelled, by ``asyncio.timeout`` for one, closes the session, and the next use says so.
+    """
+
+    __slots__ = ("_driver", "_session")
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        account: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | Timeout | None = None,
+        trace: Trace = None,
+        data_protection: Literal["private", "clear"] = "private",
+        verify_uploads: bool = True,
+        accept_missing_close_notify: bool = False,
+    ) -> None:
+        host = Host()
+        self._driver = Driver(host)
+        self._session = FtpSession(
+            url,
+            user=user,
+            password=password,
+            account=account,
+            tls=tls,
+            timeout=stages(timeout),
+            trace=sink(trace, "starttls.ftp"),
+            data_protection=data_protection,
+            verify_uploads=verify_uploads,
+            accept_missing_close_notify=accept_missing_close_notify,
+            host=host,
+        )
+
+    async def _run(self, command: FtpCommand[T]) -> T:
+        return await self._driver.drive(self._session.start(command))
+
+    async def connect(self) -> None:
+        """Open the session, log in, and go to the URL's directory."""
+        await self._driver.drive(self._session.start_connect())
+        if self._session.path:
+            try:
+                await self._run(FtpCommand.cwd(self._session.path))
+            except BaseException:
+                await self.close()
+                raise
+
+    async def close(self) -> None:
+        """Say good-bye and close. It is no error if the session is closed already."""
+        await self._driver.drive(self._session.start_close())
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncFTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on for the control connection."""
+        return self._session.tls
+
+    @property
+    def features(self) -> dict[str, str]:
+        """What the server offers: names in upper case, and their parameters."""
+        return dict(self._session.offers)
+
+    async def download(
+        self,
+        path: RemotePath,
+        local: LocalPath | Writer,
+        *,
+        offset: int = 0,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> TransferReceipt:
+        """Download a file to a path or into a file object, as ``FTP.download`` does."""
+        if isinstance(local, str | os.PathLike):
+            with Partial(local, resume=resume) as part:
+                command = FtpCommand.download(remote(path), part.path, offset=part.offset, progress=progress)
+                return await self._run(command)
+        return await self._run(FtpCommand.download(remote(path), local.write, offset=offset, progress=progress))
+
+    async def upload(
+        self,
+        local: LocalPath | Content | AsyncIterable[bytes],
+        path: RemotePath,
+        *,
+        offset: int = 0,
+        append: bool = False,
+        progress: Progress | None = None,
+    ) -> TransferReceipt:
+        """Upload content, as ``FTP.upload`` does; it may be an asynchronous iterable of bytes too."""
+        if is_async(local):
+            return await self._upload_pieces(local, path, offset, append, progress)
+        content = source(local)  # type: ignore[arg-type] # not asynchronous
+        command = FtpCommand.upload(content, remote(path), offset=offset, append=append, progress=progress)
+        return await self._run(command)
+
+    async def _upload_pieces(
+        self,
+        pieces: AsyncIterable[bytes],
+        path: RemotePath,
+        offset: int,
+        append: bool,
+        progress: Progress | None,
+    ) -> TransferReceipt:
+        async with await self.open(path, "ab" if append else "wb", offset=offset) as file:
+            done = offset
+            async for piece in pieces:
+                await file.write(piece)
+                done += len(piece)
+                if progress is not None:
+                    progress(done, None)
+            return await file.finish()
+
+    async def open(
+        self, path: RemotePath, mode: Literal["rb", "wb", "ab"] = "rb", *, offset: int = 0
+    ) -> AsyncRemoteFile:
+        """Open a remote file to read (``rb``), to replace (``wb``) or to add to (``ab``), in one transfer.
+
+        The session can do nothing else until it is closed.
+        """
+        if mode == "rb":
+            await self._run(FtpCommand.start_download(remote(path), offset=offset))
+        else:
+            await self._run(FtpCommand.start_upload(remote(path), offset=offset, append=mode == "ab"))
+        return AsyncRemoteFile(self, writing=mode != "rb")
+
+    async def scandir(self, path: RemotePath = "") -> Iterator[Entry]:
+        """The entries of a directory, without ``.`` and ``..``; of the current one if none is named."""
+        return iter(await self._run(FtpCommand.entries(remote(path))))
+
+    async def listdir(self, path: RemotePath = "") -> list[str]:
+        """The names in a directory."""
+        return [entry.name for entry in await self.scandir(path)]
+
+    async def walk(self, top: str = "", *, max_depth: int = 100) -> AsyncIterator[tuple[str, list[Entry], list[Entry]]]:
+        """Each directory from ``top`` down, as ``FTP.walk`` does: ``async for``."""
+        todo = [(top, 0)]
+        while todo:
+            directory, depth = todo.pop()
+            entries = list(await self.scandir(directory))
+            directories = [entry for entry in entries if entry.is_dir()]
+            yield directory, directories, [entry for entry in entries if not entry.is_dir()]
+            if depth < max_depth:
+                inner = [entry.name for entry in directories if "/" not in entry.name]
+                todo.extend((join(directory, name), depth + 1) for name in reversed(inner))
+
+    async def stat(self, path: RemotePath) -> Entry:
+        """What is known about one file or directory."""
+        return await self._run(FtpCommand.stat(remote(path)))
+
+    async def remove(self, path: RemotePath) -> Reply:
+        """Delete a file."""
+        return await self._run(FtpCommand.remove(remote(path)))
+
+    async def rename(self, old: RemotePath, new: RemotePath) -> Reply:
+        """Rename or move a file or directory."""
+        return await self._run(FtpCommand.rename(remote(old), remote(new)))
+
+    async def mkdir(self, path: RemotePath) -> Reply:
+        """Make a directory."""
+        return await self._run(FtpCommand.mkdir(remote(path)))
+
+    async def rmdir(self, path: RemotePath) -> Reply:
+        """Remove an empty directory."""
+        return await self._run(FtpCommand.rmdir(remote(path)))
+
+    async def cwd(self, path: RemotePath) -> Reply:
+        """Make a directory the current one."""
+        return await self._run(FtpCommand.cwd(remote(path)))
+
+    async def pwd(self) -> str:
+        """The current directory."""
+        return (await self._run(FtpCommand.pwd())).decode("utf-8", "surrogateescape")
+
+    async def noop(self) -> Reply:
+        """Ask for a sign of life."""
+        return await self._run(FtpCommand.noop())
+
+
+class AsyncRemoteFile:
+    """A remote file over one transfer: read it piece by piece with ``async for``, or write to it.
+
+    At the end of an ``async with`` statement it is finished, or given up if that failed or did not read it all.
+    """
+
+    def __init__(self, session: AsyncFTP, *, writing: bool) -> None:
+        self._ftp = session
+        self._writing = writing
+        self._piece = b""
+        self._ended = False
+        self.receipt: TransferReceipt | None = None
+        """The receipt, once it was read to its end or finished."""
+
+    async def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes, all that are left if it is negative; none at the end."""
+        pieces = []
+        left = size
+        while left:
+            piece = self._piece or await self._receive()
+            if not piece:
+                break
+            taken = piece if left < 0 else piece[:left]
+            self._piece = piece[len(taken) :]
+            pieces.append(taken)
+            left = left if left < 0 else left - len(taken)
+        return b"".join(pieces)
+
+    async def write(self, data: bytes) -> None:
+        """Send these bytes."""
+        if self._ended:
+            raise InvalidState("this transfer is over")
+        await self._ftp._run(FtpCommand.transmit(bytes(data)))
+
+    async def finish(self) -> TransferReceipt:
+        """End the transfer and judge it."""
+        if self.receipt is None:
+            self._ended = True
+            self.receipt = await self._ftp._run(FtpCommand.finish())
+        return self.receipt
+
+    async def close(self) -> None:
+        """Give the transfer up, unless it was finished."""
+        if not self._ended:
+            self._ended = True
+            if self._ftp._session.is_open:
+                await self._ftp._run(FtpCommand.abort())
+
+    async def _receive(self) -> bytes:
+        if self._ended:
+            return b""
+        piece = await self._ftp._run(FtpCommand.receive())
+        if not piece:
+            await self.finish()
+        return piece
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece, self._piece = self._piece or await self._receive(), b""
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None and self._writing:
+            await self.finish()
+        else:
+            await self.close()

@@ -1,0 +1,149 @@
+"""Sending messages, awaited."""
+
+from __future__ import annotations
+
+from . import _message
+from ._aio import Driver
+from ._files import is_async
+from ._native import Host, SmtpCommand, SmtpSession
+from ._outcome import judged
+from ._settings import sink, stages
+from ._smtp import command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from typing import Self, TypeVar
+
+    from ._files import Progress
+    from ._message import Message
+    from ._native import TLSConfig
+    from ._results import DeliveryReport, Reply, TLSInfo
+    from ._settings import Timeout, Trace
+
+    T = TypeVar("T")
+
+
+class AsyncSMTP:
+    """``SMTP`` for asyncio: the same arguments and methods, awaited.
+
+    An operation that is cancelled, by ``asyncio.timeout`` for one, closes the session: nothing is sent twice, and the
+    next use says so.
+    """
+
+    __slots__ = ("_driver", "_session")
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | Timeout | None = None,
+        trace: Trace = None,
+        ehlo_name: str | None = None,
+    ) -> None:
+        host = Host()
+        self._driver = Driver(host)
+        self._session = SmtpSession(
+            url,
+            user=user,
+            password=password,
+            tls=tls,
+            timeout=stages(timeout),
+            trace=sink(trace, "starttls.smtp"),
+            ehlo_name=ehlo_name,
+            host=host,
+        )
+
+    async def _run(self, command: SmtpCommand[T]) -> T:
+        return await self._driver.drive(self._session.start(command))
+
+    async def connect(self) -> None:
+        """Open the session and log in."""
+        await self._driver.drive(self._session.start_connect())
+
+    async def close(self) -> None:
+        """Say good-bye and close. It is no error if the session is closed already."""
+        await self._driver.drive(self._session.start_close())
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncSMTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on."""
+        return self._session.tls
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What the server offers: keywords in upper case, and their parameters."""
+        return dict(self._session.offers)
+
+    async def send(
+        self,
+        message: Message | AsyncIterable[bytes],
+        *,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> DeliveryReport:
+        """Send a message, as ``SMTP.send`` does; it may be an asynchronous iterable of bytes too."""
+        return judged(await self._send(message, sender, recipients, progress))
+
+    async def send_many(self, messages: Iterable[Message | AsyncIterable[bytes]]) -> AsyncIterator[DeliveryReport]:
+        """Send messages one after another, and give the report of each, whatever its outcome."""
+        for message in messages:
+            yield await self._send(message, None, None, None)
+
+    async def _send(
+        self,
+        message: Message | AsyncIterable[bytes],
+        sender: str | None,
+        recipients: Iterable[str] | None,
+        progress: Progress | None,
+    ) -> DeliveryReport:
+        if is_async(message):
+            return await self._send_pieces(message, sender, recipients, progress)
+        letter = command(message, sender, recipients, self.extensions, progress)  # type: ignore[arg-type] # not async
+        return await self._run(letter)
+
+    async def _send_pieces(
+        self,
+        message: AsyncIterable[bytes],
+        sender: str | None,
+        recipients: Iterable[str] | None,
+        progress: Progress | None,
+    ) -> DeliveryReport:
+        pieces = aiter(message)
+        header, rest = await _message.take_header_async(pieces)
+        by, to = _message.addressed(header, sender, recipients)
+        await self._run(SmtpCommand.begin(by, to, utf8=not header.isascii()))
+        try:
+            done = 0
+            for piece in (_message.without_blind(header), rest):
+                await self._run(SmtpCommand.write(piece))
+                done += len(piece)
+            async for piece in pieces:
+                await self._run(SmtpCommand.write(piece))
+                done += len(piece)
+                if progress is not None:
+                    progress(done, None)
+        except BaseException:
+            # Without its end a message is none; the only way out is to leave.
+            if self._session.is_open:
+                await self.close()
+            raise
+        return await self._run(SmtpCommand.finish())
+
+    async def noop(self) -> Reply:
+        """Ask for a sign of life."""
+        return await self._run(SmtpCommand.noop())

@@ -1,0 +1,269 @@
+"""Transferring files, one call after another."""
+
+from __future__ import annotations
+
+import os
+
+from ._errors import InvalidArgument
+from ._files import Partial, remote, source
+from ._native import FtpCommand, FtpSession
+from ._settings import sink, stages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Literal, Self
+
+    from ._files import Content, LocalPath, Progress, Writer
+    from ._native import TLSConfig
+    from ._remote_file import RemoteReader, RemoteWriter
+    from ._results import Entry, Reply, TLSInfo, TransferReceipt
+    from ._settings import Timeout, Trace
+
+    RemotePath = str | bytes | os.PathLike[str]
+
+
+def join(directory: str, name: str) -> str:
+    """A path on the server."""
+    if not directory or directory.endswith("/"):
+        return directory + name
+    return f"{directory}/{name}"
+
+
+class FTP:
+    """A session with a server that keeps files.
+
+    ``url`` is ``ftp://`` or ``ftpes://`` (port 21, AUTH TLS and protected data connections required) or ``ftps://``
+    (port 990, TLS from the first byte), with the user and the password in it or beside it; without a user it is
+    ``anonymous``. A path in it becomes the current directory. In a ``with`` statement it connects and logs in at the
+    beginning, and says good-bye at the end.
+
+    ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
+    with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers that
+    ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads`` compares sizes
+    after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        account: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | Timeout | None = None,
+        trace: Trace = None,
+        data_protection: Literal["private", "clear"] = "private",
+        verify_uploads: bool = True,
+        accept_missing_close_notify: bool = False,
+    ) -> None:
+        self._session = FtpSession(
+            url,
+            user=user,
+            password=password,
+            account=account,
+            tls=tls,
+            timeout=stages(timeout),
+            trace=sink(trace, "starttls.ftp"),
+            data_protection=data_protection,
+            verify_uploads=verify_uploads,
+            accept_missing_close_notify=accept_missing_close_notify,
+        )
+
+    def connect(self) -> None:
+        """Open the session, log in, and go to the URL's directory."""
+        self._session.connect()
+        if self._session.path:
+            try:
+                self._session.run(FtpCommand.cwd(self._session.path))
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Say good-bye and close. It is no error if the session is closed already."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<FTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on for the control connection."""
+        return self._session.tls
+
+    @property
+    def features(self) -> dict[str, str]:
+        """What the server offers: names in upper case, and their parameters."""
+        return dict(self._session.offers)
+
+    def download(
+        self,
+        path: RemotePath,
+        local: LocalPath | Writer,
+        *,
+        offset: int = 0,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> TransferReceipt:
+        """Download a file to a path, or into a file object from ``offset`` on.
+
+        A path has the file only when it is whole: until then it is ``NAME.part``, which is removed if the download
+        fails. With ``resume`` it is kept, and a ``NAME.part`` that is there is continued. ``progress`` is called with
+        the bytes so far and the total, if that is known.
+        """
+        if isinstance(local, str | os.PathLike):
+            with Partial(local, resume=resume) as part:
+                command = FtpCommand.download(remote(path), part.path, offset=part.offset, progress=progress)
+                return self._session.run(command)
+        return self._session.run(FtpCommand.download(remote(path), local.write, offset=offset, progress=progress))
+
+    def upload(
+        self,
+        local: LocalPath | Content,
+        path: RemotePath,
+        *,
+        offset: int = 0,
+        append: bool = False,
+        progress: Progress | None = None,
+    ) -> TransferReceipt:
+        """Upload a path, bytes, a binary file or an iterable of bytes.
+
+        The remote file is replaced; with ``append`` it is added to. With ``offset`` it is overwritten from there on, by
+        what a path or bytes have from there on, or by all that comes of a file object or iterable. A local file that
+        cannot be read is an error before anything is sent.
+        """
+        command = FtpCommand.upload(source(local), remote(path), offset=offset, append=append, progress=progress)
+        return self._session.run(command)
+
+    def open(
+        self, path: RemotePath, mode: Literal["rb", "wb", "ab"] = "rb", *, offset: int = 0
+    ) -> RemoteReader | RemoteWriter:
+        """Open a remote file to read (``rb``), to replace (``wb``) or to add to (``ab``), in one transfer.
+
+        The session can do nothing else until it is closed. Closing a writer raises if the upload did not succeed.
+        """
+        from ._remote_file import open_reader, open_writer
+
+        if mode == "rb":
+            return open_reader(self._session, remote(path), offset)
+        return open_writer(self._session, remote(path), offset, append=mode == "ab")
+
+    def scandir(self, path: RemotePath = "") -> Iterator[Entry]:
+        """The entries of a directory, without ``.`` and ``..``; of the current one if none is named."""
+        return iter(self._session.run(FtpCommand.entries(remote(path))))
+
+    def listdir(self, path: RemotePath = "") -> list[str]:
+        """The names in a directory."""
+        return [entry.name for entry in self.scandir(path)]
+
+    def walk(self, top: str = "", *, max_depth: int = 100) -> Iterator[tuple[str, list[Entry], list[Entry]]]:
+        """Each directory from ``top`` down, with the directories in it and the other entries.
+
+        Symbolic links are not followed. Taking directories out of the list keeps them from being visited.
+        """
+        todo = [(top, 0)]
+        while todo:
+            directory, depth = todo.pop()
+            entries = list(self.scandir(directory))
+            directories = [entry for entry in entries if entry.is_dir()]
+            yield directory, directories, [entry for entry in entries if not entry.is_dir()]
+            if depth < max_depth:
+                # A name with a slash would lead elsewhere.
+                inner = [entry.name for entry in directories if "/" not in entry.name]
+                todo.extend((join(directory, name), depth + 1) for name in reversed(inner))
+
+    def stat(self, path: RemotePath) -> Entry:
+        """What is known about one file or directory."""
+        return self._session.run(FtpCommand.stat(remote(path)))
+
+    def remove(self, path: RemotePath) -> Reply:
+        """Delete a file."""
+        return self._session.run(FtpCommand.remove(remote(path)))
+
+    def rename(self, old: RemotePath, new: RemotePath) -> Reply:
+        """Rename or move a file or directory."""
+        return self._session.run(FtpCommand.rename(remote(old), remote(new)))
+
+    def mkdir(self, path: RemotePath) -> Reply:
+        """Make a directory."""
+        return self._session.run(FtpCommand.mkdir(remote(path)))
+
+    def rmdir(self, path: RemotePath) -> Reply:
+        """Remove an empty directory."""
+        return self._session.run(FtpCommand.rmdir(remote(path)))
+
+    def cwd(self, path: RemotePath) -> Reply:
+        """Make a directory the current one."""
+        return self._session.run(FtpCommand.cwd(remote(path)))
+
+    def pwd(self) -> str:
+        """The current directory."""
+        return self._session.run(FtpCommand.pwd()).decode("utf-8", "surrogateescape")
+
+    def noop(self) -> Reply:
+        """Ask for a sign of life."""
+        return self._session.run(FtpCommand.noop())
+
+
+def download(
+    url: str,
+    local: LocalPath | Writer,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    account: str | None = None,
+    tls: TLSConfig | None = None,
+    timeout: float | Timeout | None = None,
+    trace: Trace = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TransferReceipt:
+    """Download one file in a session of its own; the URL's path is the file."""
+    session = FTP(url, user=user, password=password, account=account, tls=tls, timeout=timeout, trace=trace)
+    with _for_one_file(session) as path:
+        return session.download(path, local, resume=resume, progress=progress)
+
+
+def upload(
+    local: LocalPath | Content,
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    account: str | None = None,
+    tls: TLSConfig | None = None,
+    timeout: float | Timeout | None = None,
+    trace: Trace = None,
+    progress: Progress | None = None,
+) -> TransferReceipt:
+    """Upload one file in a session of its own; the URL's path is the file."""
+    session = FTP(url, user=user, password=password, account=account, tls=tls, timeout=timeout, trace=trace)
+    with _for_one_file(session) as path:
+        return session.upload(local, path, progress=progress)
+
+
+class _for_one_file:
+    """The session of a one-shot, connected; the path in its URL is the file's."""
+
+    def __init__(self, session: FTP) -> None:
+        self._session = session._session
+
+    def __enter__(self) -> bytes:
+        if not self._session.path:
+            raise InvalidArgument("the URL names no file: ftp://host/path/of/the/file")
+        self._session.connect()
+        return self._session.path
+
+    def __exit__(self, *exception: object) -> None:
+        self._session.close()

@@ -1,0 +1,195 @@
+"""The core, as the package uses it."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Literal, TypeVar, final
+
+from ._results import DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
+
+__all__ = ["FtpCommand", "FtpSession", "Host", "Operation", "SmtpCommand", "SmtpSession", "TLSConfig"]
+
+_T_co = TypeVar("_T_co", covariant=True)
+_T = TypeVar("_T")
+_Path = str | os.PathLike[str]
+_Progress = Callable[[int, int | None], object]
+_Stages = tuple[float | None, float | None, float | None, float | None, float | None]
+
+@final
+class TLSConfig:
+    def __new__(
+        cls,
+        *,
+        ca_file: _Path | None = None,
+        ca_data: str | bytes | None = None,
+        client_cert: _Path | bytes | None = None,
+        client_key: _Path | bytes | None = None,
+        pins: Iterable[str | bytes] = [],
+        minimum_version: Literal["1.2", "1.3", "TLSv1.2", "TLSv1.3"] | None = None,
+        maximum_version: Literal["1.2", "1.3", "TLSv1.2", "TLSv1.3"] | None = None,
+        alpn: Iterable[str] = [],
+        server_name: str | None = None,
+        danger_accept_any_certificate: bool = False,
+    ) -> TLSConfig: ...
+
+@final
+class Host:
+    def __new__(cls) -> Host: ...
+    def take_requests(self) -> list[tuple[Any, ...]]: ...
+    def connected(self, channel: int, address: str | None, port: int) -> None: ...
+    def received(self, channel: int, data: bytes) -> bool: ...
+    def wants_more(self, channel: int) -> bool: ...
+    def received_eof(self, channel: int) -> None: ...
+    def written(self, channel: int, count: int) -> None: ...
+    def failed(self, channel: int, error: BaseException) -> None: ...
+
+@final
+class Operation(Generic[_T_co]):
+    def poll(self) -> bool: ...
+    def result(self) -> _T_co: ...
+    def cancel(self) -> None: ...
+
+@final
+class SmtpCommand(Generic[_T_co]):
+    @staticmethod
+    def send(
+        sender: str,
+        recipients: list[str],
+        head: bytes,
+        body: bytes | _Path | Iterable[bytes],
+        *,
+        offset: int = 0,
+        eight_bit: bool | None = None,
+        utf8: bool = False,
+        progress: _Progress | None = None,
+    ) -> SmtpCommand[DeliveryReport]: ...
+    @staticmethod
+    def begin(
+        sender: str,
+        recipients: list[str],
+        *,
+        size: int | None = None,
+        eight_bit: bool = True,
+        utf8: bool = False,
+    ) -> SmtpCommand[None]: ...
+    @staticmethod
+    def write(piece: bytes) -> SmtpCommand[None]: ...
+    @staticmethod
+    def finish() -> SmtpCommand[DeliveryReport]: ...
+    @staticmethod
+    def noop() -> SmtpCommand[Reply]: ...
+    @staticmethod
+    def rset() -> SmtpCommand[Reply]: ...
+
+@final
+class SmtpSession:
+    def __new__(
+        cls,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | _Stages | None = None,
+        trace: Callable[[str], object] | None = None,
+        ehlo_name: str | None = None,
+        host: Host | None = None,
+    ) -> SmtpSession: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def tls(self) -> TLSInfo | None: ...
+    @property
+    def offers(self) -> list[tuple[str, str]]: ...
+    def connect(self) -> None: ...
+    def close(self) -> None: ...
+    def run(self, command: SmtpCommand[_T]) -> _T: ...
+    def start_connect(self) -> Operation[None]: ...
+    def start_close(self) -> Operation[None]: ...
+    def start(self, command: SmtpCommand[_T]) -> Operation[_T]: ...
+
+@final
+class FtpCommand(Generic[_T_co]):
+    @staticmethod
+    def download(
+        path: bytes,
+        into: _Path | Callable[[bytes], object],
+        *,
+        offset: int = 0,
+        total: int | None = None,
+        progress: _Progress | None = None,
+    ) -> FtpCommand[TransferReceipt]: ...
+    @staticmethod
+    def upload(
+        content: bytes | _Path | Iterable[bytes],
+        path: bytes,
+        *,
+        offset: int = 0,
+        append: bool = False,
+        progress: _Progress | None = None,
+    ) -> FtpCommand[TransferReceipt]: ...
+    @staticmethod
+    def start_download(path: bytes, *, offset: int = 0) -> FtpCommand[None]: ...
+    @staticmethod
+    def receive() -> FtpCommand[bytes]: ...
+    @staticmethod
+    def start_upload(path: bytes, *, offset: int = 0, append: bool = False) -> FtpCommand[None]: ...
+    @staticmethod
+    def transmit(piece: bytes) -> FtpCommand[None]: ...
+    @staticmethod
+    def finish() -> FtpCommand[TransferReceipt]: ...
+    @staticmethod
+    def abort() -> FtpCommand[None]: ...
+    @staticmethod
+    def entries(path: bytes) -> FtpCommand[list[Entry]]: ...
+    @staticmethod
+    def stat(path: bytes) -> FtpCommand[Entry]: ...
+    @staticmethod
+    def remove(path: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def rename(old: bytes, new: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def mkdir(path: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def rmdir(path: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def cwd(path: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def pwd() -> FtpCommand[bytes]: ...
+    @staticmethod
+    def noop() -> FtpCommand[Reply]: ...
+
+@final
+class FtpSession:
+    def __new__(
+        cls,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        account: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | _Stages | None = None,
+        trace: Callable[[str], object] | None = None,
+        data_protection: Literal["private", "clear"] = "private",
+        verify_uploads: bool = True,
+        accept_missing_close_notify: bool = False,
+        host: Host | None = None,
+    ) -> FtpSession: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def path(self) -> bytes: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def tls(self) -> TLSInfo | None: ...
+    @property
+    def offers(self) -> list[tuple[str, str]]: ...
+    def connect(self) -> None: ...
+    def close(self) -> None: ...
+    def run(self, command: FtpCommand[_T]) -> _T: ...
+    def start_connect(self) -> Operation[None]: ...
+    def start_close(self) -> Operation[None]: ...
+    def start(self, command: FtpCommand[_T]) -> Operation[_T]: ...

@@ -1,0 +1,219 @@
+"""What operations give: frozen, comparable, and safe to show and to pickle."""
+
+from __future__ import annotations
+
+from ._value import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Literal
+
+
+class Reply(Frozen):
+    """A server's complete reply."""
+
+    __slots__ = ("code", "lines", "enhanced_code")  # noqa: RUF023 - the constructor's order
+
+    code: int
+    """The three-digit code."""
+    lines: tuple[str, ...]
+    """The text of each line, without the code; invalid UTF-8 is replaced."""
+    enhanced_code: str | None
+    """The enhanced status code, such as ``5.1.1`` (RFC 3463), if the server gave one."""
+
+    def __init__(self, code: int, lines: tuple[str, ...], enhanced_code: str | None = None) -> None:
+        self._set(code, lines, enhanced_code)
+
+    @property
+    def text(self) -> str:
+        """All lines, joined by line feeds."""
+        return "\n".join(self.lines)
+
+    def __str__(self) -> str:
+        return f"{self.code} {' / '.join(self.lines)}"
+
+
+class TLSInfo(Frozen):
+    """What a TLS connection agreed on."""
+
+    __slots__ = ("version", "cipher_suite", "group", "alpn", "resumed", "server_name", "chain")  # noqa: RUF023
+
+    version: str
+    """``TLSv1.3`` or ``TLSv1.2``."""
+    cipher_suite: str
+    """The cipher suite's IANA name."""
+    group: str
+    """The key exchange group; empty if the session was resumed without one."""
+    alpn: str | None
+    """The application protocol (ALPN), if one was negotiated."""
+    resumed: bool
+    """Whether an earlier session was resumed instead of a full handshake."""
+    server_name: str
+    """The name the certificate was checked for."""
+    chain: tuple[bytes, ...]
+    """The server's certificate chain in DER, its own certificate first."""
+
+    def __init__(
+        self,
+        version: str,
+        cipher_suite: str,
+        group: str,
+        alpn: str | None,
+        resumed: bool,
+        server_name: str,
+        chain: tuple[bytes, ...],
+    ) -> None:
+        self._set(version, cipher_suite, group, alpn, resumed, server_name, chain)
+
+    def __repr__(self) -> str:
+        resumed = ", resumed" if self.resumed else ""
+        return f"<TLSInfo {self.version}, {self.cipher_suite}, {self.server_name}{resumed}>"
+
+
+class DeliveryReport(Frozen):
+    """The whole story of one message."""
+
+    __slots__ = ("outcome", "accepted", "refused", "reply", "queue_id", "tls", "error")  # noqa: RUF023
+
+    outcome: Literal["accepted", "partial", "refused", "unknown"]
+    """``accepted`` for every recipient, ``partial``, ``refused`` for all, or ``unknown``: the connection was lost after
+    the message was sent and before the server's answer, so sending again may deliver it twice."""
+    accepted: tuple[str, ...]
+    """The recipients the server took responsibility for; if the outcome is ``unknown``, those it may have."""
+    refused: dict[str, Reply]
+    """The recipients it refused, each with its reply."""
+    reply: Reply | None
+    """The server's last word on the message, if there was one."""
+    queue_id: str | None
+    """The server's own name for the message, if it told one."""
+    tls: TLSInfo | None
+    """What TLS agreed on the connection that carried it; ``None`` in clear text."""
+    error: Exception | None
+    """Why the outcome is ``unknown``."""
+
+    def __init__(
+        self,
+        outcome: Literal["accepted", "partial", "refused", "unknown"],
+        accepted: tuple[str, ...],
+        refused: dict[str, Reply],
+        reply: Reply | None = None,
+        queue_id: str | None = None,
+        tls: TLSInfo | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        self._set(outcome, accepted, refused, reply, queue_id, tls, error)
+
+    __hash__ = None  # type: ignore[assignment] # it holds a dict
+
+
+class TransferReceipt(Frozen):
+    """What is known about a transfer. There is none for a transfer that failed: that is an exception."""
+
+    __slots__ = ("status", "size", "offset", "reply", "tls_resumed", "close_notify")  # noqa: RUF023
+
+    status: Literal["verified", "complete", "unproven"]
+    """``verified``: every sign agrees, the size the server tells included. ``complete``: the server told no size.
+    ``unproven``: the data connection ended without close_notify, which you allowed."""
+    size: int
+    """Bytes transferred now."""
+    offset: int
+    """Where the transfer began: above 0 if it continued an earlier one."""
+    reply: Reply
+    """The server's final reply."""
+    tls_resumed: bool
+    """Whether the data connection resumed the control connection's TLS session."""
+    close_notify: bool
+    """Whether the server ended the data connection with close_notify."""
+
+    def __init__(
+        self,
+        status: Literal["verified", "complete", "unproven"],
+        size: int,
+        offset: int,
+        reply: Reply,
+        tls_resumed: bool = False,
+        close_notify: bool = False,
+    ) -> None:
+        self._set(status, size, offset, reply, tls_resumed, close_notify)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the transfer continued an earlier one."""
+        return self.offset > 0
+
+
+class Entry(Frozen):
+    """One entry of a directory on the server."""
+
+    __slots__ = ("raw_name", "type", "size", "_modified", "permissions", "_raw_target")  # noqa: RUF023
+
+    raw_name: bytes
+    """The name as the server sent it."""
+    type: Literal["file", "directory", "symlink", "other"]
+    """What it is."""
+    size: int | None
+    """Size in bytes, if told."""
+    permissions: str | None
+    """The permissions as the server wrote them: MLSD's ``perm`` fact, or ``rwxr-xr-x``."""
+    _modified: float | None
+    _raw_target: bytes | None
+
+    def __init__(
+        self,
+        raw_name: bytes,
+        type: Literal["file", "directory", "symlink", "other"],  # noqa: A002 - the attribute's name
+        size: int | None = None,
+        modified: float | None = None,
+        permissions: str | None = None,
+        raw_target: bytes | None = None,
+    ) -> None:
+        set_raw_name(self, raw_name)
+        set_type(self, type)
+        set_size(self, size)
+        set_modified(self, modified)
+        set_permissions(self, permissions)
+        set_raw_target(self, raw_target)
+
+    @property
+    def name(self) -> str:
+        """The name as text. Bytes that are no UTF-8 are kept as surrogate escapes, so that it can be used as a path."""
+        return self.raw_name.decode("utf-8", "surrogateescape")
+
+    @property
+    def target(self) -> str | None:
+        """Where a symbolic link points, if told."""
+        return None if self._raw_target is None else self._raw_target.decode("utf-8", "surrogateescape")
+
+    @property
+    def modified(self) -> datetime | None:
+        """When it was last modified, in UTC, if told. Listings made for people tell it to the minute or day, in the
+        server's own time zone, taken as UTC here."""
+        if self._modified is None:
+            return None
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(self._modified, UTC)
+
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        return self.type == "file"
+
+    def is_dir(self) -> bool:
+        """Whether it is a directory."""
+        return self.type == "directory"
+
+    def is_symlink(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.type == "symlink"
+
+    def __repr__(self) -> str:
+        modified = self.modified
+        when = None if modified is None else modified.isoformat()
+        return f"<Entry {self.name!a} type={self.type} size={self.size} modified={when}>"
+
+
+# A listing may have a million entries: these set attributes of a frozen value without a look-up each.
+set_raw_name, set_type, set_size, set_modified, set_permissions, set_raw_target = (
+    vars(Entry)[name].__set__ for name in Entry.__slots__
+)

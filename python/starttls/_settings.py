@@ -1,0 +1,65 @@
+"""Arguments that both protocols share."""
+
+from __future__ import annotations
+
+from ._value import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Trace = Callable[[str], object] | bool | None
+
+
+class Timeout(Frozen):
+    """How long each stage may take, in seconds; ``None`` is the default.
+
+    ``connect`` (30) is for the look-up and the TCP connection, ``handshake`` (30) for TLS, ``reply`` (300) for commands
+    and their replies, ``stall`` (180) for the longest pause in a transfer that otherwise goes on, ``finish`` (600) for
+    the reply after the last byte of a message or file.
+    """
+
+    __slots__ = ("connect", "handshake", "reply", "stall", "finish")  # noqa: RUF023
+
+    connect: float | None
+    handshake: float | None
+    reply: float | None
+    stall: float | None
+    finish: float | None
+
+    def __init__(
+        self,
+        *,
+        connect: float | None = None,
+        handshake: float | None = None,
+        reply: float | None = None,
+        stall: float | None = None,
+        finish: float | None = None,
+    ) -> None:
+        self._set(connect, handshake, reply, stall, finish)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _timeout, self._state()
+
+
+def _timeout(*stages: float | None) -> Timeout:
+    return Timeout(**dict(zip(Timeout.__slots__, stages, strict=True)))
+
+
+Stages = tuple[float | None, float | None, float | None, float | None, float | None]
+
+
+def stages(timeout: float | Timeout | None) -> float | Stages | None:
+    """The timeout as the native module takes it."""
+    if isinstance(timeout, Timeout):
+        return (timeout.connect, timeout.handshake, timeout.reply, timeout.stall, timeout.finish)
+    return timeout
+
+
+def sink(trace: Trace, name: str) -> Callable[[str], object] | None:
+    """Where events go: a callable, or, for ``True``, the logger of that name."""
+    if trace is True:
+        import logging
+
+        return logging.getLogger(name).debug
+    return trace or None

@@ -1,0 +1,153 @@
+"""Sending messages, one call after another."""
+
+from __future__ import annotations
+
+from . import _message
+from ._native import SmtpCommand, SmtpSession
+from ._outcome import judged
+from ._settings import sink, stages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Self
+
+    from ._files import Progress
+    from ._message import Message
+    from ._native import TLSConfig
+    from ._results import DeliveryReport, Reply, TLSInfo
+    from ._settings import Timeout, Trace
+
+
+def command(
+    message: Message,
+    sender: str | None,
+    recipients: Iterable[str] | None,
+    extensions: dict[str, str],
+    progress: Progress | None,
+) -> SmtpCommand[DeliveryReport]:
+    """A message of any kind as a command."""
+    letter = _message.prepare(message, sender, recipients, seven_bit="8BITMIME" not in extensions)
+    return SmtpCommand.send(
+        letter.sender,
+        letter.recipients,
+        letter.head,
+        letter.body,
+        offset=letter.offset,
+        utf8=letter.utf8,
+        progress=progress,
+    )
+
+
+class SMTP:
+    """A session with a server that takes messages.
+
+    ``url`` is ``smtp://`` (port 587, STARTTLS required) or ``smtps://`` (port 465, TLS from the first byte), with the
+    user and the password in it or beside it. In a ``with`` statement it connects and logs in at the beginning, and says
+    good-bye at the end.
+
+    ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
+    with a line for each event, without secrets; ``True`` logs them to ``starttls.smtp``. ``ehlo_name`` is how we
+    introduce ourselves.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | Timeout | None = None,
+        trace: Trace = None,
+        ehlo_name: str | None = None,
+    ) -> None:
+        self._session = SmtpSession(
+            url,
+            user=user,
+            password=password,
+            tls=tls,
+            timeout=stages(timeout),
+            trace=sink(trace, "starttls.smtp"),
+            ehlo_name=ehlo_name,
+        )
+
+    def connect(self) -> None:
+        """Open the session and log in."""
+        self._session.connect()
+
+    def close(self) -> None:
+        """Say good-bye and close. It is no error if the session is closed already."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<SMTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on."""
+        return self._session.tls
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What the server offers: keywords in upper case, and their parameters."""
+        return dict(self._session.offers)
+
+    def send(
+        self,
+        message: Message,
+        *,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> DeliveryReport:
+        """Send a message: an ``EmailMessage``, bytes, the path of a file, a binary file, or an iterable of bytes.
+
+        Sender and recipients are taken from its header, of the ``Resent-`` fields if there are any, unless given.
+        ``Bcc`` is never sent. Lines end in CRLF on the wire whatever they end in here.
+
+        Returns the report if the message was accepted for all or some of its recipients. Raises ``MessageRefused`` if
+        for none, and ``OutcomeUnknown`` if the connection was lost before the server's answer: both have the report.
+        """
+        return judged(self._send(message, sender, recipients, progress))
+
+    def send_many(self, messages: Iterable[Message]) -> Iterator[DeliveryReport]:
+        """Send messages one after another, and give the report of each, whatever its outcome."""
+        for message in messages:
+            yield self._send(message, None, None, None)
+
+    def _send(
+        self, message: Message, sender: str | None, recipients: Iterable[str] | None, progress: Progress | None
+    ) -> DeliveryReport:
+        return self._session.run(command(message, sender, recipients, self.extensions, progress))
+
+    def noop(self) -> Reply:
+        """Ask for a sign of life."""
+        return self._session.run(SmtpCommand.noop())
+
+
+def send(
+    url: str,
+    message: Message,
+    *,
+    sender: str | None = None,
+    recipients: Iterable[str] | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    tls: TLSConfig | None = None,
+    timeout: float | Timeout | None = None,
+    trace: Trace = None,
+    ehlo_name: str | None = None,
+) -> DeliveryReport:
+    """Send one message in a session of its own."""
+    with SMTP(url, user=user, password=password, tls=tls, timeout=timeout, trace=trace, ehlo_name=ehlo_name) as session:
+        return session.send(message, sender=sender, recipients=recipients)

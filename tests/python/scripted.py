@@ -1,0 +1,116 @@
+"""Servers that follow a script, for what no honest daemon does."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.servers.pki import Identity
+
+DEADLINE = 20.0
+"""Seconds after which a script gives up."""
+
+
+class Peer:
+    """The client, as the script sees it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(DEADLINE)
+        self._connection = connection
+        self._received = b""
+
+    def say(self, *lines: str) -> None:
+        """Send lines."""
+        self._connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
+
+    def line(self) -> str:
+        """The client's next line; empty if it is gone."""
+        while b"\r\n" not in self._received:
+            piece = self._connection.recv(65536)
+            if not piece:
+                return ""
+            self._received += piece
+        line, _, self._received = self._received.partition(b"\r\n")
+        return line.decode()
+
+    def secure(self, identity: Identity) -> None:
+        """Shake hands as the server."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(identity.cert_file, identity.key_file)
+        self._connection = context.wrap_socket(self._connection, server_side=True)
+        self._received = b""
+
+    def wait_for_end(self) -> None:
+        """Stay silent until the client closes."""
+        with contextlib.suppress(OSError):
+            while self._connection.recv(65536):
+                pass
+
+    def close(self) -> None:
+        """Close without a word."""
+        self._connection.close()
+
+
+@dataclass
+class Scripted:
+    """A listening script."""
+
+    port: int
+    failures: list[BaseException] = field(default_factory=list)
+    connections: int = 0
+
+
+@contextlib.contextmanager
+def scripted(script: Callable[[Peer], None]) -> Iterator[Scripted]:
+    """Play the script to every client. What it raises is raised at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(DEADLINE)
+        server = Scripted(listener.getsockname()[1])
+        over = threading.Event()
+
+        def serve() -> None:
+            while not over.is_set():
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                if over.is_set():
+                    connection.close()
+                    return
+                server.connections += 1
+                with connection:
+                    try:
+                        script(Peer(connection))
+                    except (ConnectionError, ssl.SSLError):
+                        pass  # the client left, which is its right
+                    except BaseException as error:
+                        server.failures.append(error)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server
+        finally:
+            over.set()
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
+    if server.failures:
+        raise server.failures[0]
+
+
+def smtp_until_ready(peer: Peer, identity: Identity) -> None:
+    """Greeting, STARTTLS, EHLO: then the client's next command is for the script."""
+    peer.say("220 scripted")
+    assert peer.line().startswith("EHLO ")
+    peer.say("250-scripted", "250 STARTTLS")
+    assert peer.line() == "STARTTLS"
+    peer.say("220 go ahead")
+    peer.secure(identity)
+    assert peer.line().startswith("EHLO ")
+    peer.say("250-scripted", "250-PIPELINING", "250 AUTH PLAIN")
