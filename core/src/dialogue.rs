@@ -118,6 +118,8 @@ pub(crate) struct Context {
     owed: usize,
     /// Why nothing more can be said.
     ended: Option<&'static str>,
+    /// The server's good-bye (421): the reason for everything that fails behind it.
+    farewell: Option<Reply>,
 }
 
 /// A conversation over a channel.
@@ -146,6 +148,7 @@ pub(crate) async fn dial<T: Transport>(
         secrets: Vec::new(),
         owed: 0,
         ended: None,
+        farewell: None,
     };
     context.trace.emit(|| Event::Connected { channel: trace::Channel::Control, peer });
     Ok((stream, context))
@@ -276,11 +279,16 @@ impl<C: Channel> Dialogue<C> {
                 }
                 if reply.code().is_closing() {
                     self.context.ended = Some("the server closed this session (421)");
+                    self.context.farewell = Some(reply.clone());
                 }
                 Ok(reply)
             }
             Err(error) => {
                 self.context.ended.get_or_insert("this session failed");
+                let error = match (self.context.farewell.take(), error.kind()) {
+                    (Some(farewell), ErrorKind::ClosedByPeer | ErrorKind::Truncated) => Error::rejected(farewell),
+                    _ => error,
+                };
                 Err(self.context.explain(error))
             }
         }

@@ -7,7 +7,7 @@ use super::features::Features;
 use super::listing::{self, Entry};
 use super::session::{self, Credentials, DataProtection, Session};
 use super::transfer::Transfer;
-use crate::dialogue::{Options, Security};
+use crate::dialogue::Options;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
 use crate::reply::Reply;
@@ -319,11 +319,6 @@ impl<T: Transport> Client<T> {
 
     pub(super) fn explain(&self, error: Error) -> Error {
         self.session.dialogue.context.explain(error)
-    }
-
-    /// Whether nothing on this session is under TLS.
-    pub fn is_plaintext(&self) -> bool {
-        self.options.security == Security::Plaintext
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Secure<S> {
     wire_out: Buffer,
     inbox: Inbox,
     read_size: usize,
+    /// Whether what arrived last begins a record.
+    at_boundary: bool,
     end: End,
     /// Whether our close_notify is queued.
     closing: bool,
@@ -62,6 +64,7 @@ impl<S: Stream> Secure<S> {
             wire_out: Buffer::default(),
             inbox: Inbox::default(),
             read_size: READ,
+            at_boundary: true,
             end: End::Open,
             closing: false,
             info: TlsInfo::default(),
@@ -91,6 +94,7 @@ impl<S: Stream> Secure<S> {
 
     /// One read from the stream.
     fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        self.at_boundary = self.wire_in.is_empty();
         let room = self.wire_in.spare(self.read_size);
         let room = &mut room[..self.read_size];
         let n = ready!(self.stream.poll_read(cx, room))?;
@@ -104,6 +108,7 @@ impl<S: Stream> Secure<S> {
     /// Lets the engine work on everything received.
     fn process(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Result<Progress> {
         if self.end == End::Open
+            && self.at_boundary
             && let Some(text) = clear_text(self.wire_in.filled())
         {
             return Err(Error::tls(TlsFault::PlaintextInsideTls(text)));

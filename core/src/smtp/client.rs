@@ -145,6 +145,12 @@ impl<T: Transport> Client<T> {
         if !self.dialogue.is_secure() {
             return Err(Error::invalid_state("a password is not sent in clear text").advise("use smtp:// or smtps://"));
         }
+        for (what, word) in [("user name", credentials.user()), ("password", &credentials.password)] {
+            // Base64 would carry them, to a server that may cut the word there.
+            if word.contains(['\r', '\n', '\0']) {
+                return Err(Error::invalid_argument(format!("the {what} contains CR, LF or NUL")));
+            }
+        }
         let mechanism = Mechanism::choose(&self.extensions)?;
         let mut exchange = mechanism.start(credentials);
         let context = &mut self.dialogue.context;

@@ -189,13 +189,15 @@ impl<T: Transport> Client<T> {
     /// A server that refuses a body while it comes says why, then closes: the reason is worth more than the closing.
     async fn last_words(&mut self, error: Error) -> Error {
         self.transaction = None;
-        if matches!(error.kind(), ErrorKind::ClosedByPeer)
-            && let Ok(reply) = self.dialogue.await_reply(std::time::Duration::from_secs(1)).await
-        {
-            return self.dialogue.context.explain(Error::rejected(reply).during(Phase::Data));
-        }
+        let said = match error.kind() {
+            ErrorKind::ClosedByPeer => self.dialogue.await_reply(std::time::Duration::from_secs(1)).await.ok(),
+            _ => None,
+        };
         self.dialogue.end("the connection was lost in the middle of a message");
-        error.during(Phase::Data)
+        match said {
+            Some(reply) => self.dialogue.context.explain(Error::rejected(reply).during(Phase::Data)),
+            None => error.during(Phase::Data),
+        }
     }
 
     /// Ends the body and waits for the server's word.
