@@ -143,7 +143,10 @@ impl<T: Transport> Client<T> {
         }
         let mut listing = listing::Listing::new(machine, SystemTime::now());
         while self.receive(&mut |bytes| listing.push(bytes)).await? {
-            listing.check().map_err(|error| self.explain(error))?;
+            if let Err(error) = listing.check() {
+                self.abort().await;
+                return Err(self.explain(error.during(Phase::Data)));
+            }
         }
         self.finish().await?;
         listing.finish().map_err(|error| self.explain(error))

@@ -167,18 +167,22 @@ impl<S: crate::transport::Stream> Session<S> {
         if self.tls.is_none() && !credentials.is_public() {
             return Err(Error::invalid_state("a password is not sent in clear text").advise("use ftp:// or ftps://"));
         }
+        // All are looked at before the first is sent.
+        let user = commands::user(user)?;
+        let pass = commands::pass(password)?;
+        let acct = account.as_ref().map(|account| commands::acct(account)).transpose()?;
         for secret in [Some(password), account.as_ref()].into_iter().flatten().filter(|_| !credentials.is_public()) {
             self.dialogue.context.keep_secret(secret.as_bytes());
         }
-        let mut reply = self.dialogue.exchange(&commands::user(user)?).await?;
+        let mut reply = self.dialogue.exchange(&user).await?;
         if reply.code() == 331 {
-            reply = self.dialogue.exchange(&commands::pass(password)?).await?;
+            reply = self.dialogue.exchange(&pass).await?;
         }
         if reply.code() == 332 {
-            let Some(account) = account else {
+            let Some(acct) = acct else {
                 return Err(Error::rejected(reply).advise("the server asks for an account: give one"));
             };
-            reply = self.dialogue.exchange(&commands::acct(account)?).await?;
+            reply = self.dialogue.exchange(&acct).await?;
         }
         match reply.code().number() {
             // 232 (RFC 2228): logged in by the certificate that TLS showed. 202: nobody need log in.
@@ -189,15 +193,16 @@ impl<S: crate::transport::Stream> Session<S> {
     }
 
     async fn protect(&mut self, protection: DataProtection) -> Result<()> {
-        // Some servers have no use for PBSZ; what counts is PROT.
-        self.dialogue.exchange(&commands::pbsz()).await?;
         let line = match protection {
             DataProtection::Private => commands::prot_private(),
             DataProtection::Clear => commands::prot_clear(),
         };
-        self.expect(&line).await.map_err(|error| {
-            error.advise("the server refuses this protection of data connections; clear data must be chosen by name")
-        })?;
+        for line in [commands::pbsz(), line] {
+            self.expect(&line).await.map_err(|error| {
+                error
+                    .advise("the server refuses this protection of data connections; clear data must be chosen by name")
+            })?;
+        }
         self.private = protection == DataProtection::Private;
         Ok(())
     }

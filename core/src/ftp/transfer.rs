@@ -337,8 +337,9 @@ impl<T: Transport> Client<T> {
         let Some(transfer) = self.transfer.take() else { return };
         self.trace_end(&transfer);
         drop(transfer);
-        if self.session.dialogue.await_reply(LAST_WORDS).await.is_err() {
-            self.session.dialogue.end("a transfer was given up and the server did not say so");
+        match self.session.dialogue.await_reply(LAST_WORDS).await {
+            Ok(reply) => self.beware_of_second_reply(&reply),
+            Err(_) => self.session.dialogue.end("a transfer was given up and the server did not say so"),
         }
     }
 
@@ -369,6 +370,14 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Servers say 426 alone, or 426 and then 226, and nothing tells which before it is there: a later command could take
+    /// that 226 for its own answer.
+    fn beware_of_second_reply(&mut self, reply: &Reply) {
+        if reply.code() == 426 {
+            self.session.dialogue.end("the server gave a transfer up (426), and another reply may follow");
+        }
+    }
+
     async fn final_reply(&mut self) -> Result<Reply> {
         let dialogue = &mut self.session.dialogue;
         let within = dialogue.context.timeouts.finish;
@@ -377,6 +386,7 @@ impl<T: Transport> Client<T> {
             // A second 150 is nonsense, but not yet an answer.
             reply = dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
         }
+        self.beware_of_second_reply(&reply);
         Ok(reply)
     }
 
@@ -424,7 +434,10 @@ impl<T: Transport> Client<T> {
         }
         let error = match self.session.dialogue.await_reply(LAST_WORDS).await {
             Ok(reply) if reply.code().is_completion() || reply.code().is_preliminary() => error.with_reply(reply),
-            Ok(reply) => Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data)),
+            Ok(reply) => {
+                self.beware_of_second_reply(&reply);
+                Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data))
+            }
             Err(_) => {
                 self.session.dialogue.end("a transfer failed and the server did not say why");
                 error
