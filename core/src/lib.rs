@@ -16,3 +16,8 @@ pub mod url;
 
 pub use dialogue::{Options, Security, Timeouts};
 pub use error::{Error, ErrorKind, Phase, Result, TlsFault};
+
+/// The examples of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
