@@ -250,5 +250,7 @@ fn open(address: SocketAddr, clock: &Clock) -> io::Result<TcpStream> {
 
 #[cfg(not(unix))]
 fn open(address: SocketAddr, clock: &Clock) -> io::Result<TcpStream> {
-    TcpStream::connect_timeout(&address, clock.remaining()?)
+    let socket = TcpStream::connect_timeout(&address, clock.remaining()?)?;
+    // On WASI an attempt that failed after it was started is told only here.
+    socket.take_error()?.map_or(Ok(socket), Err)
 }
