@@ -8,14 +8,25 @@
 //! This is the only place where TLS meets bytes, and the only place that buffers them. [`Plain::secure`] consumes the
 //! clear connection and needs a [`Drained`] witness, which only an empty [`Inbox`] can mint. So bytes that a man in the
 //! middle injected before the handshake cannot be carried over, dropped silently or forgotten: they are the error
-//! [`ErrorKind::BytesBeforeHandshake`](crate::ErrorKind::BytesBeforeHandshake). Nor can anything go on in clear text:
+//! [`ErrorKind::BytesBeforeHandshake`](crate::ErrorKind::BytesBeforeHandshake). Nor can anything go on in clear text.
+//! This compiles:
+//!
+//! ```no_run
+//! # use starttls::{link::Plain, tls::{ServerName, TlsConfig}, transport::Stream};
+//! # async fn f<S: Stream>(plain: Plain<S>) -> starttls::Result<()> {
+//! let session = TlsConfig::new().session()?;
+//! let secure = plain.secure(&session, &ServerName::parse("mail.example.org")?).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! and this does not:
 //!
 //! ```compile_fail,E0382
 //! # use starttls::{link::{Channel, Plain}, tls::{ServerName, TlsConfig}, transport::Stream};
 //! # async fn f<S: Stream>(mut plain: Plain<S>) -> starttls::Result<()> {
 //! let session = TlsConfig::new().session()?;
 //! let secure = plain.secure(&session, &ServerName::parse("mail.example.org")?).await?;
-//! plain.queue(b"AUTH PLAIN …\r\n"); // the clear connection is gone
+//! let _ = plain.queue(b"AUTH PLAIN AGEAYg==\r\n"); // the clear connection is gone
 //! # Ok(()) }
 //! ```
 //!
