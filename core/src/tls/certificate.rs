@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
+use super::trust::sha256;
+
 /// The readable facts of one X.509 certificate (RFC 5280).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +23,8 @@ pub struct Certificate {
     pub not_after: SystemTime,
     /// The serial number in hexadecimal.
     pub serial: String,
+    /// SHA-256 of its SubjectPublicKeyInfo: what a pin is made of (RFC 7469 §2.4).
+    pub public_key_sha256: [u8; 32],
 }
 
 /// The bytes are no X.509 certificate.
@@ -63,6 +67,7 @@ impl Certificate {
             not_before: time(certificate.validity().not_before.timestamp()),
             not_after: time(certificate.validity().not_after.timestamp()),
             serial: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            public_key_sha256: sha256(certificate.tbs_certificate.subject_pki.raw),
         })
     }
 }

@@ -62,8 +62,14 @@ fn certificate(error: CertificateError) -> Error {
     Error::tls(fault)
 }
 
-/// `DnsName("a.example")` as `a.example`.
+/// `DnsName("a.example")` as `a.example`, `IpAddress(0::1)` as `::1`.
 fn plain(presented: Vec<String>) -> Vec<String> {
-    let bare = |name: &String| name.split('"').nth(1).map(str::to_owned);
+    let bare = |name: &str| {
+        let address = name.strip_prefix("IpAddress(").and_then(|rest| rest.strip_suffix(')'));
+        match address {
+            Some(address) => Some(address.parse::<std::net::IpAddr>().ok()?.to_string()),
+            None => name.split('"').nth(1).map(str::to_owned),
+        }
+    };
     presented.into_iter().map(|name| bare(&name).unwrap_or(name)).collect()
 }

@@ -125,7 +125,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(hash_provider().hash(bytes).as_ref());
     out
