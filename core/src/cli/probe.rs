@@ -198,6 +198,7 @@ fn describe(out: &mut String, url: &Url, look: &Look, trusted: Option<bool>) {
             line("  for", &certificate.names.join(", "));
         }
         line("  issuer", &certificate.issuer);
+        line("  pin", &view::pin(certificate));
         line("  valid", &validity(certificate, SystemTime::now()));
     }
     let name = &tls.server_name;

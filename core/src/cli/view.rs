@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use starttls::ftp::{Entry, TransferReceipt};
 use starttls::reply::Reply;
@@ -39,7 +41,13 @@ pub(crate) fn certificate(certificate: &Certificate) -> Value {
         "not_before": timestamp(certificate.not_before),
         "not_after": timestamp(certificate.not_after),
         "serial": certificate.serial,
+        "pin": pin(certificate),
     })
+}
+
+/// What `--pin` takes for this certificate's key.
+pub(crate) fn pin(certificate: &Certificate) -> String {
+    BASE64_STANDARD.encode(certificate.public_key_sha256)
 }
 
 /// The story of one message.
