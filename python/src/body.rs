@@ -99,7 +99,7 @@ fn next_bytes(iterator: &Bound<'_, PyIterator>) -> PyResult<Option<PyBackedBytes
             Ok(piece) => piece,
             Err(_) => {
                 let kind = piece.get_type().qualname()?;
-                return Err(PyTypeError::new_err(format!("content comes as bytes, not {kind} (open files in binary)")));
+                return Err(PyTypeError::new_err(format!("content comes as bytes, not {kind}")));
             }
         };
         if !piece.is_empty() {
@@ -122,7 +122,9 @@ impl Sink {
     pub(crate) fn new(to: &Bound<'_, PyAny>, offset: u64) -> PyResult<Self> {
         let Ok(path) = to.extract::<PathBuf>() else { return Ok(Self::Write(to.clone().unbind())) };
         let opened = File::options().write(true).create(true).truncate(offset == 0).open(&path).and_then(|mut file| {
-            file.set_len(offset)?;
+            if offset > 0 {
+                file.set_len(offset)?;
+            }
             std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset))?;
             Ok(file)
         });

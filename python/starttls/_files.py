@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 
@@ -41,6 +42,8 @@ def chunks(content: object, size: int = PIECE) -> Iterator[bytes]:
     """The pieces of something that is not a path."""
     read = getattr(content, "read", None)
     if read is not None:
+        if isinstance(content, io.TextIOBase):
+            raise TypeError("content comes as bytes, not as text: open files in binary")
         return _read(read, size)
     try:
         view = memoryview(content)  # type: ignore[arg-type]

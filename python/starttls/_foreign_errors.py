@@ -28,5 +28,5 @@ class BytesBeforeHandshake(TLSError):
     """The server, or somebody in between, spoke between the upgrade and the handshake."""
 
 
-class Truncated(TLSError, ssl.SSLEOFError):
+class Truncated(TLSError, ssl.SSLEOFError, ConnectionError):
     """A TLS connection ended without close_notify: data may be missing."""

@@ -81,6 +81,16 @@ class Asyncio:
 Face = Sync | Asyncio
 
 
+def settled(session: Any) -> None:
+    """After a transfer that was given up the session goes on, or says that it is over; then it is opened again."""
+    try:
+        session.noop()
+    except starttls.InvalidState:
+        session.close()
+        session.connect()
+        assert session.noop().code == 200
+
+
 def trusting(server: FTPServer | PostfixServer) -> starttls.TLSConfig:
     """Trust in the server's authority and no other."""
     return starttls.TLSConfig(ca_file=server.ca_file)

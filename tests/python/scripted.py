@@ -82,13 +82,15 @@ def scripted(script: Callable[[Peer], None]) -> Iterator[Scripted]:
                     connection.close()
                     return
                 server.connections += 1
-                with connection:
-                    try:
-                        script(Peer(connection))
-                    except (ConnectionError, ssl.SSLError):
-                        pass  # the client left, which is its right
-                    except BaseException as error:
-                        server.failures.append(error)
+                peer = Peer(connection)
+                try:
+                    script(peer)
+                except (ConnectionError, ssl.SSLError):
+                    pass  # the client left, which is its right
+                except BaseException as error:
+                    server.failures.append(error)
+                finally:
+                    peer.close()
 
         thread = threading.Thread(target=serve)
         thread.start()
