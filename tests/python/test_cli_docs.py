@@ -1,0 +1,76 @@
+"""The pages about the command line: their examples run, their tables are the program's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.cli import DEADLINE, PROGRAM, environment, starttls
+from tests.servers.ftp import PASSWORD, FTPServer
+from tests.servers.postfix import PostfixServer
+
+PAGE = Path(__file__).parents[2] / "docs/cli.md"
+
+
+def examples(page: Path) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def on_our_servers(example: str, postfix: PostfixServer, ftp: FTPServer) -> str:
+    """The example, with the test's servers in place of those it names."""
+    user, there = quote(postfix.user, ""), f"localhost:{ftp.port}{ftp.directory}"
+    for name, ours in {
+        "smtp://ann@mail.example.org": f"smtp://{user}@localhost:{postfix.port}",
+        "smtps://ann@mail.example.org": f"smtps://{user}@localhost:{postfix.implicit_port}",
+        "smtp://mail.example.org": f"smtp://localhost:{postfix.port}",
+        "ftp://ann@files.example.org": f"ftp://{ftp.user}@{there}",
+        "ftp://files.example.org": f"ftp://localhost:{ftp.port}",
+        "example.net": postfix.domain,
+        " old/": f" {ftp.path('old/')}",
+        "correct-horse": shlex.quote(PASSWORD),
+    }.items():
+        example = example.replace(name, ours)
+    assert "example.org/" not in example and "@mail" not in example
+    return example
+
+
+def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) -> None:
+    (tmp_path / "message.eml").write_bytes(b"Subject: hello\n\nHello.\n")
+    report = bytes(range(256)) * 100
+    (tmp_path / "report.pdf").write_bytes(report)
+    blocks = examples(PAGE)
+    page = "\n".join(on_our_servers(block, postfix, proftpd) for block in blocks)
+    trust = f'starttls() {{ {shlex.quote(str(PROGRAM))} "$@" --ca-file {shlex.quote(str(postfix.ca_file))}; }}\n'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", trust + page],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for verb in ("send", "get", "put", "ls", "mkdir", "mv", "rm", "probe"):
+        assert any(f"starttls {verb} " in block for block in blocks), verb
+    assert len(postfix.messages(4)) == 4
+    assert [path.name for path in proftpd.root.iterdir()] == ["report.pdf"]
+    for name in ("copy.pdf", "half.pdf"):
+        assert (tmp_path / name).read_bytes() == report
+
+
+def test_exit_codes_are_those_of_the_help() -> None:
+    table = re.findall(r"^\| (\d+) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    told = re.findall(r"^ +(\d+)  (.*)$", starttls("--help").out.decode(), re.MULTILINE)
+    assert table == told and len(table) == 14
+
+
+def test_every_flag_of_every_verb_is_told() -> None:
+    page = PAGE.read_text()
+    flags = re.findall(r"^ .*?(--[a-z-]+)", starttls("ls", "--help").out.decode(), re.MULTILINE)
+    assert len(flags) > 14
+    for flag in flags:
+        assert flag == "--help" or f"`{flag}" in page or f", `{flag}`" in page, flag
