@@ -61,6 +61,11 @@ impl ReplyCode {
         self.0 == 421
     }
 
+    /// 530: nothing is done for those who did not log in (RFC 959, RFC 4954 §6).
+    pub fn is_login_required(self) -> bool {
+        self.0 == 530
+    }
+
     fn parse(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
