@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import re
 import resource
 import signal
 import subprocess
@@ -67,7 +71,7 @@ def with_password(url: str, password: str) -> str:
 def test_usage(words: tuple[str, ...]) -> None:
     done = starttls(*words, stdin=b"x")
     assert (done.code, done.out) == (64, b"") or (done.code == 64 and "--json" in words)
-    assert done.err.startswith(("starttls: ", "Mail and files over")), done.err
+    assert done.err.startswith("starttls: " if words else "Mail and files over"), done.err
 
 
 @pytest.mark.parametrize("words", [("ls", "ftp://u:hunter2@h/", "ftp://u:hunter2@h/"), ("ls", "ftp://u:hunter2@h:x/")])
@@ -164,6 +168,23 @@ def test_injected_bytes() -> None:
     assert done.code == 76 and done.json["error"]["kind"] == "bytes_before_handshake"
 
 
+@pytest.mark.parametrize(("answer", "code"), [("454 not now", 75), ("501 never", 76)])
+def test_the_upgrade_is_refused(answer: str, code: int) -> None:
+    def script(peer: Peer) -> None:
+        peer.say("220 here")
+        assert peer.line().startswith("EHLO")
+        peer.say("250-here", "250 STARTTLS")
+        assert peer.line().startswith("STARTTLS")
+        peer.say(answer)
+        peer.wait_for_end()
+
+    with scripted(script) as server:
+        done = starttls("send", f"smtp://localhost:{server.port}", *FROM_TO, "--json", stdin=MESSAGE)
+    error = done.json["error"]
+    assert (done.code, error["kind"], error["phase"]) == (code, "rejected", "upgrade")
+    assert error["reply"]["code"] == int(answer[:3])
+
+
 def test_unknown_authority_and_wrong_name(postfix: PostfixServer, pki: PKI) -> None:
     words = ("send", postfix.url, *FROM_TO, "--json", "--trace")
     unknown = starttls(*words, "--ca-file", pki.other_ca_file, stdin=MESSAGE)
@@ -208,8 +229,24 @@ def test_no_password_goes_out_in_clear_text() -> None:
 def test_sending_without_a_login(postfix: PostfixServer) -> None:
     url = f"smtp://localhost:{postfix.port}"
     done = starttls("send", url, *FROM_TO, *ca(postfix), stdin=MESSAGE)
-    assert done.code != 0 and "refused" in done.err
+    assert done.code == 69 and "refused" in done.err
     assert postfix.delivered() == []
+
+
+def test_a_server_that_wants_a_login(pki: PKI) -> None:
+    def script(peer: Peer) -> None:
+        peer.secure(pki.server)
+        peer.say("220 here")
+        for said in ("250 here", "530 5.7.0 log in first", "250 ok"):
+            assert peer.line()
+            peer.say(said)
+        peer.wait_for_end()
+        peer.close()
+
+    with scripted(script) as server:
+        url = f"smtps://localhost:{server.port}"
+        done = starttls("send", url, *FROM_TO, "--ca-file", pki.ca_file, "--timeout", "5", stdin=MESSAGE)
+    assert done.code == 77 and "log in first" in done.err
 
 
 # --- what becomes of a message
@@ -347,6 +384,24 @@ def test_failure_leaves_an_earlier_part(proftpd: FTPServer, tmp_path: Path) -> N
     words = ("get", with_password(proftpd.url, "hunter22") + "/a.bin", tmp_path, *ca(proftpd))
     assert starttls(*words).code == 77
     assert part.read_bytes() == b"half of it"
+
+
+def test_progress_is_for_terminals(proftpd: FTPServer, tmp_path: Path) -> None:
+    proftpd.put("a.bin", bytes(3_000_000))
+    words = [str(PROGRAM), "get", f"{proftpd.url}/a.bin", str(tmp_path), *map(str, ca(proftpd))]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=theirs, env=environment()) as process:
+        os.close(theirs)
+        seen = b""
+        # The end of a terminal is an error on Linux.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 65536):
+                seen += piece
+        assert process.wait(60) == 0
+    os.close(ours)
+    assert re.search(rb"\r[\d.]+ k?B of 3\.0 MB, [\d.]+ .?B/s", seen), seen
+    assert b"a.bin: 3.0 MB, " in seen
+    assert "\r" not in starttls(*words[1:]).err
 
 
 def test_output_that_nobody_reads(proftpd: FTPServer) -> None:

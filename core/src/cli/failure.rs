@@ -92,7 +92,10 @@ impl Failure {
     pub(crate) fn json(&self) -> Value {
         let mut object = match &self.error {
             Some(error) => view::error(error),
-            None => json!({"kind": "command_line", "phase": null, "peer": null, "transient": false, "reply": null}),
+            None => {
+                let kind = if self.exit == Exit::Usage { "invalid_argument" } else { "local" };
+                json!({"kind": kind, "phase": null, "peer": null, "transient": false, "reply": null})
+            }
         };
         object["message"] = json!(self.message);
         object["advice"] = json!(self.advice);
@@ -105,7 +108,10 @@ fn exit(error: &Error, refused: Exit) -> Exit {
     let login = error.phase() == Some(Phase::Authenticate);
     match error.kind() {
         ErrorKind::Rejected if error.is_transient() => Exit::TempFail,
-        ErrorKind::Rejected if login || error.reply().is_some_and(|reply| reply.code() == 530) => Exit::NoPermission,
+        ErrorKind::Rejected if login || error.reply().is_some_and(|reply| reply.code().is_login_required()) => {
+            Exit::NoPermission
+        }
+        ErrorKind::Rejected if error.phase() == Some(Phase::Upgrade) => Exit::Protocol,
         ErrorKind::Rejected if matches!(error.phase(), Some(Phase::Command | Phase::Data)) => refused,
         ErrorKind::Rejected => Exit::Unavailable,
         ErrorKind::InvalidArgument(_) => Exit::Usage,

@@ -107,7 +107,8 @@ fn tell_usage(error: &clap::Error) -> Exit {
     }
     let text = std::env::args_os()
         .fold(error.render().to_string(), |text, argument| without_password(text, &argument.to_string_lossy()));
-    let _ = write!(std::io::stderr().lock(), "starttls: {}", text.strip_prefix("error: ").unwrap_or(&text));
+    let text = text.strip_prefix("error: ").map_or(text.clone(), |what| format!("starttls: {what}"));
+    let _ = write!(std::io::stderr().lock(), "{text}");
     Exit::Usage
 }
 

@@ -118,7 +118,7 @@ fn exit(report: &DeliveryReport) -> Exit {
         Outcome::Accepted => Exit::Ok,
         Outcome::Partial => Exit::Partial,
         Outcome::Unknown => Exit::Unknown,
-        Outcome::Refused if refusals.peek().is_some_and(|code| *code == 530) => Exit::NoPermission,
+        Outcome::Refused if refusals.peek().is_some_and(|code| code.is_login_required()) => Exit::NoPermission,
         Outcome::Refused if refusals.all(|code| code.is_transient_negative()) => Exit::TempFail,
         Outcome::Refused => Exit::Unavailable,
     }
