@@ -140,7 +140,6 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
         "rmdir" => drop(client.rmdir(path).await?),
         "cwd" => drop(client.cwd(path).await?),
         "pwd" => return Ok(client.pwd().await?.escape_ascii().to_string()),
-        "size" => return Ok(client.size(path).await?.to_string()),
         "stat" => return Ok(entry(&client.stat(path).await?)),
         "list" => {
             let entries = client.entries(path).await?;

@@ -79,7 +79,7 @@ impl Pki {
             Certificate::NotYetValid => (now + Duration::days(10), now + Duration::days(20)),
             _ => (now - Duration::days(1), now + Duration::days(10)),
         };
-        let key = KeyPair::generate()?;
+        let key = key()?;
         let certificate = parameters.signed_by(&key, &issuer)?;
         let mut provider = ring::default_provider();
         provider.cipher_suites = vec![ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256];
@@ -104,5 +104,10 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Err
     let mut parameters = CertificateParams::new(Vec::new())?;
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)
+    CertifiedIssuer::self_signed(parameters, key()?)
+}
+
+/// Ed25519, whose signatures all have the same length: every handshake is as long as every other, to the byte.
+fn key() -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_for(&rcgen::PKCS_ED25519)
 }

@@ -1,0 +1,187 @@
+//! Golden sessions broken in front of every byte that the peer sends, in every way: no panic, no hang, no false success;
+//! `unknown` exactly where a message may have been accepted; and a clear error for whoever goes on.
+//!
+//! In memory and in virtual time, so that a fault costs about a millisecond.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use starttls::tls::TlsConfig;
+use starttls_player::memory::{Delivery, Fault, Played, session};
+use starttls_player::pki::{Certificate, Pki};
+use starttls_player::script::{Script, Step};
+
+const FAULTS: [Fault; 4] = [Fault::Eof, Fault::Reset, Fault::Silence, Fault::Cancel];
+
+fn golden() -> Vec<Script> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a folder").join("transcripts");
+    let scripts = Script::load_all(&folder).expect("the transcripts are readable");
+    // Where timing matters, so does the cut: those have their own files.
+    let scripts: Vec<_> = scripts.into_iter().filter(|script| !script.timing).collect();
+    assert!(scripts.len() >= 40, "only {} golden sessions", scripts.len());
+    scripts
+}
+
+/// What an undisturbed run gives, to hold the broken ones against.
+struct Golden {
+    script: Script,
+    whole: Played,
+}
+
+impl Golden {
+    /// Bytes delivered when the peer was done with its last step before answering the body of the n-th message: up to
+    /// there the end of the body had not been sent.
+    fn commit_windows(&self) -> Vec<(usize, usize)> {
+        let ends = self.script.server.iter().enumerate().filter(|(i, step)| {
+            // The lone dot, but not the one of an empty body for nobody.
+            **step == Step::Expect(b".".to_vec())
+                && self.script.server.get(i - 1).is_some_and(|before| matches!(before, Step::Expect(_)))
+        });
+        let mut answers = self.script.client.iter().zip(&self.whole.marks).filter(|(task, _)| task.verb == "send");
+        ends.filter_map(|(i, _)| {
+            let begun = *self.whole.step_marks.get(i)?;
+            let (_, &answered) = answers.next()?;
+            Some((begun, answered))
+        })
+        .collect()
+    }
+}
+
+/// What is wrong with a run that was broken in front of byte `at`.
+fn judge(golden: &Golden, at: usize, fault: Fault, played: &Played) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let script = &golden.script;
+    wrong.extend(played.failures.iter().cloned());
+    let mut failed = false;
+    for (i, result) in played.results.iter().enumerate() {
+        let Some(task) = script.client.get(i) else {
+            wrong.push(format!("a result too many: {result}"));
+            continue;
+        };
+        let undisturbed = task.expected.first() == Some(result);
+        // An operation that had ended before the fault is untouched by it; one that had not cannot succeed, since its
+        // last reply never came whole.
+        let ended_before = golden.whole.marks.get(i).is_some_and(|&mark| mark <= at);
+        if ended_before && !undisturbed && !failed {
+            wrong.push(format!("{} ended before the fault, and differs: {result}", task.verb));
+        }
+        let is_local = task.verb == "quit" || result.starts_with("error invalid-argument");
+        if !ended_before && undisturbed && !is_local && !result.starts_with("error") && !asks_nothing(&task.verb) {
+            wrong.push(format!("{} succeeds without its answer: {result}", task.verb));
+        }
+        failed |= result.starts_with("error") && !undisturbed;
+    }
+    // The first operation that was hit fails; whoever goes on is told that the session is over, and nothing is sent.
+    let mut after = played
+        .results
+        .iter()
+        .zip(&script.client)
+        .skip_while(|(result, task)| !is_fatal(result) || task.expected.first() == Some(result));
+    after.next();
+    for (result, task) in after {
+        let clear = ["error invalid-state", "error invalid-argument", "error limit-exceeded"];
+        if task.verb != "quit" && !asks_nothing(&task.verb) && !clear.iter().any(|kind| result.starts_with(kind)) {
+            wrong.push(format!("after a failure, {} gives {result}", task.verb));
+        }
+    }
+    if fault != Fault::Cancel {
+        wrong.extend(judge_messages(golden, at, played));
+    } else if played.results.len() == script.client.len() && at < golden.whole.delivered {
+        let last = played.results.last().map(String::as_str).unwrap_or_default();
+        if last != "ok" && !last.starts_with("error") {
+            wrong.push(format!("cancelled, and yet: {last}"));
+        }
+    }
+    wrong
+}
+
+fn is_fatal(result: &str) -> bool {
+    result.starts_with("unknown")
+        || ["closed-by-peer", "truncated", "timed-out"].iter().any(|kind| result.contains(kind))
+}
+
+/// Operations without a word on the wire.
+fn asks_nothing(verb: &str) -> bool {
+    matches!(verb, "clear-data" | "accept-missing-close-notify")
+}
+
+/// `unknown` exactly from the moment the end of the body may have left until its answer came whole.
+fn judge_messages(golden: &Golden, at: usize, played: &Played) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let windows = golden.commit_windows();
+    let sends = golden.script.client.iter().zip(&played.results).filter(|(task, _)| task.verb == "send");
+    for ((_, result), (begun, answered)) in sends.zip(windows) {
+        let inside = (begun..answered).contains(&at);
+        let unknown = result.starts_with("unknown");
+        if unknown != inside {
+            wrong.push(format!("{result} at byte {at}, where the window is {begun}..{answered}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_byte_in_every_way() {
+    let pki = Pki::new(Certificate::Good).expect("a certificate can be made");
+    let tls = TlsConfig::new().ca_pem(pki.ca_pem.as_bytes()).expect("it is an authority");
+    let golden: Vec<Golden> = golden()
+        .into_iter()
+        .map(|script| {
+            let whole = session(&script, pki.fresh(), tls.clone(), Delivery::Whole, None);
+            Golden { script, whole }
+        })
+        .collect();
+    // The handshake on the control connection is the same in each session of a scheme: the first one is broken at each
+    // byte of it, the others behind it. Bulk content is cut at a stride. STARTTLS_FAULTS=all does without both.
+    let all = std::env::var_os("STARTTLS_FAULTS").is_some_and(|value| value == "all");
+    let mut schemes = std::collections::BTreeSet::new();
+    let mut cuts = |golden: &Golden| {
+        let first = schemes.insert((golden.script.scheme.clone(), golden.script.plaintext));
+        let begin = if first || all { 0 } else { golden.whole.marks[0] };
+        let stride = if golden.whole.delivered > 12_000 && !all { 37 } else { 1 };
+        (begin..golden.whole.delivered).step_by(stride).collect::<Vec<_>>()
+    };
+    let mut work = Vec::new();
+    for (i, golden) in golden.iter().enumerate() {
+        work.extend(cuts(golden).into_iter().map(|at| (i, at)));
+    }
+    let (next, cases) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let failures: Mutex<BTreeMap<String, (usize, String)>> = Mutex::default();
+    let outcomes: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(&(i, at)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let golden = &golden[i];
+                    for fault in FAULTS {
+                        let played =
+                            session(&golden.script, pki.fresh(), tls.clone(), Delivery::Whole, Some((at, fault)));
+                        cases.fetch_add(1, Ordering::Relaxed);
+                        for result in &played.results {
+                            let word = result.split(' ').take(2).collect::<Vec<_>>().join(" ");
+                            *outcomes.lock().expect("no panic").entry(word).or_default() += 1;
+                        }
+                        for why in judge(golden, at, fault, &played) {
+                            let name = format!("{} {fault:?} {why}", golden.script.name);
+                            let key: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
+                            let mut failures = failures.lock().expect("no panic");
+                            failures.entry(key).or_insert((0, format!("byte {at}: {name}"))).0 += 1;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no panic");
+    let shown: Vec<_> = failures.values().map(|(times, first)| format!("{times} times, first {first}")).collect();
+    assert!(failures.is_empty(), "{} kinds of failure\n{}", failures.len(), shown.join("\n"));
+    let outcomes = outcomes.into_inner().expect("no panic");
+    let cases = cases.into_inner();
+    // Shown with --nocapture; the figure is for the documentation.
+    eprintln!("{} golden sessions, {cases} faults: {outcomes:?}", golden.len());
+    assert!(cases > 50_000, "only {cases} faults");
+    assert!(outcomes.keys().any(|word| word.starts_with("unknown")), "no fault hit a commit window");
+}

@@ -1,0 +1,274 @@
+"""The corpus of dialogues on the package's two faces: the same results and events as everywhere else.
+
+``tests/transcripts/README.md`` describes the files. The peer is ``starttls-player``, a process for each session.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import starttls
+
+TESTS = Path(__file__).parent.parent
+CORPUS = sorted([*(TESTS / "transcripts").glob("*.txt"), *(TESTS / "hostile").glob("*.txt")])
+PLAYER = Path(os.environ.get("CARGO_TARGET_DIR", TESTS.parent / "target")) / "debug" / "starttls-player"
+
+CLASSES: dict[str, type[starttls.Error]] = {
+    "access-denied": starttls.AccessDenied,
+    "bytes-before-handshake": starttls.BytesBeforeHandshake,
+    "closed-by-peer": starttls.ConnectionLost,
+    "invalid-argument": starttls.InvalidArgument,
+    "invalid-state": starttls.InvalidState,
+    "limit-exceeded": starttls.LimitExceeded,
+    "protocol-violation": starttls.ProtocolError,
+    "rejected": starttls.Rejected,
+    "size-mismatch": starttls.SizeMismatch,
+    "timed-out": starttls.TimeoutExceeded,
+    "tls/alert-received": starttls.TLSError,
+    "tls/certificate-expired": starttls.CertificateError,
+    "tls/certificate-not-yet-valid": starttls.CertificateError,
+    "tls/name-mismatch": starttls.CertificateError,
+    "tls/other": starttls.CertificateError,
+    "tls/peer-misbehaved": starttls.TLSError,
+    "tls/plaintext-inside-tls": starttls.TLSError,
+    "tls/unknown-issuer": starttls.CertificateError,
+    "tls/wrong-usage": starttls.CertificateError,
+    "truncated": starttls.Truncated,
+    "unsolicited": starttls.ProtocolError,
+    "upgrade-not-offered": starttls.UpgradeNotOffered,
+}
+"""The class for each kind of error in the corpus."""
+
+
+class Peer:
+    """The server's side of one session."""
+
+    def __init__(self, script: Path, pieces: str) -> None:
+        assert PLAYER.is_file(), f"{PLAYER} is not there: `make native` builds it"
+        command = [PLAYER, "serve", script, *(["--bytes"] if pieces == "bytes" else [])]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.facts: dict[str, Any] = self._line(20)
+
+    def _line(self, within: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        # The peer writes whole lines, so one that has begun comes to its end.
+        ready, _, _ = select.select([self._process.stdout], [], [], within)
+        assert ready, "the peer says nothing"
+        line: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return line
+
+    def verdict(self) -> list[str]:
+        failures: list[str] = self._line(60)["failures"]
+        return failures
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def peer(script: Path, pieces: str) -> Iterator[Peer]:
+    serving = Peer(script, pieces)
+    yield serving
+    serving.stop()
+
+
+def escaped(data: bytes) -> str:
+    """Bytes as the corpus shows them."""
+    special = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 39: "\\'", 92: "\\\\"}
+    return "".join(special.get(b) or (chr(b) if 32 <= b < 127 else f"\\x{b:02x}") for b in data)
+
+
+def entry(found: starttls.Entry) -> str:
+    size = "" if found.size is None else f" {found.size}"
+    return f"{found.type} {escaped(found.raw_name)}{size}"
+
+
+class Session:
+    """A session that does what the corpus asks, in the corpus' words."""
+
+    def __init__(self, face: Any, facts: dict[str, Any], trace: list[str]) -> None:
+        self.tasks = [(task["verb"], task["arguments"]) for task in facts["tasks"]]
+        options: dict[str, Any] = {
+            "tls": starttls.TLSConfig(ca_data=facts["ca_pem"]),
+            "timeout": facts["timeout"],
+            "trace": trace.append,
+        }
+        for verb, arguments in self.tasks:
+            if verb in ("login", "login-account"):
+                options["user"], options["password"] = (text(word) for word in arguments[:2])
+            if verb == "login-account":
+                options["account"] = text(arguments[2])
+            if verb == "clear-data":
+                options["data_protection"] = "clear"
+            if verb == "accept-missing-close-notify":
+                options["accept_missing_close_notify"] = True
+        open_session = face.smtp if facts["url"].startswith("smtp") else face.ftp
+        self._session = open_session(facts["url"], **options)
+
+    def open(self) -> None:
+        self._session.connect()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def do(self, verb: str, arguments: list[str]) -> str:
+        session = self._session
+        data = [word.encode("latin-1") for word in arguments]
+        match verb:
+            case "quit":
+                session.close()
+            case "noop":
+                session.noop()
+            case "rset":
+                command = starttls._native.SmtpCommand.rset()
+                if hasattr(session, "run"):
+                    session.run(session.session._run(command))
+                else:
+                    session._session.run(command)
+            case "send":
+                return self.send(text(arguments[0]), text(arguments[1]).split(","), data[2])
+            case "get" | "get-from":
+                into = io.BytesIO()
+                offset = int(data[1]) if verb == "get-from" else 0
+                receipt = session.download(data[0], into, offset=offset)
+                wrong = "" if into.getvalue() == data[-1] else " with wrong content"
+                return f"{receipt.status} {receipt.size}{wrong}"
+            case "put":
+                receipt = session.upload(data[1], data[0])
+                return f"{receipt.status} {receipt.size}"
+            case "put-from":
+                offset = int(data[1])
+                receipt = session.upload(b"?" * offset + data[2], data[0], offset=offset)
+                return f"{receipt.status} {receipt.size}"
+            case "list":
+                return ", ".join(map(entry, session.scandir(data[0]))) or "empty"
+            case "stat":
+                return entry(session.stat(data[0]))
+            case "pwd":
+                path: str = session.pwd()
+                return escaped(path.encode("utf-8", "surrogateescape"))
+            case "cwd" | "mkdir" | "rmdir" | "remove" | "rename":
+                getattr(session, verb)(*data)
+            case _:
+                raise AssertionError(f"unknown verb {verb}")
+        return "ok"
+
+    def send(self, sender: str, recipients: list[str], message: bytes) -> str:
+        try:
+            report = self._session.send(message, sender=sender, recipients=recipients)
+        except (starttls.MessageRefused, starttls.OutcomeUnknown) as failure:
+            report = failure.report
+        if report.outcome == "unknown":
+            assert report.error is not None
+            return f"unknown {type(report.error).__name__}"
+        words = [report.outcome]
+        if report.queue_id is not None:
+            words.append(f"id={report.queue_id}")
+        words.extend(f"{recipient}={reply.code}" for recipient, reply in report.refused.items())
+        return " ".join(words)
+
+
+def text(word: str) -> str:
+    return word.encode("latin-1").decode()
+
+
+def fits(error: starttls.Error, expected: str) -> bool:
+    """Whether an exception is what the corpus calls ``error KIND at PHASE CODE``."""
+    words = expected.split()
+    if words[0] != "error" or not isinstance(error, CLASSES[words[1]]):
+        return False
+    rest = words[2:]
+    phase = rest[1] if rest[:1] == ["at"] else None
+    code = next((int(word) for word in rest if word.isdigit()), None)
+    return error.phase == phase and error.code == code
+
+
+def agrees(result: str, expected: str) -> bool:
+    words = expected.split()
+    if words[0] == "unknown":
+        return result == f"unknown {CLASSES[words[1]].__name__}"
+    return result == expected
+
+
+def normalised(trace: list[str], ports: list[int]) -> list[str]:
+    """Events with ports by their role instead of their number."""
+    control, data = ports
+    roles = {
+        f"127.0.0.1:{control}": "{server}",
+        f"127.0.0.1:{data}": "{data server}",
+        f"|{data}|": "|{data}|",
+        f",{data >> 8},{data & 255}": ",{data/256}",
+    }
+    lines = []
+    for line in trace:
+        for number, role in roles.items():
+            line = line.replace(number, role)
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize("pieces", ["whole", "bytes"])
+@pytest.mark.parametrize("script", CORPUS, ids=lambda path: path.stem)
+def test_a_session_of_the_corpus(script: Path, pieces: str, peer: Peer, face: Any) -> None:
+    facts = peer.facts
+    trace: list[str] = []
+    shown: list[str] = []
+    loose = facts["timing"] and pieces == "bytes"
+    session = Session(face, facts, trace)
+    expected = {verb: task["expected"] for task in facts["tasks"] if (verb := task["verb"]) in OPENING}
+    opened = True
+    try:
+        session.open()
+    except starttls.Error as error:
+        opened = False
+        shown.extend([str(error), repr(error), repr(error.__dict__)])
+        right = [result for results in expected.values() for result in results if result != "ok"]
+        assert any(fits(error, result) for result in right), f"{error!r}, not {right}"
+    else:
+        assert all("ok" in results for results in expected.values()), f"opened, not {expected}"
+        for task in facts["tasks"]:
+            if task["verb"] in OPENING:
+                continue
+            try:
+                result = session.do(task["verb"], task["arguments"])
+            except starttls.Error as error:
+                shown.extend([str(error), repr(error), repr(error.__dict__)])
+                assert any(fits(error, result) for result in task["expected"]), f"{task}: {error!r}"
+            else:
+                shown.append(result)
+                assert any(agrees(result, right) for right in task["expected"]), f"{task}: {result}"
+        session.close()
+    failures = peer.verdict()
+    events = normalised(trace, facts["ports"])
+    if not opened:
+        # A session that did not come about is closed here: what others go on to say is not said.
+        failures = [why for why in failures if not why.startswith("the session ended at step")]
+        rest = facts["trace"][len(events) :]
+        assert loose or not rest or rest[0].startswith(("C: ", "*  control closed"))
+        facts["trace"] = facts["trace"][: len(events)]
+    assert failures == []
+    if not loose:
+        assert events == facts["trace"]
+    for secret in facts["secrets"]:
+        assert not any(secret in line for line in [*trace, *shown])
+
+
+OPENING = ("connect", "login", "login-account", "clear-data", "accept-missing-close-notify")
+"""What is one call here."""
+
+
+def test_the_corpus_is_there() -> None:
+    assert len(CORPUS) >= 250
+    assert "starttls" in sys.modules
