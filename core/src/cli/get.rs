@@ -157,7 +157,7 @@ async fn receive(
     common: &Common,
     target: &Target,
     client: &mut ftp::Client<Blocking>,
-    writer: Box<dyn Write + Send>,
+    writer: Box<dyn Write + Send + '_>,
     offset: u64,
     total: Option<u64>,
 ) -> Result<Downloaded, Failure> {

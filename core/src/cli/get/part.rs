@@ -38,9 +38,8 @@ impl Part {
     }
 
     /// A writer behind what is kept: everything after the offset is dropped.
-    pub(super) fn writer(&self) -> Result<File, Failure> {
-        let writer = self.file.set_len(self.offset).and_then(|()| self.file.try_clone());
-        writer.map_err(|error| self.failure(&error))
+    pub(super) fn writer(&self) -> Result<&File, Failure> {
+        self.file.set_len(self.offset).map(|()| &self.file).map_err(|error| self.failure(&error))
     }
 
     /// The remote file has `size` bytes: can this be its beginning?
