@@ -6,7 +6,7 @@
 //!          250 last                211 last
 //! ```
 //!
-//! A reply ends where its grammar says, never at a read's end. [`Assembler`] takes one complete line at a time.
+//! A reply ends where its grammar says, never at a read's end. `Assembler` takes one complete line at a time.
 
 use std::fmt;
 
