@@ -1,0 +1,229 @@
+//! Messages through Postfix, out of the sandbox.
+
+use starttls_tests::daemon::Daemon;
+use starttls_tests::embedding::exports::smtp::{DeliveryReport, Envelope, Outcome};
+use starttls_tests::embedding::exports::types::{Endpoint, ErrorCode, Phase, Security, TlsFault};
+use starttls_tests::embedding::{Opening, Sandbox};
+use wasmtime::component::ResourceAny;
+
+use crate::{assert_same, endpoint, open_mail, postfix, sandbox, trusting};
+
+pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
+    Envelope {
+        sender: Some("ada@example.org".into()),
+        recipients: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
+        size: None,
+        eight_bit: false,
+        utf8: false,
+    }
+}
+
+/// A message of exactly this many bytes, with lines that begin with dots.
+fn message(length: usize) -> Vec<u8> {
+    if length < 64 {
+        return vec![b'x'; length];
+    }
+    let mut text = b"Subject: a message\r\nMessage-ID: <1@example.org>\r\n\r\n".to_vec();
+    while text.len() + 82 < length {
+        text.extend(format!(".{:077} \r\n", text.len()).bytes());
+    }
+    let rest = length - text.len() - 2;
+    text.extend(std::iter::repeat_n(b'.', rest).chain(*b"\r\n"));
+    assert_eq!(text.len(), length);
+    text
+}
+
+/// Opens a session with Postfix, logged in.
+fn session(sandbox: &mut Sandbox, server: &Daemon, security: Security) -> ResourceAny {
+    let port = server.port(if security == Security::Implicit { "implicit_port" } else { "port" });
+    let session = open_mail(sandbox, &endpoint("localhost", port), &trusting(server, security)).expect("a session");
+    let Sandbox { store, client } = sandbox;
+    let smtp = client.starttls_client_smtp();
+    let login = smtp.session().call_login(store, session, server.text("user"), server.text("password"));
+    login.expect("no trap").expect("a login");
+    session
+}
+
+fn send(sandbox: &mut Sandbox, session: ResourceAny, to: &[&str], message: &[u8]) -> DeliveryReport {
+    let Sandbox { store, client } = sandbox;
+    let sent = client.starttls_client_smtp().session().call_send(store, session, &envelope(to), message);
+    sent.expect("no trap").expect("a report")
+}
+
+fn quit(Sandbox { store, client }: &mut Sandbox, session: ResourceAny) {
+    client.starttls_client_smtp().session().call_quit(store, session).expect("no trap");
+}
+
+#[test]
+fn a_message_arrives_as_it_was_sent_by_starttls_and_by_implicit_tls() {
+    for (security, to) in [(Security::Upgrade, "upgrade@example.test"), (Security::Implicit, "implicit@example.test")] {
+        let mut sandbox = sandbox();
+        let session = session(&mut sandbox, postfix(), security);
+        let tls = sandbox.client.starttls_client_smtp().session().call_tls(&mut sandbox.store, session);
+        let tls = tls.expect("no trap").expect("TLS");
+        assert_eq!((tls.version.as_str(), tls.server_name.as_str()), ("TLSv1.3", "localhost"));
+        assert!(!tls.peer_chain.is_empty());
+        let text = message(5000);
+        let report = send(&mut sandbox, session, &[to], &text);
+        assert_eq!(report.outcome, Outcome::Accepted);
+        assert!(report.queue_id.is_some(), "{report:?}");
+        assert_same(to, &text, &postfix().delivered(to));
+        quit(&mut sandbox, session);
+    }
+}
+
+#[test]
+fn each_tls_version_alone() {
+    for (wanted, name) in [("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")] {
+        let server = Daemon::start("postfix", Some(wanted));
+        let mut sandbox = sandbox();
+        let session = session(&mut sandbox, &server, Security::Upgrade);
+        let tls = sandbox.client.starttls_client_smtp().session().call_tls(&mut sandbox.store, session);
+        assert_eq!(tls.expect("no trap").expect("TLS").version, name);
+        let text = message(100);
+        assert_eq!(send(&mut sandbox, session, &["v@example.test"], &text).outcome, Outcome::Accepted);
+        assert_same(name, &text, &server.delivered("v@example.test"));
+    }
+}
+
+#[test]
+fn messages_of_every_size_in_one_session() {
+    let mut sandbox = sandbox();
+    let session = session(&mut sandbox, postfix(), Security::Upgrade);
+    for length in [0, 1, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 16 * 1024 * 1024] {
+        let to = format!("size{length}@example.test");
+        let text = message(length);
+        let report = send(&mut sandbox, session, &[&to], &text);
+        assert_eq!(report.outcome, Outcome::Accepted, "{length}: {report:?}");
+        // The server ends a last line, and puts the empty line before a body that has no header.
+        let text = if length == 1 { b"\r\nx\r\n".to_vec() } else { text };
+        assert_same(&to, &text, &postfix().delivered(&to));
+    }
+    quit(&mut sandbox, session);
+}
+
+#[test]
+fn a_message_in_pieces() {
+    let mut sandbox = sandbox();
+    let session = session(&mut sandbox, postfix(), Security::Upgrade);
+    let text = message(100_000);
+    let Sandbox { store, client } = &mut sandbox;
+    let smtp = client.starttls_client_smtp();
+    let begun = smtp.session().call_begin(&mut *store, session, &envelope(&["pieces@example.test"]));
+    let writer = begun.expect("no trap").expect("a writer");
+    let meanwhile = smtp.session().call_noop(&mut *store, session).expect("no trap").expect_err("busy");
+    assert!(matches!(meanwhile.code, ErrorCode::InvalidState(_)), "{meanwhile:?}");
+    // 7 is shorter than CRLF-dot-CRLF and its neighbours: every sequence is cut somewhere.
+    for piece in text[..7000].chunks(7).chain(text[7000..].chunks(9000)) {
+        smtp.message_writer().call_write(&mut *store, writer, piece).expect("no trap").expect("written");
+    }
+    let report = smtp.message_writer().call_finish(&mut *store, writer).expect("no trap").expect("a report");
+    assert_eq!(report.outcome, Outcome::Accepted);
+    assert_same("in pieces", &text, &postfix().delivered("pieces@example.test"));
+    smtp.session().call_noop(&mut *store, session).expect("no trap").expect("the session goes on");
+}
+
+#[test]
+fn half_a_message_is_never_delivered() {
+    let mut sandbox = sandbox();
+    let session = session(&mut sandbox, postfix(), Security::Upgrade);
+    {
+        let Sandbox { store, client } = &mut sandbox;
+        let smtp = client.starttls_client_smtp();
+        let begun = smtp.session().call_begin(&mut *store, session, &envelope(&["half@example.test"]));
+        let writer = begun.expect("no trap").expect("a writer");
+        smtp.message_writer().call_write(&mut *store, writer, b"Subject: half\r\n\r\n").expect("no trap").expect("ok");
+        writer.resource_drop(&mut *store).expect("dropped");
+        assert!(smtp.session().call_is_closed(&mut *store, session).expect("no trap"));
+        let after = smtp.session().call_noop(&mut *store, session).expect("no trap").expect_err("closed");
+        assert!(matches!(after.code, ErrorCode::InvalidState(_)), "{after:?}");
+    }
+    // What is sent afterwards has arrived, and the half message has not.
+    let next = self::session(&mut sandbox, postfix(), Security::Upgrade);
+    let _ = send(&mut sandbox, next, &["after-half@example.test"], &message(100));
+    postfix().delivered("after-half@example.test");
+    assert_eq!(postfix().find("half@example.test"), None);
+}
+
+#[test]
+fn a_refused_recipient_is_told_by_the_report() {
+    let mut sandbox = sandbox();
+    let session = session(&mut sandbox, postfix(), Security::Upgrade);
+    // Postfix relays nothing to other domains.
+    let report = send(&mut sandbox, session, &["partly@example.test", "bob@elsewhere.example"], &message(100));
+    assert_eq!(report.outcome, Outcome::Partial, "{report:?}");
+    let verdicts: Vec<_> = report.recipients.iter().map(|verdict| (verdict.accepted, verdict.reply.code)).collect();
+    assert_eq!(verdicts, [(true, 250), (false, 554)]);
+    postfix().delivered("partly@example.test");
+    let report = send(&mut sandbox, session, &["bob@elsewhere.example"], &message(100));
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert!(report.queue_id.is_none() && report.error.is_none());
+    quit(&mut sandbox, session);
+}
+
+#[test]
+fn errors_are_typed() {
+    let server = postfix();
+    let mut sandbox = sandbox();
+    let to = |port: &str| endpoint("127.0.0.1", server.port(port));
+    let mut fails = |to: &Endpoint, opening: &Opening| *open_mail(&mut sandbox, to, opening).expect_err("an error");
+
+    // Its authority is none of the bundled ones.
+    let untrusted = fails(&to("port"), &Opening::default());
+    assert!(matches!(untrusted.code, ErrorCode::Tls(TlsFault::UnknownIssuer)), "{untrusted:?}");
+    assert_eq!(untrusted.phase, Some(Phase::Handshake));
+    assert!(untrusted.advice.is_some());
+
+    let misnamed = Opening { server_name: Some("other.example".into()), ..trusting(server, Security::Upgrade) };
+    let error = fails(&to("port"), &misnamed);
+    let ErrorCode::Tls(TlsFault::NameMismatch(names)) = &error.code else { panic!("{error:?}") };
+    assert_eq!(names.expected, "other.example");
+    assert!(names.presented.iter().any(|name| name == "localhost"), "{names:?}");
+
+    let nonsense = Opening { trust: Some(b"no certificate".to_vec()), ..Opening::default() };
+    let error = fails(&to("port"), &nonsense);
+    assert!(matches!(error.code, ErrorCode::Tls(TlsFault::Configuration(_))), "{error:?}");
+}
+
+#[test]
+fn a_wrong_password_and_a_bad_address() {
+    let server = postfix();
+    let mut sandbox = sandbox();
+    let to = endpoint("127.0.0.1", server.port("port"));
+    let session = open_mail(&mut sandbox, &to, &trusting(server, Security::Upgrade)).expect("a session");
+    let Sandbox { store, client } = &mut sandbox;
+    let smtp = client.starttls_client_smtp();
+    let login = smtp.session().call_login(&mut *store, session, server.text("user"), "hunter2").expect("no trap");
+    let error = login.expect_err("a refusal");
+    assert!(matches!(error.code, ErrorCode::Rejected), "{error:?}");
+    assert_eq!((error.phase, error.reply.as_ref().map(|reply| reply.code)), (Some(Phase::Authenticate), Some(535)));
+    assert!(!format!("{error:?}").contains("hunter2"));
+    for address in ["bob@example.test>\r\nRCPT TO:<eve@example.test", "bob", ""] {
+        let sent = smtp.session().call_send(&mut *store, session, &envelope(&[address]), b"x").expect("no trap");
+        let error = sent.expect_err("an error");
+        assert!(matches!(error.code, ErrorCode::InvalidArgument(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn the_trace_tells_what_was_said_and_no_secret() {
+    let server = postfix();
+    let mut sandbox = sandbox();
+    let trace = sandbox.trace().expect("a trace");
+    let opening = Opening { trace: Some(trace), ..trusting(server, Security::Upgrade) };
+    let to = endpoint("127.0.0.1", server.port("port"));
+    let session = open_mail(&mut sandbox, &to, &opening).expect("a session");
+    {
+        let Sandbox { store, client } = &mut sandbox;
+        let smtp = client.starttls_client_smtp();
+        let login = smtp.session().call_login(store, session, server.text("user"), server.text("password"));
+        login.expect("no trap").expect("a login");
+    }
+    let events = sandbox.events(trace).expect("events");
+    let told = events.join("\n");
+    for line in ["S: 220 ", "C: STARTTLS", "control secured: TLSv1.3", "C: AUTH PLAIN ***", "S: 235 "] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert!(!told.contains(server.text("password")));
+    assert!(sandbox.events(trace).expect("events").is_empty(), "what was taken is gone");
+}

@@ -1,0 +1,69 @@
+//! `send`: a message from a file, in pieces.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use starttls_tests::embedding::Sandbox;
+use starttls_tests::embedding::exports::smtp::{Envelope, Outcome};
+
+use crate::{Common, Failure, With, local};
+
+/// What the component is given at a time.
+const PIECE: usize = 256 * 1024;
+
+#[derive(Args)]
+pub(crate) struct Send {
+    /// smtp://[USER@]HOST[:PORT] or smtps://…
+    pub(crate) url: String,
+    /// The envelope's sender
+    #[arg(long, value_name = "ADDRESS")]
+    from: String,
+    /// A recipient; repeat it for more
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    to: Vec<String>,
+    /// The message
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Send {
+    pub(crate) fn run(&self, Sandbox { store, client }: &mut Sandbox, with: &With) -> Result<(), Failure> {
+        let mut message = File::open(&self.file).map_err(|error| local(&self.file, &error))?;
+        let size = message.metadata().map_err(|error| local(&self.file, &error))?.len();
+        let smtp = client.starttls_client_smtp();
+        let session = smtp.session().call_open(&mut *store, &with.endpoint, with.config, with.options)??;
+        if let Some(user) = &with.user {
+            smtp.session().call_login(&mut *store, session, user, &with.password)??;
+        }
+        let envelope = Envelope {
+            sender: Some(self.from.clone()),
+            recipients: self.to.clone(),
+            size: Some(size),
+            eight_bit: false,
+            utf8: false,
+        };
+        let writer = smtp.session().call_begin(&mut *store, session, &envelope)??;
+        let mut piece = vec![0; PIECE];
+        loop {
+            // On an error the writer is never finished, and half a message never delivered.
+            match message.read(&mut piece).map_err(|error| local(&self.file, &error))? {
+                0 => break,
+                n => smtp.message_writer().call_write(&mut *store, writer, &piece[..n])??,
+            }
+        }
+        let report = smtp.message_writer().call_finish(&mut *store, writer)??;
+        smtp.session().call_quit(&mut *store, session)?;
+        for verdict in &report.recipients {
+            let word = if verdict.accepted { "accepted" } else { "refused" };
+            println!("{}: {word}: {} {}", verdict.recipient, verdict.reply.code, verdict.reply.lines.join(" / "));
+        }
+        match report.outcome {
+            Outcome::Accepted => Ok(()),
+            outcome => Err(Failure::Local(format!("the message is not accepted for everybody: {outcome:?}"))),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! File transfer sessions and transfers as resources.
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use starttls::ftp::{self, Credentials};
+use starttls::transport::{Blocking, block};
+
+use crate::Component;
+use crate::error;
+use crate::exports::ftp::{
+    DataProtection, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload, Session,
+    TransferReceipt, TransferStatus, Upload,
+};
+use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
+use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
+use crate::options::Options;
+use crate::slot::Slot;
+use crate::tls::ClientConfig;
+
+pub(crate) type Client = ftp::Client<Blocking>;
+
+impl Guest for Component {
+    type Session = Files;
+    type Download = Incoming;
+    type Upload = Outgoing;
+}
+
+/// A file transfer session.
+pub(crate) struct Files(pub(crate) Slot<Client>);
+
+impl GuestSession for Files {
+    fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
+        let settings = options.get::<Options>().with_tls(tls.get::<ClientConfig>().now());
+        let client = block(Client::connect(Blocking::new(), &to.into(), settings))?;
+        Ok(Session::new(Self(Slot::new(client))))
+    }
+
+    fn set_data_protection(&self, protection: DataProtection) -> Result<(), Error> {
+        let protection = match protection {
+            DataProtection::Private => ftp::DataProtection::Private,
+            DataProtection::Clear => ftp::DataProtection::Clear,
+        };
+        self.set(|client| client.data_protection(protection))
+    }
+
+    fn accept_missing_close_notify(&self, accept: bool) -> Result<(), Error> {
+        self.set(|client| client.accept_missing_close_notify(accept))
+    }
+
+    fn verify_uploads(&self, verify: bool) -> Result<(), Error> {
+        self.set(|client| client.verify_uploads(verify))
+    }
+
+    fn login(&self, user: String, password: String) -> Result<(), Error> {
+        let credentials = Credentials::password(user, password);
+        self.0.with(|client| block(client.login(&credentials)))
+    }
+
+    fn greeting(&self) -> Result<Reply, Error> {
+        self.0.look(|client| client.greeting().into()).ok_or_else(error::closed)
+    }
+
+    fn features(&self) -> Result<Vec<(String, String)>, Error> {
+        let listed = |client: &Client| client.features().iter().map(|(k, p)| (k.to_owned(), p.to_owned())).collect();
+        self.0.look(listed).ok_or_else(error::closed)
+    }
+
+    fn tls(&self) -> Option<SessionInfo> {
+        self.0.look(|client| client.tls().map(SessionInfo::from)).flatten()
+    }
+
+    fn retrieve(&self, path: Vec<u8>, offset: u64) -> Result<Download, Error> {
+        self.0.with(|client| block(client.start_download(&path, offset)))?;
+        Ok(Download::new(Incoming { slot: Some(self.0.clone()), pending: RefCell::default() }))
+    }
+
+    fn store(&self, path: Vec<u8>, offset: u64) -> Result<Upload, Error> {
+        self.0.with(|client| block(client.start_upload(&path, offset)))?;
+        Ok(Upload::new(Outgoing(Some(self.0.clone()))))
+    }
+
+    fn append(&self, path: Vec<u8>) -> Result<Upload, Error> {
+        self.0.with(|client| block(client.start_append(&path)))?;
+        Ok(Upload::new(Outgoing(Some(self.0.clone()))))
+    }
+
+    fn list_dir(&self, path: Vec<u8>) -> Result<Vec<Entry>, Error> {
+        let entries = self.0.with(|client| block(client.entries(&path)))?;
+        Ok(entries.into_iter().map(Entry::from).collect())
+    }
+
+    fn stat(&self, path: Vec<u8>) -> Result<Entry, Error> {
+        self.0.with(|client| block(client.stat(&path))).map(Entry::from)
+    }
+
+    fn remove(&self, path: Vec<u8>) -> Result<(), Error> {
+        self.0.with(|client| block(client.remove(&path)).map(drop))
+    }
+
+    fn rename(&self, source: Vec<u8>, target: Vec<u8>) -> Result<(), Error> {
+        self.0.with(|client| block(client.rename(&source, &target)).map(drop))
+    }
+
+    fn mkdir(&self, path: Vec<u8>) -> Result<(), Error> {
+        self.0.with(|client| block(client.mkdir(&path)).map(drop))
+    }
+
+    fn rmdir(&self, path: Vec<u8>) -> Result<(), Error> {
+        self.0.with(|client| block(client.rmdir(&path)).map(drop))
+    }
+
+    fn cwd(&self, path: Vec<u8>) -> Result<(), Error> {
+        self.0.with(|client| block(client.cwd(&path)).map(drop))
+    }
+
+    fn pwd(&self) -> Result<Vec<u8>, Error> {
+        self.0.with(|client| block(client.pwd()))
+    }
+
+    fn noop(&self) -> Result<(), Error> {
+        self.0.with(|client| block(client.noop()).map(drop))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.look(Client::is_closed).unwrap_or(true)
+    }
+
+    fn quit(this: Session) {
+        if let Some(client) = this.into_inner::<Self>().0.take() {
+            block(client.quit());
+        }
+    }
+}
+
+impl Files {
+    fn set(&self, set: impl FnOnce(&mut Client)) -> Result<(), Error> {
+        self.0.with(|client| {
+            set(client);
+            Ok::<_, Error>(())
+        })
+    }
+}
+
+/// A download under way. Its slot is `None` once it is over.
+pub(crate) struct Incoming {
+    slot: Option<Slot<Client>>,
+    /// Received and not yet read.
+    pending: RefCell<Pending>,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Pending {
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        if self.start == 0 && self.bytes.len() <= most {
+            return std::mem::take(&mut self.bytes);
+        }
+        let end = self.bytes.len().min(self.start.saturating_add(most));
+        let taken = self.bytes[self.start..end].to_vec();
+        self.start = end;
+        if self.start == self.bytes.len() {
+            *self = Self::default();
+        }
+        taken
+    }
+}
+
+impl GuestDownload for Incoming {
+    fn read(&self, max: u32) -> Result<Vec<u8>, Error> {
+        if max == 0 {
+            return Err(error::invalid_argument("a read of 0 bytes would look like the end"));
+        }
+        let most = usize::try_from(max).unwrap_or(usize::MAX);
+        let pending = &mut *self.pending.borrow_mut();
+        let slot = self.slot.as_ref().ok_or_else(error::closed)?;
+        while pending.bytes.is_empty() {
+            let bytes = &mut pending.bytes;
+            if !slot.with(|client| block(client.receive(&mut |piece| bytes.extend_from_slice(piece))))? {
+                break;
+            }
+        }
+        Ok(pending.take(most))
+    }
+
+    fn finish(this: Download) -> Result<TransferReceipt, Error> {
+        let mut this = this.into_inner::<Self>();
+        if !this.pending.borrow().bytes.is_empty() {
+            return Err(error::invalid_state("the download is not at its end yet: read the rest, or drop it"));
+        }
+        let slot = this.slot.take().ok_or_else(error::closed)?;
+        let outcome = slot.with(|client| block(client.finish()).map(TransferReceipt::from));
+        if outcome.is_err() {
+            give_up(Some(slot));
+        }
+        outcome
+    }
+}
+
+/// A download that nobody will read any more.
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        give_up(self.slot.take());
+    }
+}
+
+/// An upload under way; `None` once it is over.
+pub(crate) struct Outgoing(Option<Slot<Client>>);
+
+impl GuestUpload for Outgoing {
+    fn write(&self, bytes: Vec<u8>) -> Result<(), Error> {
+        self.0.as_ref().ok_or_else(error::closed)?.with(|client| block(client.transmit(&bytes)))
+    }
+
+    fn finish(this: Upload) -> Result<TransferReceipt, Error> {
+        let slot = this.into_inner::<Self>().0.take().ok_or_else(error::closed)?;
+        slot.with(|client| block(client.finish()).map(TransferReceipt::from))
+    }
+}
+
+/// An upload that will not be finished.
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        give_up(self.0.take());
+    }
+}
+
+fn give_up(slot: Option<Slot<Client>>) {
+    if let Some(slot) = slot {
+        // A session that was closed meanwhile has given up its transfer already.
+        let _ = slot.with(|client| {
+            block(client.abort());
+            Ok::<_, Error>(())
+        });
+    }
+}
+
+impl From<ftp::TransferReceipt> for TransferReceipt {
+    fn from(receipt: ftp::TransferReceipt) -> Self {
+        Self {
+            status: match receipt.status {
+                ftp::Status::Verified => TransferStatus::Verified,
+                ftp::Status::Complete => TransferStatus::Complete,
+                ftp::Status::Unproven => TransferStatus::Unproven,
+            },
+            size: receipt.size,
+            offset: receipt.offset,
+            tls_resumed: receipt.tls_resumed,
+            close_notify: receipt.close_notify,
+            reply: (&receipt.reply).into(),
+        }
+    }
+}
+
+impl From<ftp::Entry> for Entry {
+    fn from(entry: ftp::Entry) -> Self {
+        Self {
+            name: entry.name().into_owned(),
+            raw_name: entry.raw_name,
+            kind: match entry.kind {
+                ftp::EntryKind::File => EntryKind::File,
+                ftp::EntryKind::Directory => EntryKind::Directory,
+                ftp::EntryKind::Symlink => EntryKind::Symlink,
+                ftp::EntryKind::Other => EntryKind::Other,
+            },
+            size: entry.size,
+            modified: entry.modified.and_then(timestamp),
+            permissions: entry.permissions,
+            target: entry.target,
+        }
+    }
+}
+
+/// `None` for a time beyond the year 2262, or before 1677: no server means that.
+fn timestamp(time: SystemTime) -> Option<Timestamp> {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => Timestamp::try_from(since.as_nanos()).ok(),
+        Err(before) => Timestamp::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
+    }
+}

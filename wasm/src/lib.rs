@@ -1,0 +1,43 @@
+//! The clients as a WebAssembly component: the world `client` of `wit/`, over the sockets that the host provides.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`error`] | the one place where core's errors become the interface's |
+//! | [`options`] | options and traces |
+//! | [`tls`] | trust, identity, versions |
+//! | [`smtp`], [`ftp`] | sessions as resources |
+//! | [`streams`] | transfers to and from the caller's streams |
+//! | [`slot`] | a client that its session shares with a message or transfer under way |
+//!
+//! No protocol is here: every export runs one operation of core over blocking sockets, whose futures never pend.
+//!
+//! Unsafe code is what the bindings generate for the canonical ABI, and nothing else.
+#![deny(unsafe_code)]
+
+#[forbid(unsafe_code)]
+mod error;
+#[forbid(unsafe_code)]
+mod ftp;
+#[forbid(unsafe_code)]
+mod options;
+#[forbid(unsafe_code)]
+mod slot;
+#[forbid(unsafe_code)]
+mod smtp;
+#[forbid(unsafe_code)]
+mod streams;
+#[forbid(unsafe_code)]
+mod tls;
+
+/// What wit-bindgen makes of `wit/`.
+#[allow(unsafe_code, missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
+mod bindings {
+    wit_bindgen::generate!({ path: "wit", world: "client", generate_all });
+    export!(Component with_types_in self);
+
+    /// What the world's exports are implemented on.
+    pub(crate) struct Component;
+}
+
+use bindings::Component;
+use bindings::exports::starttls::client as exports;

@@ -1,0 +1,118 @@
+//! Options and traces.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use starttls::smtp::EhloName;
+use starttls::transport;
+
+use crate::Component;
+use crate::exports::types::{Endpoint, Error, Guest, GuestOptions, GuestTrace, Security, Timeouts, TraceBorrow};
+
+impl Guest for Component {
+    type Options = Options;
+    type Trace = Trace;
+}
+
+/// How to open a session.
+#[derive(Default)]
+pub(crate) struct Options(RefCell<Settings>);
+
+#[derive(Clone, Default)]
+struct Settings {
+    /// Without the TLS configuration, which comes with each session.
+    session: starttls::Options,
+    ehlo_name: EhloName,
+}
+
+impl Options {
+    /// The options of a session with this TLS configuration.
+    pub(crate) fn with_tls(&self, tls: starttls::tls::TlsConfig) -> starttls::Options {
+        starttls::Options { tls, ..self.0.borrow().session.clone() }
+    }
+
+    pub(crate) fn ehlo_name(&self) -> EhloName {
+        self.0.borrow().ehlo_name.clone()
+    }
+}
+
+impl GuestOptions for Options {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn set_security(&self, security: Security) {
+        self.0.borrow_mut().session.security = match security {
+            Security::Upgrade => starttls::Security::Upgrade,
+            Security::Implicit => starttls::Security::Implicit,
+            Security::Plaintext => starttls::Security::Plaintext,
+        };
+    }
+
+    fn set_server_name(&self, name: String) {
+        self.0.borrow_mut().session.server_name = Some(name);
+    }
+
+    fn set_timeouts(&self, timeouts: Timeouts) {
+        let Timeouts { connect, handshake, reply, stall, finish } = timeouts;
+        self.0.borrow_mut().session.timeouts = starttls::Timeouts {
+            connect: Duration::from_nanos(connect),
+            handshake: Duration::from_nanos(handshake),
+            reply: Duration::from_nanos(reply),
+            stall: Duration::from_nanos(stall),
+            finish: Duration::from_nanos(finish),
+        };
+    }
+
+    fn set_ehlo_name(&self, name: String) -> Result<(), Error> {
+        self.0.borrow_mut().ehlo_name = EhloName::new(name)?;
+        Ok(())
+    }
+
+    fn set_trace(&self, trace: TraceBorrow<'_>) {
+        let lines = trace.get::<Trace>().0.clone();
+        self.0.borrow_mut().session.trace = starttls::trace::Trace::new(move |event| lines.push(event.to_string()));
+    }
+}
+
+/// The events of sessions.
+#[derive(Default)]
+pub(crate) struct Trace(Lines);
+
+impl GuestTrace for Trace {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<VecDeque<String>>>);
+
+impl Lines {
+    /// A trace that nobody takes does not grow beyond this.
+    const MOST: usize = 10_000;
+
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == Self::MOST {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+impl From<Endpoint> for transport::Endpoint {
+    fn from(Endpoint { host, port }: Endpoint) -> Self {
+        Self { host, port }
+    }
+}

@@ -1,0 +1,133 @@
+//! Submission sessions and messages as resources.
+
+use starttls::smtp::{self, Credentials};
+use starttls::transport::{Blocking, block};
+
+use crate::Component;
+use crate::error;
+use crate::exports::smtp::{
+    DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestSession, MessageWriter, Outcome, Session, Verdict,
+};
+use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
+use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply};
+use crate::options::Options;
+use crate::slot::Slot;
+use crate::tls::ClientConfig;
+
+type Client = smtp::Client<Blocking>;
+
+impl Guest for Component {
+    type Session = Submission;
+    type MessageWriter = Message;
+}
+
+/// A submission session.
+pub(crate) struct Submission(Slot<Client>);
+
+impl GuestSession for Submission {
+    fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
+        let (tls, options) = (tls.get::<ClientConfig>().now(), options.get::<Options>());
+        let (settings, name) = (options.with_tls(tls), options.ehlo_name());
+        let client = block(Client::connect_as(Blocking::new(), &to.into(), settings, &name))?;
+        Ok(Session::new(Self(Slot::new(client))))
+    }
+
+    fn greeting(&self) -> Result<Reply, Error> {
+        self.0.look(|client| client.greeting().into()).ok_or_else(error::closed)
+    }
+
+    fn extensions(&self) -> Result<Vec<(String, String)>, Error> {
+        let listed = |client: &Client| client.extensions().iter().map(|(k, p)| (k.to_owned(), p.to_owned())).collect();
+        self.0.look(listed).ok_or_else(error::closed)
+    }
+
+    fn tls(&self) -> Option<SessionInfo> {
+        self.0.look(|client| client.tls().map(SessionInfo::from)).flatten()
+    }
+
+    fn login(&self, user: String, password: String) -> Result<(), Error> {
+        let credentials = Credentials::password(user, password);
+        self.0.with(|client| block(client.login(&credentials)))
+    }
+
+    fn send(&self, envelope: Envelope, message: Vec<u8>) -> Result<DeliveryReport, Error> {
+        let envelope = read(envelope)?;
+        self.0.with(|client| block(client.send(&envelope, &message)).map(DeliveryReport::from))
+    }
+
+    fn begin(&self, envelope: Envelope) -> Result<MessageWriter, Error> {
+        let envelope = read(envelope)?;
+        self.0.with(|client| block(client.begin(&envelope)))?;
+        Ok(MessageWriter::new(Message(Some(self.0.clone()))))
+    }
+
+    fn noop(&self) -> Result<(), Error> {
+        self.0.with(|client| block(client.noop()).map(drop))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.look(Client::is_closed).unwrap_or(true)
+    }
+
+    fn quit(this: Session) {
+        if let Some(client) = this.into_inner::<Self>().0.take() {
+            block(client.quit());
+        }
+    }
+}
+
+/// A message under way; `None` once it is finished.
+pub(crate) struct Message(Option<Slot<Client>>);
+
+impl GuestMessageWriter for Message {
+    fn write(&self, bytes: Vec<u8>) -> Result<(), Error> {
+        self.0.as_ref().ok_or_else(error::closed)?.with(|client| block(client.write(&bytes)))
+    }
+
+    fn finish(this: MessageWriter) -> Result<DeliveryReport, Error> {
+        let slot = this.into_inner::<Self>().0.take().ok_or_else(error::closed)?;
+        slot.with(|client| block(client.finish()).map(DeliveryReport::from))
+    }
+}
+
+/// Half a message must never be delivered: the connection is closed in the middle of it.
+impl Drop for Message {
+    fn drop(&mut self) {
+        drop(self.0.take().and_then(|slot| slot.take()));
+    }
+}
+
+fn read(envelope: Envelope) -> Result<smtp::Envelope, Error> {
+    let mut read = smtp::Envelope::new(envelope.sender.as_deref().unwrap_or_default(), &envelope.recipients)?;
+    read.size = envelope.size;
+    read.eight_bit = envelope.eight_bit;
+    read.utf8 = envelope.utf8;
+    Ok(read)
+}
+
+impl From<smtp::DeliveryReport> for DeliveryReport {
+    fn from(report: smtp::DeliveryReport) -> Self {
+        Self {
+            outcome: match report.outcome() {
+                smtp::Outcome::Accepted => Outcome::Accepted,
+                smtp::Outcome::Partial => Outcome::Partial,
+                smtp::Outcome::Refused => Outcome::Refused,
+                smtp::Outcome::Unknown => Outcome::Unknown,
+            },
+            recipients: report.recipients().iter().map(Verdict::from).collect(),
+            reply: report.reply().map(Reply::from),
+            queue_id: report.queue_id(),
+            error: report.error().map(Error::from),
+        }
+    }
+}
+
+impl From<&smtp::RecipientVerdict> for Verdict {
+    fn from(verdict: &smtp::RecipientVerdict) -> Self {
+        Self {
+            recipient: verdict.recipient.to_string(),
+            accepted: verdict.is_accepted(),
+            reply: (&verdict.reply).into(),
+        }
+    }
+}
