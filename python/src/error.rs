@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use starttls::ftp::Refusal;
 use starttls::{Error, ErrorKind, Phase, TlsFault};
 
 use crate::value;
@@ -103,6 +104,9 @@ pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
     let (module, name) = class(error, hint);
     let details = PyDict::new(py);
     let filled = (|| {
+        if let Some(kind) = kind(error) {
+            details.set_item("kind", kind)?;
+        }
         details.set_item("phase", error.phase().map(Phase::as_str))?;
         details.set_item("host", error.peer())?;
         details.set_item("advice", error.advice())?;
@@ -115,6 +119,7 @@ pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
     }
 }
 
+/// The class of a core error: its module and its name.
 fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
     let builtin = |name| (BUILTIN, name);
     let foreign = |name| (FOREIGN, name);
@@ -128,17 +133,7 @@ fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
         ErrorKind::Truncated => foreign("Truncated"),
         ErrorKind::UpgradeNotOffered => foreign("UpgradeNotOffered"),
         ErrorKind::BytesBeforeHandshake { .. } => foreign("BytesBeforeHandshake"),
-        ErrorKind::Tls(fault) => foreign(match fault {
-            TlsFault::CertificateExpired
-            | TlsFault::CertificateNotYetValid
-            | TlsFault::UnknownIssuer
-            | TlsFault::NameMismatch { .. }
-            | TlsFault::Revoked
-            | TlsFault::WrongUsage
-            | TlsFault::PinMismatch
-            | TlsFault::BadCertificate(_) => "CertificateError",
-            _ => "TLSError",
-        }),
+        ErrorKind::Tls(fault) => foreign(fault_names(fault).0),
         ErrorKind::SizeMismatch { .. } => builtin("SizeMismatch"),
         ErrorKind::Rejected if error.phase() == Some(Phase::Authenticate) => builtin("AuthenticationFailed"),
         ErrorKind::Rejected => builtin(refusal(error, hint)),
@@ -150,20 +145,45 @@ fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
     }
 }
 
-/// FTP has one code for a missing file, a forbidden one and one that is there already: the text tells them apart, and
-/// where it does not, what was asked.
+/// A finer word than the class tells, for the classes that stand for several causes.
+fn kind(error: &Error) -> Option<&'static str> {
+    match error.kind() {
+        ErrorKind::Tls(fault) => Some(fault_names(fault).1),
+        ErrorKind::Unsolicited(_) => Some("unsolicited"),
+        _ => None,
+    }
+}
+
+/// The class of a TLS fault, and its word.
+fn fault_names(fault: &TlsFault) -> (&'static str, &'static str) {
+    let certificate = |word| ("CertificateError", word);
+    let other = |word| ("TLSError", word);
+    match fault {
+        TlsFault::CertificateExpired => certificate("certificate-expired"),
+        TlsFault::CertificateNotYetValid => certificate("certificate-not-yet-valid"),
+        TlsFault::UnknownIssuer => certificate("unknown-issuer"),
+        TlsFault::NameMismatch { .. } => certificate("name-mismatch"),
+        TlsFault::Revoked => certificate("revoked"),
+        TlsFault::WrongUsage => certificate("wrong-usage"),
+        TlsFault::PinMismatch => certificate("pin-mismatch"),
+        TlsFault::BadCertificate(_) => certificate("bad-certificate"),
+        TlsFault::NothingInCommon(_) => other("nothing-in-common"),
+        TlsFault::AlertReceived { .. } => other("alert-received"),
+        TlsFault::ClientCertificateRequired => other("client-certificate-required"),
+        TlsFault::PlaintextInsideTls(_) => other("plaintext-inside-tls"),
+        TlsFault::PeerMisbehaved(_) => other("peer-misbehaved"),
+        TlsFault::Configuration(_) => other("configuration"),
+        _ => other("tls"),
+    }
+}
+
+/// The class for a refusal; an operation on files tells more than its code.
 fn refusal(error: &Error, hint: Hint) -> &'static str {
-    let Some(reply) = error.reply().filter(|_| hint != Hint::None) else { return "Rejected" };
-    let text = reply.text().to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    match reply.code().number() {
-        530 | 532 | 553 => "RemotePermissionDenied",
-        550 if says(&["denied", "permission", "not permitted", "not allowed", "prohibited"]) => {
-            "RemotePermissionDenied"
-        }
-        550 if says(&["no such", "not found", "not exist", "cannot find", "can't find"]) => "RemoteFileNotFound",
-        550 if says(&["exists"]) => "RemoteFileExists",
-        550 if hint == Hint::Existing && !says(&["not empty", "is a directory", "not a "]) => "RemoteFileNotFound",
+    match Refusal::of(error).filter(|_| hint != Hint::None) {
+        Some(Refusal::PermissionDenied) => "RemotePermissionDenied",
+        Some(Refusal::Exists) => "RemoteFileExists",
+        Some(Refusal::NotFound) => "RemoteFileNotFound",
+        Some(Refusal::Unavailable) if hint == Hint::Existing => "RemoteFileNotFound",
         _ => "Rejected",
     }
 }

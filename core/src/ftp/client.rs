@@ -11,7 +11,7 @@ use crate::dialogue::Options;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
 use crate::reply::Reply;
-use crate::tls::{Resumable, TlsInfo, Version};
+use crate::tls::{Resumable, TlsInfo, TlsSession, Version};
 use crate::transport::{Endpoint, Transport};
 
 /// A file transfer session over any transport.
@@ -37,6 +37,9 @@ pub(super) struct Settings {
     pub(super) epsv: bool,
     /// The server leaves data connections open after an upload: waiting for its end is of no use.
     pub(super) lingers: bool,
+    /// A data connection was cut without close_notify: TLS stacks make its session unusable then, and it is the one that
+    /// later data connections would resume.
+    pub(super) cut: bool,
     /// The server refused TLS 1.2: it is not asked again.
     newest_tls_only: bool,
 }
@@ -55,6 +58,7 @@ impl<T: Transport> Client<T> {
             verify_uploads: true,
             epsv: true,
             lingers: false,
+            cut: false,
             newest_tls_only: false,
         };
         Ok(Self {
@@ -278,16 +282,21 @@ impl<T: Transport> Client<T> {
         self.session.expect(line).await
     }
 
-    /// Before a transfer: if the server's TLS 1.3 tickets are used up, a server that insists on resumption would refuse
+    /// Before a transfer: if the server's TLS 1.3 tickets are used up, or a cut connection spoilt them, a server that insists on resumption would refuse
     /// the data connection, and may truncate the file it was to receive. So the session is renewed first: on TLS 1.2,
     /// where one session resumes any number of connections, if both sides have it.
     pub(super) async fn ensure_resumable(&mut self) -> Result<()> {
-        let used_up = self.session.private
-            && self.session.tls.as_ref().is_some_and(|(tls, _)| tls.resumable() == Resumable::UsedUp);
-        let Some(credentials) = self.credentials.clone().filter(|_| used_up) else { return Ok(()) };
+        let used_up = |tls: &TlsSession| match tls.resumable() {
+            Resumable::Yes => self.settings.cut,
+            Resumable::UsedUp => true,
+            Resumable::Never => false,
+        };
+        let renew = self.session.private && self.session.tls.as_ref().is_some_and(|(tls, _)| used_up(tls));
+        let Some(credentials) = self.credentials.clone().filter(|_| renew) else { return Ok(()) };
         let directory = self.pwd().await?;
         self.say_goodbye().await;
         self.session = self.reopen().await?;
+        self.settings.cut = false;
         self.session.login(&credentials, self.settings.protection).await?;
         if self.pwd().await? != directory {
             self.cwd(directory).await?;

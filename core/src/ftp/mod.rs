@@ -37,6 +37,7 @@ mod features;
 mod listing;
 mod passive;
 mod receipt;
+mod refusal;
 mod session;
 mod transfer;
 
@@ -44,5 +45,6 @@ pub use client::Client;
 pub use features::Features;
 pub use listing::{Entry, EntryKind};
 pub use receipt::{Status, TransferReceipt};
+pub use refusal::Refusal;
 pub use session::{Credentials, DataProtection};
 pub use transfer::Direction;

@@ -331,12 +331,18 @@ impl<T: Transport> Client<T> {
         self.judge(transfer, reply).await
     }
 
+    /// The size of the file being downloaded, where the server tells it.
+    pub fn transfer_size(&self) -> Option<u64> {
+        self.transfer.as_ref().and_then(|transfer| transfer.announced)
+    }
+
     /// Gives a transfer up: closes the data connection and takes the server's word on it. The session can be used again
     /// if it gives one.
     pub async fn abort(&mut self) {
         let Some(transfer) = self.transfer.take() else { return };
         self.trace_end(&transfer);
         drop(transfer);
+        self.settings.cut = true;
         match self.session.dialogue.await_reply(LAST_WORDS).await {
             Ok(reply) => self.beware_of_second_reply(&reply),
             Err(_) => self.session.dialogue.end("a transfer was given up and the server did not say so"),
@@ -428,6 +434,7 @@ impl<T: Transport> Client<T> {
     /// The data connection broke: what the server has to say about it comes on the control connection.
     async fn broken(&mut self, error: Error, direction: Direction) -> Error {
         let error = error.during(Phase::Data);
+        self.settings.cut = true;
         if matches!(error.kind(), ErrorKind::Interrupted) {
             self.session.dialogue.end("a transfer was interrupted");
             return self.explain(error);
