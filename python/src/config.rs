@@ -25,8 +25,8 @@ pub(crate) struct TLSConfig {
 #[pymethods]
 impl TLSConfig {
     #[new]
-    #[pyo3(signature = (*, ca_file=None, ca_data=None, client_cert=None, client_key=None, pins=Vec::new(),
-        minimum_version=None, maximum_version=None, alpn=Vec::new(), server_name=None,
+    #[pyo3(signature = (*, ca_file=None, ca_data=None, client_cert=None, client_key=None, pins=None,
+        minimum_version=None, maximum_version=None, alpn=None, server_name=None,
         danger_accept_any_certificate=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -35,10 +35,10 @@ impl TLSConfig {
         ca_data: Option<Bound<'_, PyAny>>,
         client_cert: Option<Bound<'_, PyAny>>,
         client_key: Option<Bound<'_, PyAny>>,
-        pins: Vec<Bound<'_, PyAny>>,
+        pins: Option<Vec<Bound<'_, PyAny>>>,
         minimum_version: Option<&str>,
         maximum_version: Option<&str>,
-        alpn: Vec<String>,
+        alpn: Option<Vec<String>>,
         server_name: Option<String>,
         danger_accept_any_certificate: bool,
     ) -> PyResult<Self> {
@@ -68,10 +68,10 @@ impl TLSConfig {
             }
             (None, Some(_)) => return Err(error::argument(py, "client_key= needs client_cert=")),
         }
-        for it in &pins {
-            tls = tls.pin_spki_sha256(pin(it)?);
-        }
-        if !pins.is_empty() {
+        if let Some(pins) = pins {
+            for it in &pins {
+                tls = tls.pin_spki_sha256(pin(it)?);
+            }
             shown.push(format!("pins=<{}>", pins.len()));
         }
         if let Some(text) = minimum_version {
@@ -82,7 +82,7 @@ impl TLSConfig {
             shown.push(format!("maximum_version={text:?}"));
             tls = tls.maximum_version(version(py, text)?);
         }
-        if !alpn.is_empty() {
+        if let Some(alpn) = alpn {
             shown.push(format!("alpn={alpn:?}"));
             tls = tls.alpn(alpn);
         }
@@ -188,15 +188,9 @@ pub(crate) fn options(
     timeout: Option<TimeoutArgument>,
     sink: Option<Py<PyAny>>,
 ) -> PyResult<Options> {
-    let mut options = Options::default();
-    options.security = url.security;
-    if let Some(config) = tls {
-        options.tls = config.tls.clone();
-        options.server_name = config.server_name.clone();
-    }
-    options.timeouts = timeouts(py, timeout)?;
-    options.trace = trace(sink);
-    Ok(options)
+    let (tls, server_name) = tls.map(|it| (it.tls.clone(), it.server_name.clone())).unwrap_or_default();
+    let timeouts = timeouts(py, timeout)?;
+    Ok(Options { security: url.security, tls, server_name, timeouts, trace: trace(sink) })
 }
 
 /// The user and password to log in with: arguments first, then the URL, then the environment.

@@ -18,6 +18,8 @@ class Error(Exception):
     Its text says what was tried, in which phase, with whom, what the server said, and what to try.
     """
 
+    kind: str = "other"
+    """What went wrong, in one word: ``timed-out``, ``unknown-issuer`` …; finer than the class for TLS and protocol."""
     phase: str | None
     """Where in the session: ``resolve``, ``connect``, ``greeting``, ``upgrade``, ``handshake``, ``authenticate``,
     ``command``, ``data`` or ``close``; ``None`` if it was found before."""
@@ -34,6 +36,7 @@ class Error(Exception):
         self,
         message: str = "",
         *,
+        kind: str | None = None,
         phase: str | None = None,
         host: str | None = None,
         advice: str | None = None,
@@ -42,6 +45,8 @@ class Error(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
+        if kind is not None:
+            self.kind = kind
         self.phase = phase
         self.host = host
         self.advice = advice
@@ -79,29 +84,43 @@ def _restore(kind: type[Error], message: str, attributes: dict[str, Any]) -> Err
 class InvalidArgument(Error, ValueError):
     """An argument that cannot be used; nothing was sent."""
 
+    kind = "invalid-argument"
+
 
 class InvalidState(Error, RuntimeError):
     """The session cannot do this now: closed, cancelled in the middle, busy, or too open for a secret."""
+
+    kind = "invalid-state"
 
 
 class TimeoutExceeded(Error, TimeoutError):
     """A deadline passed."""
 
+    kind = "timed-out"
+
 
 class ConnectionRefused(Error, ConnectionRefusedError):
     """Nobody listens on that port."""
+
+    kind = "connection-refused"
 
 
 class ConnectionLost(Error, ConnectionResetError):
     """The server closed the connection while an answer was due."""
 
+    kind = "closed-by-peer"
+
 
 class Unreachable(Error, OSError):
     """No route to the host."""
 
+    kind = "unreachable"
+
 
 class AccessDenied(Error, PermissionError):
     """This machine's policy forbids the connection."""
+
+    kind = "access-denied"
 
 
 class TransportError(Error, OSError):
@@ -111,17 +130,25 @@ class TransportError(Error, OSError):
 class ProtocolError(Error):
     """The server breaks the protocol."""
 
+    kind = "protocol-violation"
+
 
 class LimitExceeded(Error):
     """A reply, a listing or a message is larger than agreed."""
+
+    kind = "limit-exceeded"
 
 
 class SizeMismatch(Error):
     """A transfer's size is not what the server says it should be."""
 
+    kind = "size-mismatch"
+
 
 class Rejected(Error):
     """The server said no; ``reply`` has its words."""
+
+    kind = "rejected"
 
 
 class AuthenticationFailed(Rejected, PermissionError):
@@ -152,11 +179,15 @@ class OutcomeUnknown(Error, ConnectionError):
     Sending it again may deliver it twice. ``report`` names the recipients.
     """
 
+    kind = "outcome-unknown"
+
     report: DeliveryReport
 
 
 class LocalError(Error, OSError):
     """A file on this side cannot be read or written."""
+
+    kind = "local"
 
     def __init__(
         self, message: str = "", *, errno: int | None = None, filename: str | None = None, **details: Any

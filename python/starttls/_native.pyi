@@ -1,7 +1,7 @@
 """The core, as the package uses it."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, TypeVar, final
 
 from ._results import DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
@@ -23,10 +23,10 @@ class TLSConfig:
         ca_data: str | bytes | None = None,
         client_cert: _Path | bytes | None = None,
         client_key: _Path | bytes | None = None,
-        pins: Iterable[str | bytes] = [],
+        pins: Sequence[str | bytes] | None = None,
         minimum_version: Literal["1.2", "1.3", "TLSv1.2", "TLSv1.3"] | None = None,
         maximum_version: Literal["1.2", "1.3", "TLSv1.2", "TLSv1.3"] | None = None,
-        alpn: Iterable[str] = [],
+        alpn: Sequence[str] | None = None,
         server_name: str | None = None,
         danger_accept_any_certificate: bool = False,
     ) -> TLSConfig: ...
