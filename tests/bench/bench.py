@@ -8,6 +8,7 @@ repeats counts: compare figures only within one run. See README.md beside this f
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def main() -> int:
         imported = imports.measure(with_ours=not arguments.peers_only, repeats=repeats)
         print(imported.markdown(), flush=True)
         within_budget = imported.is_within_budget()
-        results["import"] = {"bare_ms": imported.bare, "over_bare_ms": imported.over_bare}
+        results["import"] = asdict(imported)
     standings = [standing for table in tables for standing in table.standings()]
     print(report.summary(standings))
     if not within_budget:

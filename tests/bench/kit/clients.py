@@ -80,6 +80,7 @@ def curl(run: Run) -> list[str]:
             return [*common, "--output", "/dev/null", f"{base}/{run.argument}"]
 
 
+TRANSFERS = frozenset({"ftp-download", "ftp-upload", "ftp-files"})
 ONE_OFF = frozenset({"smtp-large", "smtp-oneshot", "ftp-download", "ftp-upload", "ftp-list"})
 """What a command line tool does in one call."""
 
@@ -96,11 +97,12 @@ def peers() -> list[Client]:
         Client("suppaftp", "Rust", "ftp", program("peer-suppaftp")),
         Client("suppaftp, ring", "Rust", "ftp", program("peer-suppaftp"), ring),
         Client("smtplib", "Python", "smtp", python(smtp, "smtplib")),
-        Client("aiosmtplib", "Python", "smtp", python(smtp, "aiosmtplib")),
+        Client("aiosmtplib", "Python asyncio", "smtp", python(smtp, "aiosmtplib")),
         Client("pycurl", "Python", "smtp", python(smtp, "pycurl")),
         Client("ftplib", "Python", "ftp", python(ftp, "ftplib")),
-        Client("aioftp", "Python", "ftp", python(ftp, "aioftp")),
-        Client("pycurl", "Python", "ftp", python(ftp, "pycurl")),
+        Client("aioftp", "Python asyncio", "ftp", python(ftp, "aioftp")),
+        # Its listings come as text: there is nothing to compare a parsed one with.
+        Client("pycurl", "Python", "ftp", python(ftp, "pycurl"), only=TRANSFERS),
     ]
     if provision.has_node():
         modules = {"NODE_PATH": str(paths.NODE_MODULES)}

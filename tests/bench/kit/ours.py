@@ -7,11 +7,14 @@ from . import paths, provision
 from .clients import HARNESS, ONE_OFF, Client, Run, program, python
 
 CLI = paths.BINARIES / "starttls"
+WASM = "wasm32-wasip2"
+COMPONENT = paths.CARGO_TARGET / WASM / "release" / "bench-ours.wasm"
+HOST = paths.BINARIES / "examples" / "host"
 WHEELS = paths.BUILD / "wheels"
 
 
 def build() -> None:
-    """The Rust program, the command line tool, and the Python package in the benchmark's environment."""
+    """All of them."""
     provision.say("building our own clients (minutes, at first)")
     manifest = paths.BENCH / "ours-rs" / "Cargo.toml"
     # The dependencies that are shipped are the ones measured, so the lock file is the project's.
@@ -19,6 +22,17 @@ def build() -> None:
     provision.cargo(manifest)
     provision.cargo(paths.ROOT / "Cargo.toml", "--locked", "--package", "starttls", "--bin", "starttls")
     wheel()
+    component()
+
+
+def component() -> None:
+    """The Rust program again, for WebAssembly, and the project's embedding to run it in."""
+    manifest = paths.BENCH / "ours-rs" / "Cargo.toml"
+    provision.cargo(manifest, "--target", WASM)
+    # Optimised, for it copies every byte in and out of the component; whole-program optimisation would take half an hour.
+    quickly = ["--config", "profile.release.lto=false", "--config", "profile.release.codegen-units=16"]
+    embedding = ["--locked", "--package", "starttls-tests", "--example", "host"]
+    provision.cargo(paths.ROOT / "Cargo.toml", *embedding, *quickly)
 
 
 def wheel() -> None:
@@ -55,6 +69,13 @@ def cli(run: Run) -> list[str]:
             return [str(CLI), "get", f"{base}/{run.argument}", "/dev/null", *options]
 
 
+def in_wasm(run: Run) -> list[str]:
+    """The Rust program in WebAssembly, with sockets to the loopback interface and the files it needs."""
+    grants = ["--allow=127.0.0.1:*", "--allow=[::1]:*"]
+    directories = ["--dir", str(paths.DATA), "--dir", str(paths.PKI)]
+    return [str(HOST), str(COMPONENT), *grants, "run", *directories, "--", *run.words()]
+
+
 def clients() -> list[Client]:
     """One row for each way to use the project."""
     script = paths.BENCH / "ours-py" / "ours.py"
@@ -64,7 +85,8 @@ def clients() -> list[Client]:
         found += [
             Client("starttls", "Rust", protocol, program("bench-ours"), is_ours=True),
             Client("starttls", "Python", protocol, python(script, "sync"), harness, is_ours=True),
-            Client("starttls, asyncio", "Python", protocol, python(script, "asyncio"), harness, is_ours=True),
+            Client("starttls", "Python asyncio", protocol, python(script, "asyncio"), harness, is_ours=True),
+            Client("starttls", "WebAssembly", protocol, in_wasm, is_ours=True),
             Client("starttls", "command line", protocol, cli, is_ours=True, is_tool=True, only=ONE_OFF),
         ]
     return found

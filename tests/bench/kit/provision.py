@@ -39,7 +39,8 @@ def cargo(manifest: Path, *arguments: str) -> None:
         "--manifest-path",
         manifest,
     ]
-    run("cargo", "build", *options, *arguments)
+    # From the root, whose settings for WebAssembly hold there.
+    run("cargo", "build", *options, *arguments, cwd=paths.ROOT)
 
 
 def server() -> None:

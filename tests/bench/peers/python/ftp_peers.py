@@ -86,8 +86,6 @@ def aioftp(task: Task) -> None:
 
 
 def pycurl(task: Task) -> None:
-    import io
-
     import pycurl
 
     curl = pycurl.Curl()
@@ -123,13 +121,6 @@ def pycurl(task: Task) -> None:
             curl.setopt(pycurl.URL, f"{base}/{task.argument}/f{count:05}")
             curl.perform()
             count += 1
-    elif task.operation == "ftp-list":
-        listing = io.BytesIO()
-        curl.setopt(pycurl.URL, f"{base}/{task.argument}/")
-        curl.setopt(pycurl.CUSTOMREQUEST, "MLSD")
-        curl.setopt(pycurl.WRITEFUNCTION, listing.write)
-        curl.perform()
-        count = len(listing.getvalue().splitlines())
     seconds = time.perf_counter() - start
     curl.close()
     task.report_seconds(seconds, count)
