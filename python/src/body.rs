@@ -168,6 +168,11 @@ impl Pulse {
         Self { progress, done, total, last: Instant::now() }
     }
 
+    /// How many there will be, if that is known now.
+    pub(crate) fn expect(&mut self, total: Option<u64>) {
+        self.total = total;
+    }
+
     /// So many more bytes went by.
     pub(crate) fn advance(&mut self, bytes: usize) -> Result<(), Failure> {
         self.done += bytes as u64;

@@ -78,6 +78,8 @@ impl Protocol for Ftp {
         Ok(match command {
             Command::Download { path, offset, mut into, mut pulse } => {
                 client.start_download(&path, offset).await?;
+                // Where a download begins in the middle, servers differ in which size they tell.
+                pulse.expect(client.transfer_size().filter(|_| offset == 0));
                 match receive_all(client, &mut into, &mut pulse).await {
                     Ok(()) => {}
                     Err(failure) => return Err(given_up(client, failure).await),
@@ -229,16 +231,15 @@ fn placement(offset: u64, append: bool) -> Placement {
 impl FtpCommand {
     /// A whole file into a path or a `write` method, from `offset` on.
     #[staticmethod]
-    #[pyo3(signature = (path, into, *, offset=0, total=None, progress=None))]
+    #[pyo3(signature = (path, into, *, offset=0, progress=None))]
     fn download(
         path: PyBackedBytes,
         into: &Bound<'_, PyAny>,
         offset: u64,
-        total: Option<u64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let into = Sink::new(into, offset)?;
-        Ok(Command::Download { path, offset, into, pulse: Pulse::new(progress, offset, total) }.into())
+        Ok(Command::Download { path, offset, into, pulse: Pulse::new(progress, offset, None) }.into())
     }
 
     /// A whole file from bytes, a path or an iterable of bytes; with `offset` its rest.

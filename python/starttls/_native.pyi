@@ -117,7 +117,6 @@ class FtpCommand(Generic[_T_co]):
         into: _Path | Callable[[bytes], object],
         *,
         offset: int = 0,
-        total: int | None = None,
         progress: _Progress | None = None,
     ) -> FtpCommand[TransferReceipt]: ...
     @staticmethod
