@@ -29,7 +29,7 @@ def component() -> None:
     """The Rust program again, for WebAssembly, and the project's embedding to run it in."""
     manifest = paths.BENCH / "ours-rs" / "Cargo.toml"
     provision.cargo(manifest, "--target", WASM)
-    # Optimised, for it copies every byte in and out of the component; whole-program optimisation would take half an hour.
+    # Optimised, for it copies every byte in and out; optimised as a whole program it would take half an hour.
     quickly = ["--config", "profile.release.lto=false", "--config", "profile.release.codegen-units=16"]
     embedding = ["--locked", "--package", "starttls-tests", "--example", "host"]
     provision.cargo(paths.ROOT / "Cargo.toml", *embedding, *quickly)
