@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,19 @@ def normalised(trace: list[str], ports: list[int]) -> list[str]:
     return lines
 
 
+def attempt(operation: Callable[[], object]) -> object:
+    """What an operation gives, or the package's exception."""
+    try:
+        return operation()
+    except starttls.Error as error:
+        return error
+
+
+def views(error: starttls.Error) -> list[str]:
+    """All that an exception shows of itself."""
+    return [str(error), repr(error), repr(error.__dict__)]
+
+
 @pytest.mark.parametrize("pieces", ["whole", "bytes"])
 @pytest.mark.parametrize("script", CORPUS, ids=lambda path: path.stem)
 def test_a_session_of_the_corpus(script: Path, pieces: str, peer: Peer, face: Any) -> None:
@@ -228,31 +241,27 @@ def test_a_session_of_the_corpus(script: Path, pieces: str, peer: Peer, face: An
     loose = facts["timing"] and pieces == "bytes"
     session = Session(face, facts, trace)
     expected = {verb: task["expected"] for task in facts["tasks"] if (verb := task["verb"]) in OPENING}
-    opened = True
-    try:
-        session.open()
-    except starttls.Error as error:
-        opened = False
-        shown.extend([str(error), repr(error), repr(error.__dict__)])
+    failure = attempt(session.open)
+    if isinstance(failure, starttls.Error):
+        shown.extend(views(failure))
         right = [result for results in expected.values() for result in results if result != "ok"]
-        assert any(fits(error, result) for result in right), f"{error!r}, not {right}"
+        assert any(fits(failure, result) for result in right), f"{failure!r}, not {right}"
     else:
         assert all("ok" in results for results in expected.values()), f"opened, not {expected}"
         for task in facts["tasks"]:
             if task["verb"] in OPENING:
                 continue
-            try:
-                result = session.do(task["verb"], task["arguments"])
-            except starttls.Error as error:
-                shown.extend([str(error), repr(error), repr(error.__dict__)])
-                assert any(fits(error, result) for result in task["expected"]), f"{task}: {error!r}"
+            outcome = attempt(lambda task=task: session.do(task["verb"], task["arguments"]))
+            if isinstance(outcome, starttls.Error):
+                shown.extend(views(outcome))
+                assert any(fits(outcome, result) for result in task["expected"]), f"{task}: {outcome!r}"
             else:
-                shown.append(result)
-                assert any(agrees(result, right) for right in task["expected"]), f"{task}: {result}"
+                shown.append(str(outcome))
+                assert any(agrees(str(outcome), right) for right in task["expected"]), f"{task}: {outcome}"
         session.close()
     failures = peer.verdict()
     events = normalised(trace, facts["ports"])
-    if not opened:
+    if failure is not None:
         # A session that did not come about is closed here: what others go on to say is not said.
         failures = [why for why in failures if not why.startswith("the session ended at step")]
         rest = facts["trace"][len(events) :]

@@ -124,7 +124,7 @@ fn judge_messages(golden: &Golden, at: usize, played: &Played) -> Vec<String> {
 }
 
 #[test]
-fn every_byte_in_every_way() {
+fn every_byte_is_a_place_to_break() {
     let pki = Pki::new(Certificate::Good).expect("a certificate can be made");
     let tls = TlsConfig::new().ca_pem(pki.ca_pem.as_bytes()).expect("it is an authority");
     let golden: Vec<Golden> = golden()
@@ -135,7 +135,8 @@ fn every_byte_in_every_way() {
         })
         .collect();
     // The handshake on the control connection is the same in each session of a scheme: the first one is broken at each
-    // byte of it, the others behind it. Bulk content is cut at a stride. STARTTLS_FAULTS=all does without both.
+    // byte of it, the others behind it. Bulk content is cut at a stride. Each byte has one of the ways, in turn, so that
+    // neighbours and sessions share them out. STARTTLS_FAULTS=all is every byte of every session in every way.
     let all = std::env::var_os("STARTTLS_FAULTS").is_some_and(|value| value == "all");
     let mut schemes = std::collections::BTreeSet::new();
     let mut cuts = |golden: &Golden| {
@@ -156,7 +157,8 @@ fn every_byte_in_every_way() {
             scope.spawn(|| {
                 while let Some(&(i, at)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let golden = &golden[i];
-                    for fault in FAULTS {
+                    let turn = (i + at) % FAULTS.len();
+                    for fault in FAULTS.into_iter().enumerate().filter(|(n, _)| all || *n == turn).map(|(_, f)| f) {
                         let played =
                             session(&golden.script, pki.fresh(), tls.clone(), Delivery::Whole, Some((at, fault)));
                         cases.fetch_add(1, Ordering::Relaxed);
@@ -182,6 +184,6 @@ fn every_byte_in_every_way() {
     let cases = cases.into_inner();
     // Shown with --nocapture; the figure is for the documentation.
     eprintln!("{} golden sessions, {cases} faults: {outcomes:?}", golden.len());
-    assert!(cases > 50_000, "only {cases} faults");
+    assert!(cases > 30_000, "only {cases} faults");
     assert!(outcomes.keys().any(|word| word.starts_with("unknown")), "no fault hit a commit window");
 }
