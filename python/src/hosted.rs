@@ -30,17 +30,30 @@ impl Host {
     /// Everything that is to be done now, in order: `(what, channel, …)`.
     fn take_requests<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let requests = PyList::empty(py);
-        while let Some(request) = self.0.next_request() {
+        let mut next = self.0.next_request();
+        while let Some(request) = next.take() {
             match request {
                 Request::Connect { channel, to, within, .. } => {
                     requests.append(("connect", channel.0, to.host, to.port, within.as_secs_f64()))
                 }
-                Request::Write { channel, bytes } => requests.append(("write", channel.0, PyBytes::new(py, &bytes))),
+                Request::Write { channel, bytes } => {
+                    // What goes out together is one write: the loop is asked once, and copies once.
+                    let mut pieces = vec![bytes];
+                    next = self.0.next_request();
+                    while let Some(Request::Write { channel: same, bytes }) = &mut next
+                        && *same == channel
+                    {
+                        pieces.push(std::mem::take(bytes));
+                        next = self.0.next_request();
+                    }
+                    requests.append(("write", channel.0, joined(py, &pieces)?))
+                }
                 Request::Deadline { channel, within } => requests.append(("deadline", channel.0, within.as_secs_f64())),
                 Request::Shutdown { channel } => requests.append(("shutdown", channel.0)),
                 Request::Close { channel } => requests.append(("close", channel.0)),
                 _ => Err(PyRuntimeError::new_err("a request that this host does not know")),
             }?;
+            next = next.or_else(|| self.0.next_request());
         }
         Ok(requests)
     }
@@ -77,6 +90,17 @@ impl Host {
         self.0.failed(ChannelId(channel), kind(error), &text.to_string_lossy());
         Ok(())
     }
+}
+
+fn joined<'py>(py: Python<'py>, pieces: &[Vec<u8>]) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, pieces.iter().map(Vec::len).sum(), |mut into| {
+        for piece in pieces {
+            let (room, rest) = into.split_at_mut(piece.len());
+            room.copy_from_slice(piece);
+            into = rest;
+        }
+        Ok(())
+    })
 }
 
 fn kind(error: &Bound<'_, PyAny>) -> io::ErrorKind {
