@@ -1,6 +1,8 @@
 //! The component in its host, against real servers: what it does, and what it cannot do.
 //!
 //! Needs what `make component` builds; the servers start as each test asks for them.
+// The error is a record of the interface.
+#![allow(clippy::result_large_err)]
 
 mod command;
 mod files;
@@ -9,6 +11,7 @@ mod imports;
 mod mail;
 mod policy;
 mod streams;
+mod transcripts;
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -1,0 +1,312 @@
+//! The corpus of dialogues on the component: the same results and events as on every other face.
+//!
+//! `tests/transcripts/README.md` describes the files.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use starttls_player::pki::Pki;
+use starttls_player::script::{Script, Task};
+use starttls_player::tcp::{Pieces, Server};
+use starttls_player::verdict::{Outcome, Rule, judge};
+use starttls_tests::daemon::root;
+use starttls_tests::embedding::exports::ftp::{DataProtection, Entry, EntryKind, TransferReceipt, TransferStatus};
+use starttls_tests::embedding::exports::smtp;
+use starttls_tests::embedding::exports::types::{Error, ErrorCode, Phase, Security, Timeouts, TlsFault};
+use starttls_tests::embedding::{Opening, Sandbox};
+use wasmtime::component::ResourceAny;
+
+use crate::{endpoint, open_files, open_mail, sandbox};
+
+/// What these need is not part of the component's interface: RSET, and FTP's accounts.
+const NOT_IN_THE_INTERFACE: [&str; 2] = ["rset", "login-account"];
+
+fn corpus() -> Vec<Script> {
+    let load = |folder: &str| Script::load_all(&root().join("tests").join(folder)).expect("the corpus is readable");
+    let mut scripts = load("transcripts");
+    scripts.extend(load("hostile"));
+    let whole = scripts.len();
+    scripts.retain(|script| !script.client.iter().any(|task| NOT_IN_THE_INTERFACE.contains(&task.verb.as_str())));
+    assert!(scripts.len() >= 250 && whole - scripts.len() == 2, "{} of {whole}", scripts.len());
+    scripts
+}
+
+fn play_all(pieces: Pieces) {
+    let scripts = corpus();
+    let next = AtomicUsize::new(0);
+    let failures: Vec<String> = thread::scope(|scope| {
+        let work = || {
+            let mut failures = Vec::new();
+            while let Some(script) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                failures.extend(play(script, pieces).into_iter().map(|why| format!("{}: {why}", script.name)));
+            }
+            failures
+        };
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
+    });
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_corpus_whole() {
+    play_all(Pieces::Whole);
+}
+
+#[test]
+fn the_corpus_byte_by_byte() {
+    play_all(Pieces::Bytes);
+}
+
+fn play(script: &Script, pieces: Pieces) -> Vec<String> {
+    let pki = Pki::new(script.certificate).expect("a certificate can be made");
+    let server = Server::bind().expect("a port is free");
+    let ports = server.ports().expect("it is bound");
+    let mut client = Client::new(script, &pki.ca_pem);
+    let (results, failures, trace) = thread::scope(|scope| {
+        let serving = scope.spawn(|| server.serve(script, pki.fresh(), pieces));
+        let results = client.play(script, ports.0);
+        let trace = client.finish();
+        (results, serving.join().expect("no panic").expect("loopback works"), trace)
+    });
+    let rule = if pieces == Pieces::Whole { Rule::Sockets } else { Rule::Pieces };
+    judge(script, &Outcome { results, trace, failures }, ports, rule)
+}
+
+/// A sandbox of its own for each session.
+struct Client {
+    sandbox: Sandbox,
+    opening: Opening,
+    trace: ResourceAny,
+}
+
+impl Client {
+    fn new(script: &Script, authority: &str) -> Self {
+        let mut sandbox = sandbox();
+        let trace = sandbox.trace().expect("no trap");
+        let each = u64::try_from(Duration::from_secs(script.timeout).as_nanos()).expect("not that long");
+        let security = match script.scheme.as_str() {
+            _ if script.plaintext => Security::Plaintext,
+            "smtps" | "ftps" => Security::Implicit,
+            _ => Security::Upgrade,
+        };
+        let opening = Opening {
+            trust: Some(authority.as_bytes().to_vec()),
+            security: Some(security),
+            timeouts: Some(Timeouts { connect: each, handshake: each, reply: each, stall: each, finish: each }),
+            trace: Some(trace),
+            ..Opening::default()
+        };
+        Self { sandbox, opening, trace }
+    }
+
+    /// The events; the sandbox, with every socket in it, is gone then.
+    fn finish(mut self) -> Vec<String> {
+        self.sandbox.events(self.trace).expect("no trap")
+    }
+
+    fn play(&mut self, script: &Script, port: u16) -> Vec<String> {
+        let to = endpoint("127.0.0.1", port);
+        let open = if script.is_smtp() { open_mail } else { open_files };
+        let session = match open(&mut self.sandbox, &to, &self.opening) {
+            Ok(session) => session,
+            Err(error) => return vec![describe(&error)],
+        };
+        let mut results = vec!["ok".to_owned()];
+        for task in &script.client[1..] {
+            let done = if script.is_smtp() { self.mail(session, task) } else { self.file(session, task) };
+            results.push(done.unwrap_or_else(|error| describe(&error)));
+        }
+        results
+    }
+
+    fn mail(&mut self, session: ResourceAny, task: &Task) -> Result<String, Box<Error>> {
+        let Sandbox { store, client } = &mut self.sandbox;
+        let face = client.starttls_client_smtp();
+        let face = face.session();
+        match task.verb.as_str() {
+            "login" => face.call_login(store, session, &text(task, 0), &text(task, 1)).expect("no trap")?,
+            "noop" => face.call_noop(store, session).expect("no trap")?,
+            "quit" => face.call_quit(store, session).expect("no trap"),
+            "send" => {
+                let sender = text(task, 0);
+                let envelope = smtp::Envelope {
+                    sender: (!sender.is_empty()).then_some(sender),
+                    recipients: text(task, 1).split(',').map(str::to_owned).collect(),
+                    size: None,
+                    eight_bit: false,
+                    utf8: false,
+                };
+                let report = face.call_send(store, session, &envelope, bytes(task, 2)).expect("no trap")?;
+                return Ok(delivery(&report));
+            }
+            verb => return Ok(format!("unknown verb {verb}")),
+        }
+        Ok("ok".into())
+    }
+
+    fn file(&mut self, session: ResourceAny, task: &Task) -> Result<String, Box<Error>> {
+        let Sandbox { store, client } = &mut self.sandbox;
+        let ftp = client.starttls_client_ftp();
+        let face = ftp.session();
+        let path = bytes(task, 0);
+        match task.verb.as_str() {
+            "login" => face.call_login(store, session, &text(task, 0), &text(task, 1)).expect("no trap")?,
+            "clear-data" => {
+                face.call_set_data_protection(store, session, DataProtection::Clear).expect("no trap")?;
+            }
+            "accept-missing-close-notify" => {
+                face.call_accept_missing_close_notify(store, session, true).expect("no trap")?;
+            }
+            "noop" => face.call_noop(store, session).expect("no trap")?,
+            "quit" => face.call_quit(store, session).expect("no trap"),
+            "remove" => face.call_remove(store, session, path).expect("no trap")?,
+            "rename" => face.call_rename(store, session, path, bytes(task, 1)).expect("no trap")?,
+            "mkdir" => face.call_mkdir(store, session, path).expect("no trap")?,
+            "rmdir" => face.call_rmdir(store, session, path).expect("no trap")?,
+            "cwd" => face.call_cwd(store, session, path).expect("no trap")?,
+            "pwd" => return Ok(face.call_pwd(store, session).expect("no trap")?.escape_ascii().to_string()),
+            "stat" => return Ok(entry(&face.call_stat(store, session, path).expect("no trap")?)),
+            "list" => {
+                let entries = face.call_list_dir(store, session, path).expect("no trap")?;
+                let lines: Vec<_> = entries.iter().map(entry).collect();
+                return Ok(if lines.is_empty() { "empty".into() } else { lines.join(", ") });
+            }
+            "get" | "get-from" => {
+                let from = task.verb == "get-from";
+                let offset = if from { number(task, 1) } else { 0 };
+                let download = face.call_retrieve(&mut *store, session, path, offset).expect("no trap")?;
+                let mut content = Vec::new();
+                let receipt = loop {
+                    match ftp.download().call_read(&mut *store, download, 8192).expect("no trap") {
+                        Ok(piece) if piece.is_empty() => {
+                            break ftp.download().call_finish(store, download).expect("no trap")?;
+                        }
+                        Ok(piece) => content.extend(piece),
+                        Err(error) => {
+                            download.resource_drop(store).expect("no trap");
+                            return Err(error.into());
+                        }
+                    }
+                };
+                let right = content == bytes(task, if from { 2 } else { 1 });
+                return Ok(transfer(&receipt) + if right { "" } else { " with wrong content" });
+            }
+            "put" | "put-from" => {
+                let from = task.verb == "put-from";
+                let offset = if from { number(task, 1) } else { 0 };
+                let upload = face.call_store(&mut *store, session, path, offset).expect("no trap")?;
+                for piece in bytes(task, if from { 2 } else { 1 }).chunks(10_000) {
+                    if let Err(error) = ftp.upload().call_write(&mut *store, upload, piece).expect("no trap") {
+                        upload.resource_drop(store).expect("no trap");
+                        return Err(error.into());
+                    }
+                }
+                return Ok(transfer(&ftp.upload().call_finish(store, upload).expect("no trap")?));
+            }
+            verb => return Ok(format!("unknown verb {verb}")),
+        }
+        Ok("ok".into())
+    }
+}
+
+fn text(task: &Task, index: usize) -> String {
+    String::from_utf8_lossy(bytes(task, index)).into_owned()
+}
+
+fn bytes(task: &Task, index: usize) -> &[u8] {
+    task.arguments.get(index).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn number(task: &Task, index: usize) -> u64 {
+    text(task, index).parse().expect("a number")
+}
+
+fn delivery(report: &smtp::DeliveryReport) -> String {
+    let word = match report.outcome {
+        smtp::Outcome::Accepted => "accepted",
+        smtp::Outcome::Partial => "partial",
+        smtp::Outcome::Refused => "refused",
+        smtp::Outcome::Unknown => {
+            return format!("unknown {}", report.error.as_ref().map(kind).unwrap_or_default());
+        }
+    };
+    let id = report.queue_id.as_ref().map(|id| format!(" id={id}")).unwrap_or_default();
+    let refused = report.recipients.iter().filter(|verdict| !verdict.accepted);
+    let refused: String = refused.map(|verdict| format!(" {}={}", verdict.recipient, verdict.reply.code)).collect();
+    format!("{word}{id}{refused}")
+}
+
+fn transfer(receipt: &TransferReceipt) -> String {
+    let word = match receipt.status {
+        TransferStatus::Verified => "verified",
+        TransferStatus::Complete => "complete",
+        TransferStatus::Unproven => "unproven",
+    };
+    format!("{word} {}", receipt.size)
+}
+
+fn entry(entry: &Entry) -> String {
+    let word = match entry.kind {
+        EntryKind::File => "file",
+        EntryKind::Directory => "directory",
+        EntryKind::Symlink => "symlink",
+        EntryKind::Other => "other",
+    };
+    let size = entry.size.map(|size| format!(" {size}")).unwrap_or_default();
+    format!("{word} {}{size}", entry.raw_name.escape_ascii())
+}
+
+/// An error in the corpus' words: `error KIND at PHASE CODE`.
+fn describe(error: &Error) -> String {
+    let phase = error.phase.map(|phase| match phase {
+        Phase::Resolve => " at resolve",
+        Phase::Connect => " at connect",
+        Phase::Greeting => " at greeting",
+        Phase::Upgrade => " at upgrade",
+        Phase::Handshake => " at handshake",
+        Phase::Authenticate => " at authenticate",
+        Phase::Command => " at command",
+        Phase::Data => " at data",
+        Phase::Close => " at close",
+    });
+    let code = error.reply.as_ref().map(|reply| format!(" {}", reply.code)).unwrap_or_default();
+    format!("error {}{}{code}", kind(error), phase.unwrap_or_default())
+}
+
+fn kind(error: &Error) -> &'static str {
+    match &error.code {
+        ErrorCode::AccessDenied => "access-denied",
+        ErrorCode::NameUnresolvable => "name-unresolvable",
+        ErrorCode::ConnectionRefused => "connection-refused",
+        ErrorCode::Unreachable => "unreachable",
+        ErrorCode::TimedOut => "timed-out",
+        ErrorCode::ClosedByPeer => "closed-by-peer",
+        ErrorCode::Truncated => "truncated",
+        ErrorCode::UpgradeNotOffered => "upgrade-not-offered",
+        ErrorCode::BytesBeforeHandshake(_) => "bytes-before-handshake",
+        ErrorCode::Unsolicited(_) => "unsolicited",
+        ErrorCode::Tls(fault) => match fault {
+            TlsFault::CertificateExpired => "tls/certificate-expired",
+            TlsFault::CertificateNotYetValid => "tls/certificate-not-yet-valid",
+            TlsFault::UnknownIssuer => "tls/unknown-issuer",
+            TlsFault::NameMismatch(_) => "tls/name-mismatch",
+            TlsFault::WrongUsage => "tls/wrong-usage",
+            TlsFault::AlertReceived(_) => "tls/alert-received",
+            TlsFault::NothingInCommon(_) => "tls/nothing-in-common",
+            TlsFault::PlaintextInsideTls(_) => "tls/plaintext-inside-tls",
+            TlsFault::PeerMisbehaved(_) => "tls/peer-misbehaved",
+            TlsFault::Configuration(_) => "tls/configuration",
+            _ => "tls/other",
+        },
+        ErrorCode::SizeMismatch(_) => "size-mismatch",
+        ErrorCode::Rejected => "rejected",
+        ErrorCode::ProtocolViolation(_) => "protocol-violation",
+        ErrorCode::LimitExceeded(_) => "limit-exceeded",
+        ErrorCode::InvalidArgument(_) => "invalid-argument",
+        ErrorCode::InvalidState(_) => "invalid-state",
+        ErrorCode::Local(_) => "local",
+        ErrorCode::Other(_) => "other",
+    }
+}
