@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.servers.ftp import PASSWORD
+from tests.servers.ftp import PASSWORD, FTPServer
+from tests.servers.postfix import PostfixServer
 
 PROGRAM = Path(os.environ.get("STARTTLS_CLI") or Path(__file__).parents[1] / "target/debug/starttls").resolve()
 
@@ -61,6 +62,11 @@ def starttls(
     for secret in SECRETS:
         assert secret.encode() not in done.stdout and secret not in err
     return Done(done.returncode, done.stdout, err)
+
+
+def ca(server: FTPServer | PostfixServer) -> tuple[str, Path]:
+    """The flag that makes the program trust the server."""
+    return "--ca-file", server.ca_file
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import PROGRAM, environment, starttls
+from tests.cli import PROGRAM, ca, environment, starttls
 from tests.conftest import Servers
 from tests.python.scripted import Peer, scripted
 from tests.servers.ftp import FTPServer
@@ -23,10 +23,6 @@ from tests.servers.process import free_ports
 
 FROM_TO = ("--from", "ann@example.test", "--to", "bob@example.test")
 MESSAGE = b"Subject: hello\r\n\r\nHello.\r\n"
-
-
-def ca(server: FTPServer | PostfixServer) -> tuple[str, Path]:
-    return "--ca-file", server.ca_file
 
 
 def with_password(url: str, password: str) -> str:

@@ -37,7 +37,7 @@ use crate::failure::Failure;
 
 /// Mail and files over connections that become TLS in place, verified and required by default
 #[derive(Parser, Debug)]
-#[command(name = "starttls", version, after_help = exit::HELP)]
+#[command(name = "starttls", bin_name = "starttls", version, after_help = exit::HELP)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Verb,
