@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import starttls
+from starttls._aio import Channel, Driver
+from starttls._native import Host
 
 from tests.python.faces import trusting
 from tests.python.scripted import Peer, scripted, smtp_until_ready
@@ -25,6 +27,8 @@ from tests.servers.postfix import PostfixServer
 CHILD = """
 import sys, time
 import starttls
+from starttls._aio import Channel, Driver
+from starttls._native import Host
 port, ca_file, stage = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 smtp = starttls.SMTP(f"smtp://localhost:{port}", tls=starttls.TLSConfig(ca_file=ca_file), timeout=15)
 try:
@@ -74,6 +78,8 @@ def test_ctrl_c_is_heard_while_bytes_flow(vsftpd: FTPServer, large_file: Any) ->
     script = """
 import sys, time
 import starttls
+from starttls._aio import Channel, Driver
+from starttls._native import Host
 
 class Slow:
     started = False
@@ -198,6 +204,22 @@ def test_one_operation_at_a_time(postfix: PostfixServer) -> None:
             assert (await first).code == 250
 
     run(main())
+
+
+def test_any_loops_transport_will_do() -> None:
+    """Other event loops' transports have no class in common with asyncio's."""
+
+    class Transport:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    channel = Channel(Driver(Host()), 1)
+    transport = Transport()
+    channel.connection_made(transport)  # type: ignore[arg-type]
+    channel.close()
+    assert transport.closed
 
 
 def test_other_tasks_have_their_turn(vsftpd: FTPServer, large_file: Any) -> None:
