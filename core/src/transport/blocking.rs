@@ -111,7 +111,7 @@ impl BlockingStream {
             self.arm(direction)?;
             match io(&mut self.socket) {
                 Err(error) if is_slice(&error) => self.clock.tick()?,
-                outcome => return outcome,
+                outcome => return outcome.map_err(told),
             }
         }
     }
@@ -188,6 +188,15 @@ impl Clock {
 fn is_slice(error: &io::Error) -> bool {
     // A signal handler ran (EINTR), or the slice is over: EAGAIN on Unix, ETIMEDOUT on Windows.
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+/// WASI 0.2.0 tells of a stream only that it failed, which its C library calls EIO: a socket fails when it is reset.
+fn told(error: io::Error) -> io::Error {
+    const EIO: i32 = 29;
+    if cfg!(target_os = "wasi") && error.raw_os_error() == Some(EIO) {
+        return io::ErrorKind::ConnectionReset.into();
+    }
+    error
 }
 
 fn look_up(to: &Endpoint) -> io::Result<Vec<SocketAddr>> {
