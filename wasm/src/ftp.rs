@@ -57,6 +57,11 @@ impl GuestSession for Files {
         self.0.with(|client| block(client.login(&credentials)))
     }
 
+    fn login_with_account(&self, user: String, password: String, account: String) -> Result<(), Error> {
+        let credentials = Credentials::password(user, password).account(account);
+        self.0.with(|client| block(client.login(&credentials)))
+    }
+
     fn greeting(&self) -> Result<Reply, Error> {
         self.0.look(|client| client.greeting().into()).ok_or_else(error::closed)
     }

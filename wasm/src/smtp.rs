@@ -65,6 +65,10 @@ impl GuestSession for Submission {
         self.0.with(|client| block(client.noop()).map(drop))
     }
 
+    fn reset(&self) -> Result<(), Error> {
+        self.0.with(|client| block(client.rset()).map(drop))
+    }
+
     fn is_closed(&self) -> bool {
         self.0.look(Client::is_closed).unwrap_or(true)
     }
