@@ -4,6 +4,7 @@
 mod dialogue;
 mod error;
 mod line;
+mod options;
 
 pub mod ftp;
 pub mod link;
@@ -14,8 +15,8 @@ pub mod trace;
 pub mod transport;
 pub mod url;
 
-pub use dialogue::{Options, Security, Timeouts};
 pub use error::{Error, ErrorKind, Phase, Result, TlsFault};
+pub use options::{Options, Security, Timeouts};
 
 /// The examples of the project's README.
 #[cfg(doctest)]

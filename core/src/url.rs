@@ -13,8 +13,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::dialogue::Security;
 use crate::error::{Error, Result};
+use crate::options::Security;
 use crate::transport::Endpoint;
 
 /// The protocol spoken.

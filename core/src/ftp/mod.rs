@@ -33,6 +33,7 @@
 
 mod client;
 mod commands;
+mod data_connection;
 mod features;
 mod listing;
 mod passive;

@@ -6,10 +6,11 @@ use zeroize::Zeroizing;
 
 use super::commands;
 use super::features::Features;
-use crate::dialogue::{Dialogue, Options, Plan, dial};
+use crate::dialogue::{Dialogue, dial};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::link::{Channel, Link};
+use crate::options::{Options, Plan};
 use crate::reply::{Dialect, Reply};
 use crate::tls::{ServerName, TlsSession};
 use crate::transport::{Endpoint, Transport};

@@ -12,15 +12,14 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use super::client::Client;
+use super::commands;
 use super::receipt::{Status, TransferReceipt};
-use super::{commands, passive};
-use crate::dialogue::connect_error;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
-use crate::link::{Channel, Fill, Link, Plain, Secure};
+use crate::link::{Channel, Fill, Link};
 use crate::reply::Reply;
 use crate::trace::{self, Event};
-use crate::transport::{Endpoint, Purpose, Stream, Transport};
+use crate::transport::Transport;
 
 pub use crate::trace::Direction;
 
@@ -198,58 +197,6 @@ impl<T: Transport> Client<T> {
             end: End::Open,
         });
         Ok(reply)
-    }
-
-    /// EPSV, or PASV where it is unknown, and the TCP connection: to the control connection's peer and nobody else.
-    async fn connect_data(&mut self) -> Result<T::Stream> {
-        let port = self.passive_port().await.map_err(|error| self.explain(error.during(Phase::Data)))?;
-        let host = match self.session.dialogue.peer_addr() {
-            Some(address) => address.ip().to_string(),
-            None => self.endpoint.host.clone(),
-        };
-        let context = &self.session.dialogue.context;
-        let to = Endpoint { host, port };
-        let peer = to.to_string();
-        let stream = self.transport.connect(&to, Purpose::Data, context.timeouts.connect).await;
-        let stream = stream
-            .map_err(|error| connect_error(error, &peer).advise("a firewall may block the server's passive ports"))?;
-        context.trace.emit(|| Event::Connected { channel: trace::Channel::Data, peer });
-        Ok(stream)
-    }
-
-    async fn passive_port(&mut self) -> Result<u16> {
-        if self.settings.epsv {
-            let reply = self.session.dialogue.exchange(&commands::epsv()).await?;
-            if reply.code().is_completion() {
-                return passive::epsv_port(&reply);
-            }
-            if !reply.code().is_permanent_negative() {
-                return Err(self.session.refused(reply, Phase::Data));
-            }
-            self.settings.epsv = false;
-        }
-        let reply = self.session.expect(&commands::pasv()).await?;
-        passive::pasv_port(&reply)
-    }
-
-    /// The data connection's handshake, now that the server has begun its own.
-    async fn secure_data(&mut self, mut stream: T::Stream, direction: Direction) -> Result<Link<T::Stream>> {
-        let context = &self.session.dialogue.context;
-        let Some((tls, name)) = self.session.tls.as_ref().filter(|_| self.session.private) else {
-            return Ok(Link::Plain(Plain::new(stream)));
-        };
-        stream.set_deadline(context.timeouts.handshake);
-        match Secure::implicit(stream, tls, name).await {
-            Ok(secure) => {
-                let link = Link::Secure(Box::new(secure));
-                if let Some(tls) = link.tls() {
-                    let tls = Box::new(tls.clone());
-                    context.trace.emit(|| Event::Secured { channel: trace::Channel::Data, tls });
-                }
-                Ok(link)
-            }
-            Err(error) => Err(self.broken(error.during(Phase::Handshake), direction).await),
-        }
     }
 
     /// Hands the next piece of a download to `sink`; `false` at its end. Whether the end is a good one is told by
@@ -432,7 +379,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// The data connection broke: what the server has to say about it comes on the control connection.
-    async fn broken(&mut self, error: Error, direction: Direction) -> Error {
+    pub(super) async fn broken(&mut self, error: Error, direction: Direction) -> Error {
         let error = error.during(Phase::Data);
         self.settings.cut = true;
         if matches!(error.kind(), ErrorKind::Interrupted) {

@@ -1,0 +1,93 @@
+//! How to open a session: what the caller wants, before anything is said.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::tls::{ServerName, TlsConfig, TlsSession};
+use crate::trace::Trace;
+use crate::transport::Endpoint;
+
+/// When and whether a connection becomes TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// Begin in clear text and upgrade in place before anything else is said: STARTTLS (RFC 3207), AUTH TLS
+    /// (RFC 4217). A server that does not is an error; there is no opportunistic mode.
+    #[default]
+    Upgrade,
+    /// TLS from the first byte (RFC 8314 §3.3; `ftps` on port 990).
+    Implicit,
+    /// No TLS at all. Everything can be read and changed on the way; passwords are refused.
+    Plaintext,
+}
+
+/// How long each stage may take, from its beginning to its end and whatever dribbles in meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Look-up and TCP connection, for control and for data.
+    pub connect: Duration,
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// A flight of commands and all its replies; the greeting (RFC 5321 §4.5.3.2 asks for five minutes).
+    pub reply: Duration,
+    /// The longest pause in a transfer that otherwise goes on.
+    pub stall: Duration,
+    /// The reply after the last byte of a message or file (RFC 5321 §4.5.3.2.6 asks for ten minutes).
+    pub finish: Duration,
+}
+
+impl Default for Timeouts {
+    /// 30 s to connect, 30 s for a handshake, 5 min for replies, 3 min without progress, 10 min for the last reply.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            handshake: Duration::from_secs(30),
+            reply: Duration::from_secs(5 * 60),
+            stall: Duration::from_secs(3 * 60),
+            finish: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The same for every stage.
+    pub fn all(within: Duration) -> Self {
+        Self { connect: within, handshake: within, reply: within, stall: within, finish: within }
+    }
+}
+
+/// How to open a session.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// When the connection becomes TLS.
+    pub security: Security,
+    /// Whom to trust, who we are.
+    pub tls: TlsConfig,
+    /// The name in the server's certificate, where it is not the host connected to.
+    pub server_name: Option<String>,
+    /// How long each stage may take.
+    pub timeouts: Timeouts,
+    /// Where events go.
+    pub trace: Trace,
+}
+
+/// [`Options::security`] with all that TLS will need, made before anything is sent: a configuration that cannot work
+/// costs no connection.
+pub(crate) enum Plan {
+    Plain,
+    Upgrade(TlsSession, ServerName),
+    Implicit(TlsSession, ServerName),
+}
+
+impl Options {
+    pub(crate) fn plan(&self, endpoint: &Endpoint) -> Result<Plan> {
+        if self.security == Security::Plaintext {
+            return Ok(Plan::Plain);
+        }
+        let name = ServerName::parse(self.server_name.as_deref().unwrap_or(&endpoint.host))?;
+        let session = self.tls.session()?;
+        Ok(match self.security {
+            Security::Implicit => Plan::Implicit(session, name),
+            _ => Plan::Upgrade(session, name),
+        })
+    }
+}
