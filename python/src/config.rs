@@ -13,7 +13,17 @@ use starttls::{Options, Timeouts};
 
 use crate::error::{self, Hint};
 
-/// Whom to trust, who we are, which versions.
+/// Whom to trust, who we are, which versions. Made once, it serves any number of sessions.
+///
+/// By default the server's certificate is checked against the platform's authorities, TLS 1.3 and 1.2 are offered, and no
+/// client certificate is shown.
+///
+/// `ca_file`, a PEM file, and `ca_data`, PEM text, name the authorities to trust instead of the platform's.
+/// `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
+/// of keys, of which the server's must have one: 32 bytes, or `sha256//` and Base64. `minimum_version` and
+/// `maximum_version` are `"1.2"` or `"1.3"`. `alpn` are the application protocols to offer. `server_name` is the name in
+/// the server's certificate, where it is not the host connected to. `danger_accept_any_certificate` lets anybody in
+/// between read and change everything, unless pins are given.
 #[pyclass(frozen, module = "starttls")]
 pub(crate) struct TLSConfig {
     tls: TlsConfig,

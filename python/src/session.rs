@@ -130,7 +130,9 @@ impl<P: Protocol> Session<P> {
         let Face::Blocking(transport, slot) = &self.face else {
             return Err(error::state(py, "this session is driven by asyncio: start its operations"));
         };
-        self.belongs_here(py, slot)?;
+        if self.is_inherited(slot) {
+            return if matches!(job, Job::Close) { Ok(py.None()) } else { Err(error::state(py, FORKED)) };
+        }
         let hint = self.hint(&job);
         let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
         let work = work(self.protocol.clone(), transport.clone(), lease, job);
@@ -145,20 +147,25 @@ impl<P: Protocol> Session<P> {
         let Face::Hosted(host, slot) = &self.face else {
             return Err(error::state(py, "this session is not driven by asyncio: run its operations"));
         };
-        self.belongs_here(py, slot)?;
+        if self.is_inherited(slot) {
+            let nothing: BoxedOperation = Box::pin(std::future::ready(Ok(Value::None)));
+            let closed = Operation::new(nothing, Hint::None);
+            return if matches!(job, Job::Close) { Ok(closed) } else { Err(error::state(py, FORKED)) };
+        }
         let hint = self.hint(&job);
         let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
         let future: BoxedOperation = Box::pin(work(self.protocol.clone(), host.transport(), lease, job));
         Ok(Operation::new(future, hint))
     }
 
-    fn belongs_here<C>(&self, py: Python<'_>, slot: &Slot<C>) -> PyResult<()> {
-        if self.process == std::process::id() {
-            return Ok(());
+    /// Whether this is a forked child, and the session its parent's. Then our copy of the sockets is closed; nothing is
+    /// said on them.
+    fn is_inherited<C>(&self, slot: &Slot<C>) -> bool {
+        let inherited = self.process != std::process::id();
+        if inherited {
+            *slot.lock() = State::Abandoned;
         }
-        // Dropping closes our copy of the sockets; nothing is said on them.
-        *slot.lock() = State::Abandoned;
-        Err(error::state(py, FORKED))
+        inherited
     }
 
     fn hint(&self, job: &Job<P::Command>) -> Hint {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from email import policy
 from email.message import EmailMessage
@@ -71,7 +73,7 @@ def test_bytes_arrive_as_sent(face: Face, postfix: PostfixServer, size: int) -> 
     assert digest(copy.content()) == digest(content)
 
 
-def test_100_megabytes_from_a_path_are_not_held(face: Face, postfix: PostfixServer, tmp_path: Path) -> None:
+def test_100_megabytes_from_a_path(face: Face, postfix: PostfixServer, tmp_path: Path) -> None:
     size = min(100_000_000, postfix.size_limit - 1000)
     path = tmp_path / "large.eml"
     content = b"From: ann@example.test\r\nTo: bob@example.test\r\n\r\n" + body(size)
@@ -84,6 +86,35 @@ def test_100_megabytes_from_a_path_are_not_held(face: Face, postfix: PostfixServ
     assert seen == sorted(seen)
     (copy,) = postfix.messages(deadline=60)
     assert digest(copy.content()) == digest(content)
+
+
+FRUGAL = """
+import resource, sys
+import starttls
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+url, ca_file, path, kind = sys.argv[1:]
+with starttls.SMTP(url, tls=starttls.TLSConfig(ca_file=ca_file)) as smtp:
+    to = {"sender": "ann@example.test", "recipients": ["bob@example.test"]}
+    smtp.send(b"Subject: small\\r\\n\\r\\nx\\r\\n", **to)
+    before = peak()
+    with open(path, "rb") as file:
+        import pathlib
+        smtp.send(file if kind == "file" else pathlib.Path(path), **to)
+    print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("kind", ["path", "file"])
+def test_a_large_message_is_never_held_whole(postfix: PostfixServer, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "large.eml"
+    path.write_bytes(b"Subject: large\r\n\r\n" + body(50_000_000))
+    command = [sys.executable, "-c", FRUGAL, postfix.url, str(postfix.ca_file), str(path), kind]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) < 8_000  # KiB
+    assert len(postfix.messages(2)) == 2
 
 
 async def asynchronously(content: bytes) -> AsyncIterator[bytes]:

@@ -1,0 +1,278 @@
+//! The classes Python sees: a command, made by a static method each, and the session that performs it.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use starttls::ftp::{Credentials, DataProtection};
+use starttls::url::{Protocol as Scheme, Url};
+
+use super::{Command, Ftp, Placement};
+use crate::body::{Pulse, Sink, Source};
+use crate::config::{self, TLSConfig, TimeoutArgument};
+use crate::error::{self, Hint};
+use crate::hosted::{Host, Operation};
+use crate::session::{Job, Session};
+
+/// Something to do in a session; once.
+#[pyclass(frozen, module = "starttls._native")]
+pub(crate) struct FtpCommand(Mutex<Option<Command>>);
+
+impl From<Command> for FtpCommand {
+    fn from(command: Command) -> Self {
+        Self(Mutex::new(Some(command)))
+    }
+}
+
+impl FtpCommand {
+    fn take(&self, py: Python<'_>) -> PyResult<Job<Command>> {
+        let command = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        command.map(Job::Perform).ok_or_else(|| error::state(py, "this command was used before"))
+    }
+}
+
+fn placement(offset: u64, append: bool) -> Placement {
+    if append { Placement::Append } else { Placement::At(offset) }
+}
+
+#[pymethods]
+impl FtpCommand {
+    /// A whole file into a path or a `write` method, from `offset` on.
+    #[staticmethod]
+    #[pyo3(signature = (path, into, *, offset=0, progress=None))]
+    fn download(
+        path: PyBackedBytes,
+        into: &Bound<'_, PyAny>,
+        offset: u64,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let into = Sink::new(into, offset)?;
+        Ok(Command::Download { path, offset, into, pulse: Pulse::new(progress, offset, None) }.into())
+    }
+
+    /// A whole file from bytes, a path or an iterable of bytes; with `offset` its rest.
+    #[staticmethod]
+    #[pyo3(signature = (content, path, *, offset=0, append=false, progress=None))]
+    fn upload(
+        content: &Bound<'_, PyAny>,
+        path: PyBackedBytes,
+        offset: u64,
+        append: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let from = Source::new(content, offset)?;
+        let total = from.remaining().map(|rest| rest + offset);
+        let pulse = Pulse::new(progress, offset, total);
+        Ok(Command::Upload { path, how: placement(offset, append), from, pulse }.into())
+    }
+
+    /// Begins a download that comes in pieces.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, offset=0))]
+    fn start_download(path: PyBackedBytes, offset: u64) -> Self {
+        Command::StartDownload(path, offset).into()
+    }
+
+    /// The next piece of a download; empty at its end.
+    #[staticmethod]
+    fn receive() -> Self {
+        Command::Receive.into()
+    }
+
+    /// Begins an upload that comes in pieces.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, offset=0, append=false))]
+    fn start_upload(path: PyBackedBytes, offset: u64, append: bool) -> Self {
+        Command::StartUpload(path, placement(offset, append)).into()
+    }
+
+    /// The next piece of an upload.
+    #[staticmethod]
+    fn transmit(piece: PyBackedBytes) -> Self {
+        Command::Transmit(piece).into()
+    }
+
+    /// Ends a transfer and judges it.
+    #[staticmethod]
+    fn finish() -> Self {
+        Command::Finish.into()
+    }
+
+    /// Gives a transfer up.
+    #[staticmethod]
+    fn abort() -> Self {
+        Command::Abort.into()
+    }
+
+    /// A directory's entries.
+    #[staticmethod]
+    fn entries(path: PyBackedBytes) -> Self {
+        Command::Entries(path).into()
+    }
+
+    /// One file or directory.
+    #[staticmethod]
+    fn stat(path: PyBackedBytes) -> Self {
+        Command::Stat(path).into()
+    }
+
+    /// Deletes a file.
+    #[staticmethod]
+    fn remove(path: PyBackedBytes) -> Self {
+        Command::Remove(path).into()
+    }
+
+    /// Renames a file or directory.
+    #[staticmethod]
+    fn rename(old: PyBackedBytes, new: PyBackedBytes) -> Self {
+        Command::Rename(old, new).into()
+    }
+
+    /// Makes a directory.
+    #[staticmethod]
+    fn mkdir(path: PyBackedBytes) -> Self {
+        Command::Mkdir(path).into()
+    }
+
+    /// Removes an empty directory.
+    #[staticmethod]
+    fn rmdir(path: PyBackedBytes) -> Self {
+        Command::Rmdir(path).into()
+    }
+
+    /// Changes the current directory.
+    #[staticmethod]
+    fn cwd(path: PyBackedBytes) -> Self {
+        Command::Cwd(path).into()
+    }
+
+    /// The current directory.
+    #[staticmethod]
+    fn pwd() -> Self {
+        Command::Pwd.into()
+    }
+
+    /// NOOP.
+    #[staticmethod]
+    fn noop() -> Self {
+        Command::Noop.into()
+    }
+}
+
+/// A file transfer session.
+#[pyclass(frozen, module = "starttls._native")]
+pub(crate) struct FtpSession {
+    session: Session<Ftp>,
+    url: String,
+    path: Vec<u8>,
+}
+
+#[pymethods]
+impl FtpSession {
+    #[new]
+    #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
+        data_protection="private", verify_uploads=true, accept_missing_close_notify=false, host=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn new(
+        py: Python<'_>,
+        url: &str,
+        user: Option<String>,
+        password: Option<String>,
+        account: Option<String>,
+        tls: Option<&TLSConfig>,
+        timeout: Option<TimeoutArgument>,
+        trace: Option<Py<PyAny>>,
+        data_protection: &str,
+        verify_uploads: bool,
+        accept_missing_close_notify: bool,
+        host: Option<&Host>,
+    ) -> PyResult<Self> {
+        let url = Url::parse(url).map_err(|why| error::core(py, &why, Hint::None))?;
+        if url.protocol != Scheme::Ftp {
+            return Err(error::argument(py, "FTP takes a URL that begins with ftp://, ftpes:// or ftps://"));
+        }
+        let mut credentials = match config::credentials(py, &url, user, password)? {
+            Some((user, password)) => Credentials::password(user, password),
+            None => Credentials::anonymous(),
+        };
+        if let Some(account) = account {
+            credentials = credentials.account(account);
+        }
+        let protection = match data_protection {
+            "private" => DataProtection::Private,
+            "clear" => DataProtection::Clear,
+            _ => return Err(error::argument(py, "data_protection is 'private' or 'clear'")),
+        };
+        let ftp = Ftp {
+            endpoint: url.endpoint.clone(),
+            options: config::options(py, &url, tls, timeout, trace)?,
+            credentials,
+            protection,
+            verify_uploads,
+            accept_missing_close_notify,
+        };
+        let session = Session::new(ftp, host.map(|host| host.0.clone()));
+        Ok(Self { session, url: url.to_string(), path: url.path })
+    }
+
+    /// The URL, without a password.
+    #[getter]
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The URL's path.
+    #[getter]
+    fn path<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.path)
+    }
+
+    /// Opens the session and logs in.
+    fn connect(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.session.run(py, Job::Connect)
+    }
+
+    /// Says good-bye and closes.
+    fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.session.run(py, Job::Close)
+    }
+
+    /// Does something in it.
+    fn run(&self, py: Python<'_>, command: &FtpCommand) -> PyResult<Py<PyAny>> {
+        self.session.run(py, command.take(py)?)
+    }
+
+    /// `connect`, as an operation for an event loop.
+    fn start_connect(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.session.start(py, Job::Connect)
+    }
+
+    /// `close`, as an operation for an event loop.
+    fn start_close(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.session.start(py, Job::Close)
+    }
+
+    /// `run`, as an operation for an event loop.
+    fn start(&self, py: Python<'_>, command: &FtpCommand) -> PyResult<Operation> {
+        self.session.start(py, command.take(py)?)
+    }
+
+    /// Whether it is open.
+    #[getter]
+    fn is_open(&self) -> bool {
+        self.session.is_open()
+    }
+
+    /// What TLS agreed.
+    #[getter]
+    fn tls(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.session.tls(py)
+    }
+
+    /// What the server offers: features and parameters.
+    #[getter]
+    fn offers(&self) -> Vec<(String, String)> {
+        self.session.offers()
+    }
+}
