@@ -51,7 +51,7 @@ native:
 	cargo build --locked --workspace --exclude starttls-python --bins --examples
 
 develop: setup-demo
-	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin develop --release
+	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin develop --release --locked
 
 test-rust: setup-daemons setup-python component native
 	cargo test --locked --workspace --exclude starttls-python
