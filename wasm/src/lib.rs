@@ -2,12 +2,12 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`error`] | the one place where core's errors become the interface's |
-//! | [`options`] | options and traces |
-//! | [`tls`] | trust, identity, versions |
-//! | [`smtp`], [`ftp`] | sessions as resources |
-//! | [`streams`] | transfers to and from the caller's streams |
-//! | [`slot`] | a client that its session shares with a message or transfer under way |
+//! | `error` | the one place where core's errors become the interface's |
+//! | `options` | options and traces |
+//! | `tls` | trust, identity, versions |
+//! | `smtp`, `ftp` | sessions as resources |
+//! | `streams` | transfers to and from the caller's streams |
+//! | `slot` | a client that its session shares with a message or transfer under way |
 //!
 //! No protocol is here: every export runs one operation of core over blocking sockets, whose futures never pend.
 //!

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use starttls_tests::embedding::Sandbox;
-use starttls_tests::embedding::exports::ftp::TransferReceipt;
+use starttls_tests::embedding::exports::ftp::{EntryKind, TransferReceipt, TransferStatus};
 use wasmtime::component::ResourceAny;
 
 use crate::{Common, Failure, With, local};
@@ -92,7 +92,7 @@ impl Ls {
         let ftp = client.starttls_client_ftp();
         for entry in ftp.session().call_list_dir(&mut *store, session, &with.url.path)?? {
             let size = entry.size.map_or_else(|| "-".into(), |size| size.to_string());
-            println!("{:<9} {size:>12} {}", format!("{:?}", entry.kind).to_lowercase(), entry.name.escape_debug());
+            println!("{:<9} {size:>12} {}", kind(entry.kind), entry.name.escape_debug());
         }
         Ok(ftp.session().call_quit(&mut *store, session)?)
     }
@@ -112,11 +112,28 @@ fn open(Sandbox { store, client }: &mut Sandbox, with: &With) -> Result<Resource
 
 fn tell(receipt: &TransferReceipt) {
     println!(
-        "{} bytes, {:?}, TLS session {}resumed, {} {}",
+        "{} bytes, {}, TLS session {}resumed, {} {}",
         receipt.size,
-        receipt.status,
+        status(receipt.status),
         if receipt.tls_resumed { "" } else { "not " },
         receipt.reply.code,
         receipt.reply.lines.join(" / ")
     );
+}
+
+fn status(status: TransferStatus) -> &'static str {
+    match status {
+        TransferStatus::Verified => "verified",
+        TransferStatus::Complete => "complete",
+        TransferStatus::Unproven => "unproven",
+    }
+}
+
+fn kind(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::File => "file",
+        EntryKind::Directory => "directory",
+        EntryKind::Symlink => "symlink",
+        EntryKind::Other => "other",
+    }
 }

@@ -61,9 +61,15 @@ impl Send {
             let word = if verdict.accepted { "accepted" } else { "refused" };
             println!("{}: {word}: {} {}", verdict.recipient, verdict.reply.code, verdict.reply.lines.join(" / "));
         }
-        match report.outcome {
-            Outcome::Accepted => Ok(()),
-            outcome => Err(Failure::Local(format!("the message is not accepted for everybody: {outcome:?}"))),
-        }
+        let why = match report.outcome {
+            Outcome::Accepted => return Ok(()),
+            Outcome::Partial => "some recipients were refused".to_owned(),
+            Outcome::Refused => "the message was refused".to_owned(),
+            Outcome::Unknown => {
+                let why = report.error.map_or_else(String::new, |error| format!(": {}", error.message));
+                format!("the message may have been accepted, sending it again may deliver it twice{why}")
+            }
+        };
+        Err(Failure::Local(why))
     }
 }
