@@ -160,7 +160,7 @@ impl<C: Channel> Dialogue<C> {
             Some(reply) if reply.code().is_closing() && self.channel.inbox().is_empty() => Error::rejected(reply),
             _ => {
                 let text = lone.map_or_else(|| self.channel.inbox().sample(), |line| printable(&line));
-                Error::new(ErrorKind::Unsolicited(self.context.scrub_text(text)))
+                Error::new(ErrorKind::Unsolicited(text))
             }
         };
         Err(self.context.explain(error))
@@ -217,8 +217,11 @@ impl<C: Channel> Dialogue<C> {
             let Some(line) = self.channel.read_line(budget.line).await? else {
                 return Err(Error::new(ErrorKind::ClosedByPeer));
             };
-            let line = self.context.scrub(line);
-            self.context.trace.emit(|| Event::Received(printable(&line)));
+            let shown = self.context.scrub(line.clone());
+            self.context.trace.emit(|| Event::Received(printable(&shown)));
+            // FTP's replies hold ports, sizes and paths, of which a password like 1234 may be a part: what is read there
+            // is not scrubbed, only what is shown.
+            let line = if self.context.dialect == Dialect::Smtp { shown } else { line };
             if let Some(reply) = assembler.push(&line)? {
                 return Ok(reply);
             }
@@ -288,6 +291,11 @@ impl<C: Channel> Dialogue<C> {
         self.channel.peer_addr()
     }
 
+    /// Whether received bytes wait to be understood.
+    pub(crate) fn something_waits(&mut self) -> bool {
+        !self.channel.inbox().is_empty()
+    }
+
     /// What the connection is after the handshake, for those who must refuse to go on in clear text.
     pub(crate) fn is_secure(&self) -> bool {
         self.channel.tls().is_some()
@@ -328,7 +336,7 @@ impl Context {
     }
 
     pub(crate) fn explain(&self, error: Error) -> Error {
-        error.with_peer(&self.endpoint.to_string())
+        error.redact(|bytes| self.scrub(bytes)).with_peer(&self.endpoint.to_string())
     }
 
     fn scrub(&self, mut line: Vec<u8>) -> Vec<u8> {
@@ -340,7 +348,8 @@ impl Context {
         line
     }
 
-    fn scrub_text(&self, text: String) -> String {
-        String::from_utf8_lossy(&self.scrub(text.into_bytes())).into_owned()
+    /// A reply for a report, which people will see.
+    pub(crate) fn scrub_reply(&self, reply: Reply) -> Reply {
+        reply.map(|line| self.scrub(line))
     }
 }

@@ -255,6 +255,18 @@ impl Error {
         self
     }
 
+    /// Changes what the peer said, wherever it is repeated.
+    pub(crate) fn redact(mut self, scrub: impl Fn(Vec<u8>) -> Vec<u8>) -> Self {
+        self.0.reply = self.0.reply.take().map(|reply| reply.map(&scrub));
+        if let ErrorKind::Tls(TlsFault::PlaintextInsideTls(text))
+        | ErrorKind::ProtocolViolation(text)
+        | ErrorKind::Unsolicited(text) = &mut self.0.kind
+        {
+            *text = String::from_utf8_lossy(&scrub(std::mem::take(text).into_bytes())).into_owned();
+        }
+        self
+    }
+
     /// Says what to try, unless a deeper layer already did.
     pub(crate) fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.0.advice.get_or_insert_with(|| advice.into());

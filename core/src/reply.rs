@@ -161,6 +161,12 @@ impl Reply {
         (u16::from(code.class) == self.code.0 / 100).then_some(code)
     }
 
+    /// The same reply with each line's text changed.
+    pub(crate) fn map(mut self, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Self {
+        self.lines = self.lines.into_iter().map(change).collect();
+        self
+    }
+
     /// The last line's text.
     pub(crate) fn last_line(&self) -> &[u8] {
         self.lines.last().map_or(&[], Vec::as_slice)

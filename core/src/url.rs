@@ -102,7 +102,11 @@ impl Url {
 }
 
 fn host_and_port(text: &str, default: u16) -> Result<(String, u16)> {
-    let bad = || Error::invalid_argument(format!("{text:?} is no host with an optional port from 1 to 65535"));
+    // Not repeated: before a / or ? that was not encoded, this is the beginning of a password.
+    let bad = || {
+        let why = "the URL has no host with an optional port from 1 to 65535";
+        Error::invalid_argument(why).advise("in a user or password, write / as %2F, ? as %3F and @ as %40")
+    };
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or_else(bad)?;
@@ -220,6 +224,8 @@ mod tests {
             "smtp://a b",
             "smtp://[::1",
             "smtp://u:hunter2@h:x",
+            "smtp://u:hunter2/x@h",
+            "smtp://u:hunter2?x@h",
             "smtp://u:hunter2%zz@h",
             "ftp://h/%4",
             "smtp://h?tls=maybe",

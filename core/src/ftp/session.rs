@@ -77,6 +77,8 @@ pub(super) struct Session<S> {
     pub(super) tls: Option<(TlsSession, ServerName)>,
     /// Whether data connections go under TLS: PROT P was accepted.
     pub(super) private: bool,
+    /// Whether transfers may begin: data connections are protected as chosen, bytes go as they are.
+    pub(super) prepared: bool,
     /// Whether a user is logged in.
     logged_in: bool,
 }
@@ -111,13 +113,22 @@ pub(super) async fn open<T: Transport>(
             tls = None;
         }
     }
-    Ok(Session { dialogue, greeting, features: Features::default(), tls, private: false, logged_in: false })
+    Ok(Session {
+        dialogue,
+        greeting,
+        features: Features::default(),
+        tls,
+        private: false,
+        prepared: false,
+        logged_in: false,
+    })
 }
 
 /// 220; 120 announces a wait for it. 230 (nobody need log in) changes nothing: TLS comes first all the same.
 async fn greet<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<Reply> {
     let mut reply = dialogue.greeting().await?;
-    while reply.code() == 120 {
+    if reply.code() == 120 {
+        // One announcement has one wait: a server could go on announcing for ever.
         reply = dialogue.greeting().await?;
     }
     match reply.code().number() {
@@ -152,6 +163,13 @@ impl<S: crate::transport::Stream> Session<S> {
             }
         })?;
         self.logged_in = true;
+        self.prepare(protection).await?;
+        self.prepared = true;
+        Ok(())
+    }
+
+    /// What holds for the whole session: half of it is no session to transfer on.
+    async fn prepare(&mut self, protection: DataProtection) -> Result<()> {
         self.ask_features().await?;
         if self.features.offers("UTF8") {
             // RFC 2640 makes UTF-8 the rule; servers that need to be told have this. Their answer changes nothing.

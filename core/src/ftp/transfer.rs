@@ -163,6 +163,10 @@ impl<T: Transport> Client<T> {
     async fn start(&mut self, line: &Line, direction: Direction, offset: u64) -> Result<Reply> {
         self.idle()?;
         self.ensure_resumable().await?;
+        if !self.session.prepared {
+            let why = "nobody is logged in, or the server refused to protect data connections";
+            return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
+        }
         let stream = self.connect_data().await?;
         if offset > 0 {
             let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
@@ -237,16 +241,19 @@ impl<T: Transport> Client<T> {
     /// The data connection's, with the server's words if it says any: quota, disk full.
     pub async fn transmit(&mut self, bytes: &[u8]) -> Result<()> {
         let within = self.session.dialogue.context.timeouts.stall;
-        let transfer = self.under_way(Direction::Up)?;
+        self.under_way(Direction::Up)?;
+        // Taken out meanwhile: a cancelled write drops it, and the reply that is still owed ends the session.
+        let Some(mut transfer) = self.transfer.take() else { return Err(self.explain(no_transfer())) };
         let data = transfer.data.as_mut().expect("an open transfer has its connection");
         data.set_deadline(within);
         match data.write(bytes).await {
             Ok(()) => {
                 transfer.size += bytes.len() as u64;
+                self.transfer = Some(transfer);
                 Ok(())
             }
             Err(error) => {
-                self.transfer = None;
+                drop(transfer);
                 Err(self.broken(error, Direction::Up).await)
             }
         }
@@ -271,9 +278,16 @@ impl<T: Transport> Client<T> {
         }
         transfer.data = None;
         self.trace_end(&transfer);
+        // What was said before the end of an upload is no verdict on all of it, unless it is a no.
+        let early = transfer.direction == Direction::Up && self.session.dialogue.something_waits();
         let reply = self.final_reply().await?;
         if !reply.code().is_completion() {
             return Err(self.blame(Error::rejected(reply).during(Phase::Data), transfer.direction));
+        }
+        if early {
+            self.session.dialogue.end("the server called an upload complete before its end");
+            let error = Error::violation("the upload was called complete before its end").with_reply(reply);
+            return Err(self.blame(error.during(Phase::Data), Direction::Up));
         }
         self.judge(transfer, reply).await
     }
@@ -344,6 +358,7 @@ impl<T: Transport> Client<T> {
     }
 
     async fn judge(&mut self, transfer: Transfer<T::Stream>, reply: Reply) -> Result<TransferReceipt> {
+        let reply = self.session.dialogue.context.scrub_reply(reply);
         let Transfer { direction, uploaded, offset, size, announced, tls_resumed, end, .. } = transfer;
         let expected = match (&uploaded, announced) {
             (None, Some(announced)) => Some(announced),

@@ -11,7 +11,9 @@ use super::client::Client;
 use super::commands::{self, MailParameters};
 use super::dot_stuffing::DotStuffing;
 use super::outcome::{DeliveryReport, Outcome, RecipientVerdict};
+use crate::dialogue::Dialogue;
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::link::Channel;
 use crate::reply::Reply;
 use crate::trace::{Direction, Event};
 use crate::transport::Transport;
@@ -38,6 +40,8 @@ enum Stage {
     Body(DotStuffing),
     /// The server will not have it; its word.
     Refused(Reply),
+    /// A write was cancelled: nobody knows how much of it left.
+    Cut,
 }
 
 impl<T: Transport> Client<T> {
@@ -79,6 +83,10 @@ impl<T: Transport> Client<T> {
         let transaction = begun.map_err(|error| error.during(Phase::Command))?;
         if matches!(transaction.stage, Stage::Refused(_)) && !self.dialogue.is_ended() {
             self.rset().await?;
+        }
+        if matches!(transaction.stage, Stage::Body(_)) {
+            // What was said before the body would be taken for the verdict on it.
+            self.dialogue.ready().map_err(|error| error.during(Phase::Data))?;
         }
         self.transaction = Some(transaction);
         Ok(())
@@ -128,6 +136,11 @@ impl<T: Transport> Client<T> {
         let sender = sender.expect("an envelope has a recipient, so there was a flight");
         let data = dialogue.reply().await?;
         let nobody = !recipients.iter().any(RecipientVerdict::is_accepted);
+        if data.code() == 354 && !nobody && !sender.code().is_completion() {
+            dialogue.end("the server's answers to an envelope contradict each other");
+            let error = Error::violation("the server refuses the sender and asks for the body").with_reply(data);
+            return Err(dialogue.context.explain(error));
+        }
         let refusal = if data.code() == 354 && nobody {
             // The server waits for a body that is for nobody: it gets an empty one (RFC 2920 §3.1).
             dialogue.write(b".\r\n").await?;
@@ -137,6 +150,7 @@ impl<T: Transport> Client<T> {
         } else if data.code() == 354 {
             None
         } else {
+            refusal_of_data(dialogue, &data)?;
             // The first no is the reason for those behind it.
             Some(if sender.code().is_completion() { data } else { sender })
         };
@@ -160,7 +174,13 @@ impl<T: Transport> Client<T> {
             return Ok(Transaction::new(recipients, Some(first)));
         }
         let data = dialogue.exchange(&commands::data()).await?;
-        let refusal = (data.code() != 354).then_some(data);
+        let refusal = match data.code().number() {
+            354 => None,
+            _ => {
+                refusal_of_data(dialogue, &data)?;
+                Some(data)
+            }
+        };
         Ok(Transaction::new(recipients, refusal))
     }
 
@@ -172,7 +192,14 @@ impl<T: Transport> Client<T> {
         let Some(Transaction { stage, wire, size, .. }) = &mut self.transaction else {
             return Err(self.dialogue.context.explain(Error::invalid_state("no message was begun on this session")));
         };
-        let Stage::Body(stuffing) = stage else { return Ok(()) };
+        let mut stuffing = match std::mem::replace(stage, Stage::Cut) {
+            Stage::Body(stuffing) => stuffing,
+            refused @ Stage::Refused(_) => {
+                *stage = refused;
+                return Ok(());
+            }
+            Stage::Cut => return Err(self.cut_short()),
+        };
         *size += body.len() as u64;
         for piece in body.chunks(BODY_FLIGHT) {
             stuffing.push(piece, wire);
@@ -183,7 +210,15 @@ impl<T: Transport> Client<T> {
                 wire.clear();
             }
         }
+        *stage = Stage::Body(stuffing);
         Ok(())
+    }
+
+    /// The error for a message of which a write was cancelled.
+    fn cut_short(&mut self) -> Error {
+        self.dialogue.end("a write of a message was cancelled");
+        let why = "a write of this message was cancelled: its end was not sent, and nothing was accepted";
+        self.dialogue.context.explain(Error::invalid_state(why).advise("open a new session"))
     }
 
     /// A server that refuses a body while it comes says why, then closes: the reason is worth more than the closing.
@@ -211,6 +246,7 @@ impl<T: Transport> Client<T> {
         let tls = self.dialogue.tls().cloned();
         let stuffing = match stage {
             Stage::Body(stuffing) => stuffing,
+            Stage::Cut => return Err(self.cut_short()),
             Stage::Refused(reply) => {
                 return Ok(DeliveryReport {
                     outcome: Outcome::Refused,
@@ -273,6 +309,16 @@ fn refuse(recipients: &mut [RecipientVerdict], reply: &Reply) {
     for verdict in recipients.iter_mut().filter(|verdict| verdict.is_accepted()) {
         verdict.reply = reply.clone();
     }
+}
+
+/// DATA has three answers: go on, not now, never. Anything else is no verdict and no invitation.
+fn refusal_of_data<C: Channel>(dialogue: &mut Dialogue<C>, reply: &Reply) -> Result<()> {
+    if reply.code().is_transient_negative() || reply.code().is_permanent_negative() {
+        return Ok(());
+    }
+    dialogue.end("the server answered DATA with nonsense");
+    let error = Error::violation("DATA is answered with 354 or a refusal").with_reply(reply.clone());
+    Err(dialogue.context.explain(error))
 }
 
 /// What will be said, checked before the first byte is.

@@ -87,6 +87,8 @@ impl Listing {
     const LINE: usize = 16 * 1024;
     /// Bytes of all.
     const TOTAL: usize = 64 * 1024 * 1024;
+    /// Entries of all: a short line costs more in memory than on the wire.
+    const ENTRIES: usize = 1 << 20;
 
     pub(super) fn new(machine: bool, now: SystemTime) -> Self {
         Self { machine, now, lines: Inbox::default(), total: 0, entries: Vec::new(), failure: None }
@@ -104,7 +106,11 @@ impl Listing {
         self.lines.extend(bytes);
         loop {
             match self.lines.take_line(Self::LINE) {
-                Ok(Some(line)) => self.line(&line),
+                Ok(Some(line)) if self.entries.len() < Self::ENTRIES => self.line(&line),
+                Ok(Some(_)) => {
+                    self.failure = Some(Error::limit(format!("a listing of more than {} entries", Self::ENTRIES)));
+                    return;
+                }
                 Ok(None) => return,
                 Err(error) => {
                     self.failure = Some(error);
