@@ -143,7 +143,7 @@ class Table:
         }
 
 
-def summary(standings: Sequence[Standing]) -> str:
+def summary(standings: Sequence[Standing], *, is_quick: bool = False) -> str:
     """Our rows by language, and a last line that says whether any is behind."""
     header = "| language | operation | our client | ratio | best peer | |"
     lines = ["## Summary", "", header, "|---|---|---|--:|---|---|"]
@@ -158,6 +158,8 @@ def summary(standings: Sequence[Standing]) -> str:
         lines += ["", f"{len(wrong)} of our {len(standings)} rows behind the best peer of their language, or failed."]
     else:
         lines += ["", "None of our rows is behind the best peer of its language."]
+    if is_quick:
+        lines += ["", "These sizes are too small to judge by."]
     return "\n".join(lines) + "\n"
 
 
