@@ -27,8 +27,13 @@ impl Ls {
         let target = common.target(&self.url, Protocol::Ftp)?;
         let mut entries = block(entries(common, &target))?;
         entries.sort_by(|a, b| a.raw_name.cmp(&b.raw_name));
-        let json = Value::Array(entries.iter().map(view::entry).collect());
-        Ok(Report { exit: Exit::Ok, json, data: listing(&entries), notes: Vec::new() })
+        // One of the two is shown; for ten thousand entries the other would be most of the work.
+        let (json, data) = if common.json {
+            (Value::Array(entries.iter().map(view::entry).collect()), String::new())
+        } else {
+            (Value::Null, listing(&entries))
+        };
+        Ok(Report { exit: Exit::Ok, json, data, notes: Vec::new() })
     }
 }
 
