@@ -217,11 +217,10 @@ impl<C: Channel> Dialogue<C> {
             let Some(line) = self.channel.read_line(budget.line).await? else {
                 return Err(Error::new(ErrorKind::ClosedByPeer));
             };
-            let shown = self.context.scrub(line.clone());
-            self.context.trace.emit(|| Event::Received(printable(&shown)));
             // FTP's replies hold ports, sizes and paths, of which a password like 1234 may be a part: what is read there
             // is not scrubbed, only what is shown.
-            let line = if self.context.dialect == Dialect::Smtp { shown } else { line };
+            let line = if self.context.dialect == Dialect::Smtp { self.context.scrub(line) } else { line };
+            self.context.trace.emit(|| Event::Received(printable(&self.context.scrub(line.clone()))));
             if let Some(reply) = assembler.push(&line)? {
                 return Ok(reply);
             }
