@@ -32,6 +32,7 @@ mod client;
 mod commands;
 mod dot_stuffing;
 mod extensions;
+mod login;
 mod outcome;
 mod sasl;
 mod transaction;
