@@ -28,10 +28,13 @@
 //! ```
 
 mod address;
+mod address_list;
 mod client;
 mod commands;
 mod dot_stuffing;
 mod extensions;
+mod fields;
+mod header;
 mod login;
 mod outcome;
 mod sasl;
@@ -41,5 +44,6 @@ pub use address::{Envelope, Mailbox};
 pub use client::{Client, EhloName};
 pub use dot_stuffing::DotStuffing;
 pub use extensions::Extensions;
+pub use header::{HEADER_LIMIT, Header, HeaderReader};
 pub use outcome::{DeliveryReport, Outcome, RecipientVerdict};
 pub use sasl::{Credentials, Mechanism};
