@@ -12,10 +12,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers import dovecot as dovecot_daemon
 from tests.servers import postfix as postfix_daemon
 from tests.servers import proftpd as proftpd_daemon
 from tests.servers import pureftpd as pureftpd_daemon
 from tests.servers import vsftpd as vsftpd_daemon
+from tests.servers.dovecot import DovecotServer
 from tests.servers.ftp import FTPServer
 from tests.servers.pki import PKI, make
 from tests.servers.postfix import PostfixServer
@@ -42,6 +44,7 @@ class Servers:
         self._running = running
         self._ftp: dict[tuple[str, TLSVersion | None], FTPServer] = {}
         self._postfix: dict[TLSVersion | None, PostfixServer] = {}
+        self._dovecot: dict[TLSVersion | None, DovecotServer] = {}
 
     def ftp(self, daemon: str, tls: TLSVersion | None) -> FTPServer:
         """The named FTP daemon, its folder empty."""
@@ -58,6 +61,13 @@ class Servers:
         self._postfix[tls].clear()
         return self._postfix[tls]
 
+    def dovecot(self, tls: TLSVersion | None) -> DovecotServer:
+        """Dovecot, its mailboxes empty."""
+        if tls not in self._dovecot:
+            self._dovecot[tls] = self._running.enter_context(dovecot_daemon.serve(self._pki, tls=tls))
+        self._dovecot[tls].clear()
+        return self._dovecot[tls]
+
 
 @pytest.fixture(scope="session")
 def servers(pki: PKI) -> Iterator[Servers]:
@@ -70,6 +80,12 @@ def servers(pki: PKI) -> Iterator[Servers]:
 def postfix(servers: Servers, request: pytest.FixtureRequest) -> PostfixServer:
     """Postfix: submission with STARTTLS and implicit TLS, both with AUTH."""
     return servers.postfix(getattr(request, "param", None))
+
+
+@pytest.fixture
+def dovecot(servers: Servers, request: pytest.FixtureRequest) -> DovecotServer:
+    """Dovecot: submission with many SASL mechanisms, and LMTP."""
+    return servers.dovecot(getattr(request, "param", None))
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from tests.servers import pureftpd as pureftpd_daemon
 from tests.servers import vsftpd as vsftpd_daemon
 from tests.servers.__main__ import SERVERS
 from tests.servers.ftp import FTPServer
+from tests.servers.mail import MailServer
 from tests.servers.pki import PKI, Identity
 from tests.servers.postfix import PostfixServer
 from tests.servers.process import ServerError, TLSVersion
@@ -92,7 +93,7 @@ def test_bad_certificates_are_bad_for_their_reason(pki: PKI, label: str, name: s
 
 @contextlib.contextmanager
 def submission(
-    server: PostfixServer, *, implicit: bool = False, login: bool = True, certificate: Identity | None = None
+    server: MailServer, *, implicit: bool = False, login: bool = True, certificate: Identity | None = None
 ) -> Iterator[smtplib.SMTP]:
     tls = context(server.ca_file)
     if certificate:
@@ -306,13 +307,13 @@ def test_ftp_servers_can_demand_a_client_certificate(pki: PKI, serve: Callable[.
 
 
 @pytest.mark.parametrize("label", ["server_rsa", "chained"])
-@pytest.mark.parametrize("name", ["postfix", "vsftpd", "proftpd", "pureftpd"])
+@pytest.mark.parametrize("name", ["postfix", "dovecot", "vsftpd", "proftpd", "pureftpd"])
 def test_servers_show_the_certificate_they_are_given(pki: PKI, name: str, label: str) -> None:
     identity: Identity = getattr(pki, label)
     leaf = identity.cert_file.read_text().partition("-----END")[0] + "-----END CERTIFICATE-----\n"
     with SERVERS[name](pki, identity=identity) as server, contextlib.ExitStack() as open_clients:
         client: smtplib.SMTP | FTPS
-        if isinstance(server, PostfixServer):
+        if isinstance(server, MailServer):
             client = open_clients.enter_context(submission(server))
         else:
             client = open_clients.enter_context(transfers(server))
@@ -347,7 +348,7 @@ def test_stopping_ends_sessions_too(pki: PKI, serve: Callable[..., Serving]) -> 
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["postfix", "proftpd"])
+@pytest.mark.parametrize("name", ["postfix", "dovecot", "proftpd"])
 def test_a_killed_test_leaves_no_process(name: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.servers", name, "--tls=1.3"],
@@ -366,6 +367,8 @@ def test_a_killed_test_leaves_no_process(name: str) -> None:
         time.sleep(0.01)
     scratch = Path(described.get("mailbox") or Path(described["root"]).parent).parent
     shutil.rmtree(scratch)
+    if "lmtp_boxes" in described:
+        shutil.rmtree(Path(described["lmtp_boxes"]).parent)
     shutil.rmtree(Path(described["ca_file"]).parent)
 
 

@@ -11,24 +11,27 @@ import dataclasses
 import json
 import sys
 
-from . import pki, postfix, proftpd, pureftpd, vsftpd
+from . import dovecot, pki, postfix, proftpd, pureftpd, vsftpd
 from .ftp import FTPServer
-from .postfix import PostfixServer
+from .mail import MailServer
 from .process import Serve, scratch
 
-SERVERS: dict[str, Serve[FTPServer] | Serve[PostfixServer]] = {
+SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {
     "postfix": postfix.serve,
+    "dovecot": dovecot.serve,
     "vsftpd": vsftpd.serve,
     "proftpd": proftpd.serve,
     "pureftpd": pureftpd.serve,
 }
 
 
-def describe(server: FTPServer | PostfixServer) -> str:
+def describe(server: FTPServer | MailServer) -> str:
     """The server's plain attributes as one line of JSON; paths are absolute."""
     values = {field.name: getattr(server, field.name) for field in dataclasses.fields(server)}
     values["url"] = server.url
     values["implicit_url"] = server.implicit_url if server.implicit_port else None
+    if isinstance(server, dovecot.DovecotServer):
+        values["token"] = server.token()
     return json.dumps({name: value for name, value in values.items() if not callable(value)}, default=str)
 
 

@@ -32,6 +32,10 @@ PACKAGES = (
     "libsasl2-2",
     "libsasl2-modules",
     "libsasl2-modules-db",
+    "dovecot-core",
+    "dovecot-submissiond",
+    "dovecot-lmtpd",
+    "exim4-daemon-heavy",
 )
 """The packages the tests want; the libraries these need are found out by the solver."""
 
@@ -43,10 +47,21 @@ PROGRAMS = {
     "proftpd": "usr/sbin/proftpd",
     "pure-ftpd": "usr/sbin/pure-ftpd",
     "pure-pw": "usr/bin/pure-pw",
+    "dovecot": "usr/sbin/dovecot",
+    "dovecot-submission": "usr/lib/dovecot/submission",
+    "dovecot-lmtp": "usr/lib/dovecot/lmtp",
+    "exim": "usr/sbin/exim4",
+    "smtp-sink": "usr/sbin/smtp-sink",
 }
 """The programs the tests start, below the unpacked root."""
 
-MODULES = ("usr/lib/proftpd/mod_tls.so", "usr/lib/*/sasl2/libplain.so", "usr/lib/*/sasl2/libsasldb.so")
+MODULES = (
+    "usr/lib/proftpd/mod_tls.so",
+    "usr/lib/*/sasl2/libplain.so",
+    "usr/lib/*/sasl2/libsasldb.so",
+    "usr/lib/dovecot/modules/libssl_iostream_openssl.so",
+    "usr/lib/dovecot/modules/lib10_quota_plugin.so",
+)
 """What those programs load at run time, as globs below the unpacked root."""
 
 
@@ -123,13 +138,24 @@ def download_with_fresh_lists(into: Path) -> list[Path]:
 
 def library_folders(root: Path = ROOT) -> list[Path]:
     """The folders of shared libraries below the unpacked root, for ``LD_LIBRARY_PATH``."""
-    folders = [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*"), root / "usr/lib/postfix"]
+    folders = [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
+    folders += [root / "usr/lib", root / "usr/lib/postfix", root / "usr/lib/dovecot"]
     return [folder for folder in folders if folder.is_dir()]
 
 
 def environment(root: Path = ROOT) -> dict[str, str]:
     """The environment variables an unpacked program needs to find its libraries."""
     return {"LD_LIBRARY_PATH": ":".join(map(str, library_folders(root)))}
+
+
+def overlaid(root: Path = ROOT) -> list[str]:
+    """What to put before a command so that it sees the unpacked packages laid over ``/usr``.
+
+    For programs with folders below ``/usr`` built in. Nobody else sees it: it happens in a mount
+    namespace that ends with the command. Needs root.
+    """
+    mount = f'mount -t overlay -o "lowerdir={root}/usr:/usr" starttls /usr && exec "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]
 
 
 def files_to_check(root: Path) -> Iterator[Path]:

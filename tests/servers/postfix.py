@@ -12,20 +12,13 @@ import grp
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from . import install
+from .mail import DOMAIN, PASSWORD, USER, MailServer
 from .pki import PKI, Identity
-from .process import HOST, SERVANT, Daemon, ServerError, TLSVersion, free_ports, owned_folder, program, scratch
-
-DOMAIN = "example.test"
-"""The domain the server takes mail for; addresses elsewhere are refused (554, relaying)."""
-USER = f"user@{DOMAIN}"
-PASSWORD = "pa:ss@w/rd%41"
-"""The characters are those that a URL must escape."""
+from .process import HOST, SERVANT, Daemon, TLSVersion, free_ports, owned_folder, program, scratch
 
 REFUSALS = {
     "unknown": "550 5.1.1 no such user here",
@@ -34,6 +27,11 @@ REFUSALS = {
     "forbidden": "554 5.7.1 not for you",
 }
 """Replies to RCPT for addresses whose local part begins with one of these words."""
+
+SASL_MECHANISMS = (
+    "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 ANONYMOUS SCRAM-SHA-1 SCRAM-SHA-224 SCRAM-SHA-256 SCRAM-SHA-384 SCRAM-SHA-512"
+)
+"""What the SASL library behind Postfix can offer; channel binding it cannot."""
 
 SETGID_GROUP = "mail"
 """Stands in for the package's ``postdrop``; must differ from the owner's own group."""
@@ -112,7 +110,7 @@ smtpd_sasl_type = cyrus
 smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {folder}/sasl
 smtpd_sasl_local_domain = {domain}
-smtpd_sasl_security_options = noanonymous
+smtpd_sasl_security_options = {sasl_options}
 """
 
 MASTER = """\
@@ -136,124 +134,13 @@ SASL = """\
 pwcheck_method: auxprop
 auxprop_plugin: sasldb
 sasldb_path: {folder}/sasldb
-mech_list: PLAIN LOGIN
+mech_list: {mechanisms}
 log_level: 0
 """
 
-TRACE_HEADERS = (b"Return-Path:", b"X-Original-To:", b"Delivered-To:", b"Received:")
 
-
-@dataclass(frozen=True)
-class Delivered:
-    """One message as it was delivered to one recipient."""
-
-    path: Path
-
-    def raw(self) -> bytes:
-        """The file as it is: trace headers first, lines ending in LF."""
-        return self.path.read_bytes()
-
-    def content(self) -> bytes:
-        """The message the client sent, byte for byte: no trace headers, lines ending in CRLF.
-
-        The server ends every line with LF in its file, so the way back is unambiguous. What
-        cannot be told apart is a message whose last line had no end: the server gave it one.
-        """
-        return self._split()[1].replace(b"\n", b"\r\n")
-
-    @property
-    def sender(self) -> str:
-        """The envelope's sender; empty for the null sender."""
-        return self._trace(b"Return-Path:").strip("<>")
-
-    @property
-    def recipient(self) -> str:
-        """The envelope's recipient this copy was delivered to."""
-        return self._trace(b"Delivered-To:")
-
-    @property
-    def received(self) -> str:
-        """The topmost ``Received`` header, which says how the message came in."""
-        return self._trace(b"Received:")
-
-    def _trace(self, name: bytes) -> str:
-        for header in self._split()[0]:
-            if header.startswith(name):
-                return header[len(name) :].strip().decode()
-        raise ServerError(f"{self.path} has no {name.decode()} header")
-
-    def _split(self) -> tuple[list[bytes], bytes]:
-        """The trace headers the server put on top, up to its ``Received``, and the rest."""
-        rest = self.raw()
-        headers: list[bytes] = []
-        while rest.startswith(TRACE_HEADERS):
-            end = rest.index(b"\n") + 1
-            while rest[end : end + 1] in (b" ", b"\t"):
-                end = rest.index(b"\n", end) + 1
-            headers.append(rest[:end])
-            rest = rest[end:]
-            if headers[-1].startswith(b"Received:"):
-                break  # what follows is the client's, whatever it is called
-        return headers, rest
-
-
-@dataclass(frozen=True)
-class PostfixServer:
+class PostfixServer(MailServer):
     """A running Postfix that delivers everything for ``example.test`` into one mailbox."""
-
-    port: int
-    """Submission: STARTTLS and AUTH required."""
-    implicit_port: int
-    """Submission over implicit TLS: AUTH required."""
-    tls: TLSVersion | None
-    """The one TLS version spoken, or ``None`` for 1.2 and 1.3."""
-    mailbox: Path
-    ca_file: Path
-    log_text: Callable[[], str]
-    """What the server logged so far."""
-    size_limit: int
-    """The largest message it takes, in bytes."""
-    user: str = USER
-    password: str = PASSWORD
-    domain: str = DOMAIN
-    host: str = HOST
-    server_name: str = "localhost"
-    """The name in the certificate, which also resolves to ``host``."""
-
-    @property
-    def url(self) -> str:
-        """``smtp://`` with user, password, name and the submission port."""
-        return f"smtp://{quote(self.user, '')}:{quote(self.password, '')}@{self.server_name}:{self.port}"
-
-    @property
-    def implicit_url(self) -> str:
-        """``smtps://`` with user, password, name and the implicit port."""
-        return f"smtps://{quote(self.user, '')}:{quote(self.password, '')}@{self.server_name}:{self.implicit_port}"
-
-    def delivered(self) -> list[Delivered]:
-        """What has been delivered since the start or the last ``clear``, oldest first.
-
-        One entry a recipient. Delivery goes on behind the client's back: see ``messages``.
-        """
-        files = [(file.stat().st_mtime_ns, file) for file in (self.mailbox / "new").iterdir()]
-        return [Delivered(file) for _, file in sorted(files)]
-
-    def messages(self, count: int = 1, *, deadline: float = 30.0) -> list[Delivered]:
-        """Wait until ``count`` copies have been delivered, and return all there are.
-
-        Raises ``ServerError`` with the log after ``deadline`` seconds.
-        """
-        until = time.monotonic() + deadline
-        while len(found := self.delivered()) < count:
-            if time.monotonic() > until:
-                raise ServerError(f"{len(found)} of {count} messages after {deadline} s:\n{self.log_text()}")
-            time.sleep(0.01)
-        return found
-
-    def clear(self) -> None:
-        """Forget what was delivered."""
-        for message in self.delivered():
-            message.path.unlink()
 
 
 def _queue(folder: Path) -> None:
@@ -268,10 +155,10 @@ def _queue(folder: Path) -> None:
         os.chown(owned_folder(queue / name, mode), SERVANT.pw_uid, group)
 
 
-def _create_account(folder: Path) -> None:
+def _create_account(folder: Path, mechanisms: str) -> None:
     """The SASL database with the one account."""
     (folder / "sasl").mkdir()
-    (folder / "sasl" / "smtpd.conf").write_text(SASL.format(folder=folder))
+    (folder / "sasl" / "smtpd.conf").write_text(SASL.format(folder=folder, mechanisms=mechanisms))
     name, _, realm = USER.partition("@")
     subprocess.run(
         [program("saslpasswd2"), "-p", "-c", "-f", str(folder / "sasldb"), "-u", realm, name],
@@ -308,12 +195,14 @@ def serve(
     tls: TLSVersion | None = None,
     size_limit: int = 200_000_000,
     client_ca: Path | None = None,
+    mechanisms: str = "PLAIN LOGIN",
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[PostfixServer]:
     """Run Postfix.
 
     ``size_limit`` is in bytes, announced with SIZE; ``client_ca`` demands a client certificate
-    by that authority; ``settings`` are parameters of main.cf that come last.
+    by that authority; ``mechanisms`` are those of ``SASL_MECHANISMS`` to offer, with spaces;
+    ``settings`` are parameters of main.cf that come last.
     """
     identity = identity or pki.server
     with scratch("postfix") as folder:
@@ -321,7 +210,7 @@ def serve(
         owned_folder(folder / "data", 0o700)
         mailbox = owned_folder(folder / "mailbox")
         owned_folder(mailbox / "new")
-        _create_account(folder)
+        _create_account(folder, mechanisms)
         _maps(folder, DOMAIN)
         port, implicit_port = free_ports(2)
         main = MAIN.format(
@@ -339,6 +228,7 @@ def serve(
             size_limit=size_limit,
             key=identity.key_file,
             certificate=identity.cert_file,
+            sasl_options="" if "ANONYMOUS" in mechanisms.split() else "noanonymous",
             protocols=f">=TLSv{tls}, <=TLSv{tls}" if tls else ">=TLSv1.2",
         )
         if client_ca:
