@@ -13,11 +13,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import dovecot as dovecot_daemon
+from tests.servers import exim as exim_daemon
 from tests.servers import postfix as postfix_daemon
 from tests.servers import proftpd as proftpd_daemon
 from tests.servers import pureftpd as pureftpd_daemon
 from tests.servers import vsftpd as vsftpd_daemon
 from tests.servers.dovecot import DovecotServer
+from tests.servers.exim import EximServer
 from tests.servers.ftp import FTPServer
 from tests.servers.pki import PKI, make
 from tests.servers.postfix import PostfixServer
@@ -44,6 +46,7 @@ class Servers:
         self._running = running
         self._ftp: dict[tuple[str, TLSVersion | None], FTPServer] = {}
         self._postfix: dict[TLSVersion | None, PostfixServer] = {}
+        self._exim: dict[TLSVersion | None, EximServer] = {}
         self._dovecot: dict[TLSVersion | None, DovecotServer] = {}
 
     def ftp(self, daemon: str, tls: TLSVersion | None) -> FTPServer:
@@ -60,6 +63,13 @@ class Servers:
             self._postfix[tls] = self._running.enter_context(postfix_daemon.serve(self._pki, tls=tls))
         self._postfix[tls].clear()
         return self._postfix[tls]
+
+    def exim(self, tls: TLSVersion | None) -> EximServer:
+        """Exim, its mailbox empty."""
+        if tls not in self._exim:
+            self._exim[tls] = self._running.enter_context(exim_daemon.serve(self._pki, tls=tls))
+        self._exim[tls].clear()
+        return self._exim[tls]
 
     def dovecot(self, tls: TLSVersion | None) -> DovecotServer:
         """Dovecot, its mailboxes empty."""
@@ -80,6 +90,12 @@ def servers(pki: PKI) -> Iterator[Servers]:
 def postfix(servers: Servers, request: pytest.FixtureRequest) -> PostfixServer:
     """Postfix: submission with STARTTLS and implicit TLS, both with AUTH."""
     return servers.postfix(getattr(request, "param", None))
+
+
+@pytest.fixture
+def exim(servers: Servers, request: pytest.FixtureRequest) -> EximServer:
+    """Exim: submission with PRDR, and most other extensions."""
+    return servers.exim(getattr(request, "param", None))
 
 
 @pytest.fixture

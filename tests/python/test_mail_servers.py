@@ -12,10 +12,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import dovecot as dovecot_daemon
+from tests.servers import exim as exim_daemon
 from tests.servers import postfix as postfix_daemon
+from tests.servers import sink
 from tests.servers.dovecot import DovecotServer
+from tests.servers.exim import EximServer
 from tests.servers.mail import MailServer
 from tests.servers.pki import PKI, Identity
+from tests.servers.postfix import PostfixServer
 
 TIMEOUT = 10
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..two\r\n\xe4\xf6\r\n.\r\n"
@@ -90,11 +94,10 @@ def authenticate(client: smtplib.SMTP, mechanism: str, response: str) -> tuple[i
 
 
 def test_dovecot_authenticates_by_password(dovecot: DovecotServer) -> None:
-    for method in ("PLAIN", "LOGIN", "CRAM-MD5"):
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
         with session(dovecot, login=False) as client:
-            client.user, client.password = dovecot.user, dovecot.password
-            answer = {"PLAIN": client.auth_plain, "LOGIN": client.auth_login, "CRAM-MD5": client.auth_cram_md5}[method]
-            assert client.auth(method, answer)[0] == 235
+            client.esmtp_features["auth"] = mechanism
+            assert client.login(dovecot.user, dovecot.password)[0] == 235
     with session(dovecot, login=False) as client:
         assert authenticate(client, "PLAIN", f"\0{dovecot.user}\0wrong")[0] == 535
         assert authenticate(client, "PLAIN", f"\0{dovecot.user}\0")[0] == 535
@@ -168,3 +171,151 @@ def test_postfix_offers_the_mechanisms_it_is_told_to(pki: PKI) -> None:
         with session(server, login=False) as client:
             client.user, client.password = server.user, server.password
             assert client.auth("CRAM-MD5", client.auth_cram_md5)[0] == 235
+
+
+def test_postfix_answers_questions_about_addresses_and_queues(postfix: PostfixServer) -> None:
+    with session(postfix) as client:
+        for offer in ("etrn", "vrfy"):
+            assert client.has_extn(offer), offer
+        assert client.docmd("VRFY", "one@example.test")[0] == 252
+        assert client.docmd("VRFY", "unknown@example.test")[0] == 550
+        assert client.docmd("EXPN", "list")[0] == 500  # unknown to it
+        assert client.docmd("ETRN", "example.test")[0] == 250
+        assert client.docmd("ETRN", "elsewhere.example")[0] == 459
+
+
+def test_postfix_can_be_told_of_another_client(pki: PKI) -> None:
+    with postfix_daemon.serve(pki, settings={"smtpd_authorized_xclient_hosts": "127.0.0.1"}) as server:
+        with session(server, login=False) as client:
+            assert "ADDR" in client.esmtp_features["xclient"].split()
+            assert client.docmd("XCLIENT", "ADDR=192.0.2.7 NAME=mail.elsewhere.example")[0] == 220
+            client.ehlo()
+            client.login(server.user, server.password)
+            assert send(client, "sender@example.test", ["one@example.test"])[0] == 250
+        (copy,) = server.messages()
+        assert "mail.elsewhere.example [192.0.2.7]" in copy.received
+
+
+def test_postfix_can_limit_recipients(pki: PKI) -> None:
+    # The real limit is 1000 a transaction; what is beyond it gets 452.
+    with postfix_daemon.serve(pki, settings={"smtpd_recipient_limit": "3"}) as server, session(server) as client:
+        client.mail("sender@example.test")
+        answers = [client.rcpt(f"{number}@example.test")[0] for number in range(5)]
+        assert answers == [250, 250, 250, 452, 452]
+
+
+# --- Exim
+
+
+@pytest.mark.parametrize("exim", ["1.2", "1.3"], indirect=True)
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+def test_exim_delivers_the_same_bytes(exim: EximServer, implicit: bool) -> None:
+    offers = "size 8bitmime dsn etrn vrfy expn pipelining chunking prdr smtputf8 help".split()
+    with session(exim, implicit=implicit) as client:
+        assert isinstance(client.sock, ssl.SSLSocket) and client.sock.version() == f"TLSv{exim.tls}"
+        for offer in offers:
+            assert client.has_extn(offer), offer
+        assert send(client, "sender@example.test", ["one@example.test", "two@example.test"])[0] == 250
+    copies = exim.messages(2)
+    assert {copy.recipient for copy in copies} == {"one@example.test", "two@example.test"}
+    for copy in copies:
+        assert (copy.content(), copy.sender) == (MESSAGE, "sender@example.test")
+
+
+def test_exim_takes_chunks_and_international_addresses(exim: EximServer) -> None:
+    with session(exim) as client:
+        assert client.docmd("MAIL", "FROM:<sender@example.test> SMTPUTF8 BODY=8BITMIME")[0] == 250
+        client.send("RCPT TO:<jürgen@example.test>\r\n".encode())
+        assert client.getreply()[0] == 250
+        client.send(b"BDAT 5\r\n" + MESSAGE[:5])
+        assert client.getreply()[0] == 250
+        client.send(b"BDAT %d LAST\r\n" % len(MESSAGE[5:]) + MESSAGE[5:])
+        assert client.getreply()[0] == 250
+    (copy,) = exim.messages()
+    assert (copy.content(), copy.recipient) == (MESSAGE, "jürgen@example.test")
+
+
+def test_exim_has_a_verdict_for_each_recipient_where_asked(exim: EximServer) -> None:
+    names = ("one@example.test", "spammed@example.test", "busy@example.test", "two@example.test")
+    with session(exim) as client:
+        for body in ("DATA", "BDAT"):
+            assert client.mail("sender@example.test", ["PRDR"])[0] == 250
+            assert [client.rcpt(name)[0] for name in (*names, "unknown@example.test")] == [250] * 4 + [550]
+            if body == "DATA":
+                assert client.docmd("DATA")[0] == 354
+                client.send(STUFFED)
+            else:
+                client.send(b"BDAT %d LAST\r\n" % len(MESSAGE) + MESSAGE)
+            assert [client.getreply()[0] for _ in range(6)] == [353, 250, 550, 450, 250, 250]
+        # Without PRDR there is one verdict for all.
+        assert send(client, "sender@example.test", ["spammed@example.test"])[0] == 250
+    assert sorted(copy.recipient for copy in exim.messages(5)) == sorted([*names[::3] * 2, names[1]])
+
+
+def test_exim_refuses_each_for_its_reason(exim: EximServer) -> None:
+    with smtplib.SMTP(exim.server_name, exim.port, timeout=TIMEOUT) as client:
+        client.ehlo()
+        assert not client.has_extn("auth")
+        assert client.docmd("MAIL FROM:<a@example.test>")[0] == 530
+    with session(exim, login=False) as client:
+        assert client.esmtp_features["auth"].split() == ["PLAIN", "LOGIN", "CRAM-MD5"]
+        assert authenticate(client, "PLAIN", f"\0{exim.user}\0wrong")[0] == 535
+        client.mail("a@example.test")
+        assert client.rcpt("one@example.test")[0] == 554
+        client.rset()
+        client.user, client.password = exim.user, exim.password
+        assert client.auth("LOGIN", client.auth_login)[0] == 235
+        assert client.mail("a@example.test", [f"SIZE={exim.size_limit + 1}"])[0] == 552
+        client.rset()
+        client.mail("a@example.test")
+        names = ("unknown@example.test", "full@example.test", "later@example.test", "one@example.org")
+        assert [client.rcpt(name)[0] for name in names] == [550, 452, 450, 554]
+        client.rset()
+        code, members = client.expn(exim_daemon.LIST)
+        assert code == 250
+        assert b"one@example.test" in members and b"two@example.test" in members
+        assert client.docmd("VRFY", "one@example.test")[0] == 250
+        assert client.docmd("ETRN", "#example.test")[0] == 250
+    assert exim.delivered() == []
+
+
+@pytest.mark.parametrize(("reject", "code"), [(False, 452), (True, 552)])
+def test_exim_can_limit_recipients(pki: PKI, reject: bool, code: int) -> None:
+    with exim_daemon.serve(pki, recipients_max=2, recipients_max_reject=reject) as server, session(server) as client:
+        client.mail("sender@example.test")
+        assert [client.rcpt(f"{number}@example.test")[0] for number in range(4)] == [250, 250, code, code]
+        assert client.docmd("DATA")[0] == (554 if reject else 354)
+
+
+# --- smtp-sink
+
+
+def test_sink_writes_down_what_came() -> None:
+    with sink.serve() as server:
+        with smtplib.SMTP(server.host, server.port, timeout=TIMEOUT) as client:
+            client.ehlo()
+            for offer in ("pipelining", "8bitmime", "dsn", "xclient", "auth"):
+                assert client.has_extn(offer), offer
+            assert not client.has_extn("starttls") and not client.has_extn("chunking")
+            parameters = ["RET=HDRS", "ENVID=x+2By"]
+            client.sendmail("a@example.test", ["b@example.test"], MESSAGE, parameters, ["NOTIFY=NEVER"])
+        (message,) = server.dumped()
+        assert message.mail == "<a@example.test> RET=HDRS ENVID=x+2By"
+        assert message.recipients == ["<b@example.test> NOTIFY=NEVER"]
+        assert message.content() == MESSAGE
+
+
+def test_sink_can_misbehave_and_speak_lmtp() -> None:
+    with sink.serve("-p", "-r", "RCPT") as server, smtplib.SMTP(server.host, server.port, timeout=TIMEOUT) as client:
+        client.ehlo()
+        assert not client.has_extn("pipelining")
+        client.mail("a@example.test")
+        assert client.rcpt("b@example.test")[0] == 450
+    with sink.serve("-L") as server, smtplib.LMTP(server.host, server.port) as client:
+        client.ehlo()
+        client.mail("a@example.test")
+        client.rcpt("b@example.test")
+        client.rcpt("c@example.test")
+        client.docmd("DATA")
+        client.send(STUFFED)
+        assert [client.getreply()[0] for _ in range(2)] == [250, 250]

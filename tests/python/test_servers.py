@@ -307,7 +307,7 @@ def test_ftp_servers_can_demand_a_client_certificate(pki: PKI, serve: Callable[.
 
 
 @pytest.mark.parametrize("label", ["server_rsa", "chained"])
-@pytest.mark.parametrize("name", ["postfix", "dovecot", "vsftpd", "proftpd", "pureftpd"])
+@pytest.mark.parametrize("name", ["postfix", "exim", "dovecot", "vsftpd", "proftpd", "pureftpd"])
 def test_servers_show_the_certificate_they_are_given(pki: PKI, name: str, label: str) -> None:
     identity: Identity = getattr(pki, label)
     leaf = identity.cert_file.read_text().partition("-----END")[0] + "-----END CERTIFICATE-----\n"
@@ -348,7 +348,7 @@ def test_stopping_ends_sessions_too(pki: PKI, serve: Callable[..., Serving]) -> 
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["postfix", "dovecot", "proftpd"])
+@pytest.mark.parametrize("name", ["postfix", "exim", "dovecot", "proftpd"])
 def test_a_killed_test_leaves_no_process(name: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.servers", name, "--tls=1.3"],

@@ -1,4 +1,4 @@
-"""Real servers for the tests, on loopback: Postfix, Dovecot, vsftpd, ProFTPD, Pure-FTPd.
+"""Real servers for the tests, on loopback: Postfix, Exim, Dovecot, vsftpd, ProFTPD, Pure-FTPd.
 
 ``install.py`` fetches them, ``pki`` makes their certificates, and one module a daemon has
 ``serve(...)``, a context manager that writes a configuration of its own, starts the daemon

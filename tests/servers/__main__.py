@@ -11,13 +11,14 @@ import dataclasses
 import json
 import sys
 
-from . import dovecot, pki, postfix, proftpd, pureftpd, vsftpd
+from . import dovecot, exim, pki, postfix, proftpd, pureftpd, vsftpd
 from .ftp import FTPServer
 from .mail import MailServer
 from .process import Serve, scratch
 
 SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {
     "postfix": postfix.serve,
+    "exim": exim.serve,
     "dovecot": dovecot.serve,
     "vsftpd": vsftpd.serve,
     "proftpd": proftpd.serve,

@@ -148,14 +148,16 @@ def environment(root: Path = ROOT) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": ":".join(map(str, library_folders(root)))}
 
 
-def overlaid(root: Path = ROOT) -> list[str]:
+def overlaid(*, root: Path = ROOT, etc: Path | None = None) -> list[str]:
     """What to put before a command so that it sees the unpacked packages laid over ``/usr``.
 
-    For programs with folders below ``/usr`` built in. Nobody else sees it: it happens in a mount
-    namespace that ends with the command. Needs root.
+    For programs with folders below ``/usr`` built in; ``etc`` is a folder to be laid over ``/etc``
+    in the same way. Nobody else sees it: it happens in a mount namespace that ends with the
+    command. Needs root.
     """
-    mount = f'mount -t overlay -o "lowerdir={root}/usr:/usr" starttls /usr && exec "$@"'
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]
+    mounts = [(root / "usr", "/usr")] + ([(etc, "/etc")] if etc else [])
+    steps = [f"mount -t overlay -o 'lowerdir={upper}:{lower}' starttls {lower}" for upper, lower in mounts]
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh"]
 
 
 def files_to_check(root: Path) -> Iterator[Path]:

@@ -16,6 +16,14 @@ USER = f"user@{DOMAIN}"
 PASSWORD = "pa:ss@w/rd%41"
 """The characters are those that a URL must escape."""
 
+REFUSALS = {
+    "unknown": "550 5.1.1 no such user here",
+    "full": "452 4.2.2 mailbox full",
+    "later": "450 4.2.0 try again later",
+    "forbidden": "554 5.7.1 not for you",
+}
+"""Replies to RCPT for addresses whose local part begins with one of these words."""
+
 TRACE_HEADERS = ("return-path", "x-original-to", "delivered-to", "envelope-to", "received")
 """What servers put on top of a message at final delivery, the last of them ``Received``."""
 RECIPIENT_HEADERS = ("delivered-to", "envelope-to")

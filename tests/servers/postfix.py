@@ -16,17 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import install
-from .mail import DOMAIN, PASSWORD, USER, MailServer
+from .mail import DOMAIN, PASSWORD, REFUSALS, USER, MailServer
 from .pki import PKI, Identity
 from .process import HOST, SERVANT, Daemon, TLSVersion, free_ports, owned_folder, program, scratch
-
-REFUSALS = {
-    "unknown": "550 5.1.1 no such user here",
-    "full": "452 4.2.2 mailbox full",
-    "later": "450 4.2.0 try again later",
-    "forbidden": "554 5.7.1 not for you",
-}
-"""Replies to RCPT for addresses whose local part begins with one of these words."""
 
 SASL_MECHANISMS = (
     "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 ANONYMOUS SCRAM-SHA-1 SCRAM-SHA-224 SCRAM-SHA-256 SCRAM-SHA-384 SCRAM-SHA-512"
@@ -60,6 +52,8 @@ mynetworks =
 alias_maps =
 alias_database =
 local_recipient_maps =
+# ETRN is for this domain and no other.
+fast_flush_domains = {domain}
 local_transport = error:5.1.1 no local mail
 default_transport = error:5.7.1 mail goes nowhere from here
 relayhost =
@@ -126,6 +120,7 @@ trace           unix        -  -  n  -     0  bounce
 virtual         unix        -  n  n  -     -  virtual
 error           unix        -  -  n  -     -  error
 retry           unix        -  -  n  -     -  error
+flush           unix        n  -  n  1000? 0  flush
 anvil           unix        -  -  n  -     1  anvil
 postlog         unix-dgram  n  -  n  -     1  postlogd
 """
