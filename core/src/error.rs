@@ -93,6 +93,12 @@ pub enum TlsFault {
     WrongUsage,
     /// No pin matches the server's public key.
     PinMismatch,
+    /// No usable TLSA record matches the server's certificate chain (RFC 6698).
+    TlsaMismatch,
+    /// TLSA records were given, and none of them can authenticate a server (RFC 7672 §3.1).
+    TlsaUnusable,
+    /// The MTA-STS policy does not allow this connection (RFC 8461 §4), in words.
+    MtaStsViolation(String),
     /// Anything else wrong with the certificate, in words.
     BadCertificate(String),
     /// Client and server share no protocol version, cipher suite or group.
@@ -381,6 +387,9 @@ impl fmt::Display for TlsFault {
             Self::Revoked => f.write_str("the server's certificate is revoked"),
             Self::WrongUsage => f.write_str("the server's certificate may not be used for a TLS server"),
             Self::PinMismatch => f.write_str("no pin matches the server's key"),
+            Self::TlsaMismatch => f.write_str("no TLSA record matches the server's certificate"),
+            Self::TlsaUnusable => f.write_str("none of the TLSA records can authenticate a server"),
+            Self::MtaStsViolation(why) => write!(f, "the MTA-STS policy forbids this connection: {why}"),
             Self::BadCertificate(why) => write!(f, "the server's certificate cannot be accepted: {why}"),
             Self::NothingInCommon(why) => write!(f, "no common ground with the server: {why}"),
             Self::AlertReceived { code, name } => write!(f, "the server refused with alert {code} ({name})"),

@@ -81,10 +81,11 @@ pub(crate) enum Plan {
 impl Options {
     pub(crate) fn plan(&self, endpoint: &Endpoint) -> Result<Plan> {
         if self.security == Security::Plaintext {
+            self.tls.allow_plaintext()?;
             return Ok(Plan::Plain);
         }
         let name = ServerName::parse(self.server_name.as_deref().unwrap_or(&endpoint.host))?;
-        let session = self.tls.session()?;
+        let session = self.tls.session_with(&name)?;
         Ok(match self.security {
             Security::Implicit => Plan::Implicit(session, name),
             _ => Plan::Upgrade(session, name),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use starttls::tls::{TlsConfig, Version};
+use starttls::tls::{MtaSts, TlsConfig, Tlsa, Version};
 use starttls::trace::Trace;
 use starttls::url::Url;
 use starttls::{Options, Timeouts};
@@ -20,7 +20,9 @@ use crate::error::{self, Hint};
 ///
 /// `ca_file`, a PEM file, and `ca_data`, PEM text, name the authorities to trust instead of the platform's.
 /// `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
-/// of keys, of which the server's must have one: 32 bytes, or `sha256//` and Base64. `minimum_version` and
+/// of keys, of which the server's must have one: 32 bytes, or `sha256//` and Base64. `tlsa` are DANE records,
+/// `"3 1 1 AB12…"`, that you looked up for the server and validated: they decide instead of authorities. `mta_sts` is the
+/// text of the mail domain's MTA-STS policy, which a mail server is held to unless there are `tlsa`. `minimum_version` and
 /// `maximum_version` are `"1.2"` or `"1.3"`. `alpn` are the application protocols to offer. `server_name` is the name in
 /// the server's certificate, where it is not the host connected to. `danger_accept_any_certificate` lets anybody in
 /// between read and change everything, unless pins are given.
@@ -36,6 +38,7 @@ pub(crate) struct TLSConfig {
 impl TLSConfig {
     #[new]
     #[pyo3(signature = (*, ca_file=None, ca_data=None, client_cert=None, client_key=None, pins=None,
+        tlsa=None, mta_sts=None,
         minimum_version=None, maximum_version=None, alpn=None, server_name=None,
         danger_accept_any_certificate=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
@@ -46,6 +49,8 @@ impl TLSConfig {
         client_cert: Option<Bound<'_, PyAny>>,
         client_key: Option<Bound<'_, PyAny>>,
         pins: Option<Vec<Bound<'_, PyAny>>>,
+        tlsa: Option<Vec<String>>,
+        mta_sts: Option<&str>,
         minimum_version: Option<&str>,
         maximum_version: Option<&str>,
         alpn: Option<Vec<String>>,
@@ -83,6 +88,16 @@ impl TLSConfig {
                 tls = tls.pin_spki_sha256(pin(it)?);
             }
             shown.push(format!("pins=<{}>", pins.len()));
+        }
+        if let Some(records) = tlsa {
+            let parsed = records.iter().map(|text| text.parse::<Tlsa>()).collect::<Result<Vec<_>, _>>();
+            shown.push(format!("tlsa={records:?}"));
+            tls = tls.tlsa(parsed.map_err(|why| raise(why.into()))?);
+        }
+        if let Some(text) = mta_sts {
+            let policy = text.parse::<MtaSts>().map_err(|why| raise(why.into()))?;
+            shown.push(format!("mta_sts=<{}>", policy.mode().as_str()));
+            tls = tls.mta_sts(policy);
         }
         if let Some(text) = minimum_version {
             shown.push(format!("minimum_version={text:?}"));

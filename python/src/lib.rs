@@ -30,4 +30,6 @@ mod _native {
     use crate::hosted::{Host, Operation};
     #[pymodule_export]
     use crate::smtp::{SmtpCommand, SmtpSession};
+    #[pymodule_export]
+    use crate::value::{read_certificate, tls_warnings};
 }

@@ -1,6 +1,6 @@
 //! Results become Python's: the one place where a core value is given its class.
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use starttls::ftp::{Entry, TransferReceipt};
 use starttls::reply::Reply;
 use starttls::smtp::DeliveryReport;
-use starttls::tls::TlsInfo;
+use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
 
 use crate::error::{self, Hint};
 
@@ -63,8 +63,11 @@ pub(crate) fn reply<'py>(py: Python<'py>, it: &Reply) -> PyResult<Bound<'py, PyA
 
 pub(crate) fn tls<'py>(py: Python<'py>, it: &TlsInfo) -> PyResult<Bound<'py, PyAny>> {
     let chain = PyTuple::new(py, it.chain.iter().map(|der| PyBytes::new(py, der)))?;
+    let policy = it.mta_sts.map(MtaStsVerdict::as_str);
     let agreed = (&it.version, &it.cipher_suite, &it.group, &it.alpn, it.resumed, &it.server_name, chain);
-    class(py, intern!(py, "TLSInfo"))?.call1(agreed)
+    let believed = (it.verified_by.as_str(), policy);
+    let all = agreed.into_pyobject(py)?.add(believed.into_pyobject(py)?)?;
+    class(py, intern!(py, "TLSInfo"))?.call1(all.cast_into::<PyTuple>()?)
 }
 
 fn report<'py>(py: Python<'py>, it: &DeliveryReport) -> PyResult<Bound<'py, PyAny>> {
@@ -88,11 +91,36 @@ fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bound<'py, Py
 
 fn entry<'py>(class: &Bound<'py, PyAny>, it: &Entry) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
-    let modified = it.modified.map(|time| match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => after.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
-    });
+    let modified = it.modified.map(timestamp);
     let raw_name = PyBytes::new(py, &it.raw_name);
     let target = it.target.as_ref().map(|target| PyBytes::new(py, target));
     class.call1((raw_name, it.kind.as_str(), it.size, modified, &it.permissions, target))
+}
+
+fn timestamp(time: SystemTime) -> f64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
+/// A certificate in DER, for people; `None` if it cannot be read.
+#[pyfunction]
+pub(crate) fn read_certificate<'py>(py: Python<'py>, der: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Ok(it) = Certificate::from_der(der) else { return Ok(None) };
+    let key = PyBytes::new(py, &it.public_key_sha256);
+    let (from, until) = (timestamp(it.not_before), timestamp(it.not_after));
+    let read = (it.subject, it.issuer, PyTuple::new(py, it.names)?, from, until, it.serial, key);
+    class(py, intern!(py, "Certificate"))?.call1(read).map(Some)
+}
+
+/// What somebody should look at, as of now, in what TLS agreed on.
+#[pyfunction]
+#[pyo3(signature = (chain, verified_by, mta_sts))]
+pub(crate) fn tls_warnings(chain: Vec<Vec<u8>>, verified_by: &str, mta_sts: Option<&str>) -> Vec<&'static str> {
+    let mut agreed = TlsInfo::default();
+    agreed.chain = chain;
+    agreed.verified_by = VerifiedBy::ALL.into_iter().find(|whose| whose.as_str() == verified_by).unwrap_or_default();
+    agreed.mta_sts = [MtaStsVerdict::Violated].into_iter().find(|verdict| Some(verdict.as_str()) == mta_sts);
+    agreed.warnings(SystemTime::now()).iter().map(TlsWarning::as_str).collect()
 }

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     )
     from ._ftp import FTP, download, upload
     from ._native import TLSConfig
-    from ._results import DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
+    from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
     from ._settings import Timeout
     from ._smtp import SMTP, send
 
@@ -61,6 +61,7 @@ __all__ = [
     "AsyncSMTP",
     "AuthenticationFailed",
     "BytesBeforeHandshake",
+    "Certificate",
     "CertificateError",
     "ConnectionLost",
     "ConnectionRefused",
@@ -111,7 +112,7 @@ _ELSEWHERE = {
     ),
     "_ftp": ("FTP", "download", "upload"),
     "_native": ("TLSConfig",),
-    "_results": ("DeliveryReport", "Entry", "Reply", "TLSInfo", "TransferReceipt"),
+    "_results": ("Certificate", "DeliveryReport", "Entry", "Reply", "TLSInfo", "TransferReceipt"),
     "_settings": ("Timeout",),
     "_smtp": ("SMTP", "send"),
 }

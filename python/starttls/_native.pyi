@@ -4,15 +4,28 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, TypeVar, final
 
-from ._results import DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
+from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
 
-__all__ = ["FtpCommand", "FtpSession", "Host", "Operation", "SmtpCommand", "SmtpSession", "TLSConfig"]
+__all__ = [
+    "FtpCommand",
+    "FtpSession",
+    "Host",
+    "Operation",
+    "SmtpCommand",
+    "SmtpSession",
+    "TLSConfig",
+    "read_certificate",
+    "tls_warnings",
+]
 
 _T_co = TypeVar("_T_co", covariant=True)
 _T = TypeVar("_T")
 _Path = str | os.PathLike[str]
 _Progress = Callable[[int, int | None], object]
 _Stages = tuple[float | None, float | None, float | None, float | None, float | None]
+
+def read_certificate(der: bytes) -> Certificate | None: ...
+def tls_warnings(chain: Sequence[bytes], verified_by: str, mta_sts: str | None) -> list[str]: ...
 
 @final
 class TLSConfig:
@@ -24,6 +37,8 @@ class TLSConfig:
         client_cert: _Path | bytes | None = None,
         client_key: _Path | bytes | None = None,
         pins: Sequence[str | bytes] | None = None,
+        tlsa: Sequence[str] | None = None,
+        mta_sts: str | None = None,
         minimum_version: Literal["1.2", "1.3", "TLSv1.2", "TLSv1.3"] | None = None,
         maximum_version: Literal["1.2", "1.3", "TLSv1.2", "TLSv1.3"] | None = None,
         alpn: Sequence[str] | None = None,

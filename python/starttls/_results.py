@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
+    VerifiedBy = Literal["platform", "web-pki-roots", "authorities", "dane-ta", "dane-ee", "pin", "nobody"]
+
 
 class Reply(Frozen):
     """A server's complete reply."""
@@ -37,7 +39,17 @@ class Reply(Frozen):
 class TLSInfo(Frozen):
     """What a TLS connection agreed on."""
 
-    __slots__ = ("version", "cipher_suite", "group", "alpn", "resumed", "server_name", "chain")  # noqa: RUF023
+    __slots__ = (  # noqa: RUF023
+        "version",
+        "cipher_suite",
+        "group",
+        "alpn",
+        "resumed",
+        "server_name",
+        "chain",
+        "verified_by",
+        "mta_sts",
+    )
 
     version: str
     """``TLSv1.3`` or ``TLSv1.2``."""
@@ -50,9 +62,15 @@ class TLSInfo(Frozen):
     resumed: bool
     """Whether an earlier session was resumed instead of a full handshake."""
     server_name: str
-    """The name the certificate was checked for."""
+    """The name the server was asked for by, and its certificate checked for (see ``name_checked``)."""
     chain: tuple[bytes, ...]
     """The server's certificate chain in DER, its own certificate first."""
+    verified_by: VerifiedBy
+    """What made the certificate believed: an authority (``platform``, ``web-pki-roots``, or ``authorities``, those you
+    gave), a TLSA record (``dane-ta``, ``dane-ee``), a ``pin`` alone, or ``nobody``."""
+    mta_sts: Literal["satisfied", "violated"] | None
+    """The verdict of the MTA-STS policy, if one was given that asks for anything; ``violated`` in testing
+    only."""
 
     def __init__(
         self,
@@ -63,12 +81,84 @@ class TLSInfo(Frozen):
         resumed: bool,
         server_name: str,
         chain: tuple[bytes, ...],
+        verified_by: VerifiedBy = "nobody",
+        mta_sts: Literal["satisfied", "violated"] | None = None,
     ) -> None:
-        self._set(version, cipher_suite, group, alpn, resumed, server_name, chain)
+        self._set(version, cipher_suite, group, alpn, resumed, server_name, chain, verified_by, mta_sts)
+
+    @property
+    def name_checked(self) -> bool:
+        """Whether the certificate had to be for ``server_name``, and valid at the time."""
+        return self.verified_by in ("platform", "web-pki-roots", "authorities", "dane-ta")
+
+    @property
+    def certificates(self) -> tuple[Certificate | None, ...]:
+        """The chain, to be read; ``None`` for what is no certificate."""
+        from ._native import read_certificate
+
+        return tuple(read_certificate(der) for der in self.chain)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look at, as of now.
+
+        ``not-verified``, ``mta-sts-violated``, ``expired`` (and believed all the same), ``expires-soon`` (within 14
+        days).
+        """
+        from ._native import tls_warnings
+
+        return tuple(tls_warnings(self.chain, self.verified_by, self.mta_sts))
 
     def __repr__(self) -> str:
         resumed = ", resumed" if self.resumed else ""
         return f"<TLSInfo {self.version}, {self.cipher_suite}, {self.server_name}{resumed}>"
+
+
+class Certificate(Frozen):
+    """The readable facts of one certificate."""
+
+    __slots__ = ("subject", "issuer", "names", "_not_before", "_not_after", "serial", "public_key_sha256")  # noqa: RUF023
+
+    subject: str
+    """The subject's distinguished name."""
+    issuer: str
+    """The issuer's distinguished name."""
+    names: tuple[str, ...]
+    """DNS names and IP addresses it is for (subjectAltName)."""
+    serial: str
+    """The serial number in hexadecimal."""
+    public_key_sha256: bytes
+    """SHA-256 of its SubjectPublicKeyInfo: what a pin is made of."""
+    _not_before: float
+    _not_after: float
+
+    def __init__(
+        self,
+        subject: str,
+        issuer: str,
+        names: tuple[str, ...],
+        not_before: float,
+        not_after: float,
+        serial: str,
+        public_key_sha256: bytes,
+    ) -> None:
+        self._set(subject, issuer, names, not_before, not_after, serial, public_key_sha256)
+
+    @property
+    def not_before(self) -> datetime:
+        """Valid from."""
+        return _utc(self._not_before)
+
+    @property
+    def not_after(self) -> datetime:
+        """Valid until."""
+        return _utc(self._not_after)
+
+
+def _utc(timestamp: float) -> datetime:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(timestamp, UTC)
 
 
 class DeliveryReport(Frozen):
@@ -189,11 +279,7 @@ class Entry(Frozen):
     def modified(self) -> datetime | None:
         """When it was last modified, in UTC, if told. Listings made for people tell it to the minute or day, in the
         server's own time zone, taken as UTC here."""
-        if self._modified is None:
-            return None
-        from datetime import UTC, datetime
-
-        return datetime.fromtimestamp(self._modified, UTC)
+        return None if self._modified is None else _utc(self._modified)
 
     def is_file(self) -> bool:
         """Whether it is a file."""

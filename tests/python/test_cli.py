@@ -247,7 +247,7 @@ def test_probe_smtp(postfix: PostfixServer) -> None:
     people = starttls("probe", postfix.url, "--trace", *ca(postfix))
     text = people.out.decode()
     assert people.code == 0 and "AUTH PLAIN" not in people.err.replace("250-AUTH PLAIN LOGIN", "")
-    assert "verdict        trusted for localhost\n" in text
+    assert "verdict        trusted for localhost (authorities)\n" in text
     assert re.search(r"  for +localhost, 127\.0\.0\.1, ::1\n", text) and re.search(r"\((4|5) days left\)\n", text)
     report = starttls("probe", postfix.url, "--json", *ca(postfix)).json
     before, after = ([one["name"] for one in report[key]] for key in ("offered_in_clear", "offered"))

@@ -1,13 +1,14 @@
 //! Trust, identity and versions.
 
 use std::cell::RefCell;
+use std::time::SystemTime;
 
-use starttls::tls::{TlsConfig, TlsInfo};
+use starttls::tls::{MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa};
 use zeroize::Zeroizing;
 
 use crate::Component;
 use crate::error;
-use crate::exports::tls::{Guest, GuestClientConfig, SessionInfo, Version};
+use crate::exports::tls::{Guest, GuestClientConfig, MtaStsVerdict, SessionInfo, VerifiedBy, Version, Warning};
 use crate::exports::types::Error;
 
 impl Guest for Component {
@@ -56,6 +57,19 @@ impl GuestClientConfig for ClientConfig {
         Ok(())
     }
 
+    fn set_tlsa(&self, records: Vec<String>) -> Result<(), Error> {
+        let records = records.iter().map(|text| text.parse::<Tlsa>()).collect::<Result<Vec<_>, _>>();
+        let records = records.map_err(starttls::Error::from)?;
+        self.change(|config| config.tlsa(records));
+        Ok(())
+    }
+
+    fn set_mta_sts(&self, policy: String) -> Result<(), Error> {
+        let policy = policy.parse::<MtaSts>().map_err(starttls::Error::from)?;
+        self.change(|config| config.mta_sts(policy));
+        Ok(())
+    }
+
     fn set_minimum_version(&self, version: Version) {
         self.change(|config| config.minimum_version(version.into()));
     }
@@ -84,6 +98,7 @@ impl From<Version> for starttls::tls::Version {
 
 impl From<&TlsInfo> for SessionInfo {
     fn from(info: &TlsInfo) -> Self {
+        let warnings = info.warnings(SystemTime::now()).iter().filter_map(warning).collect();
         let info = info.clone();
         Self {
             version: info.version,
@@ -92,7 +107,43 @@ impl From<&TlsInfo> for SessionInfo {
             alpn: info.alpn,
             resumed: info.resumed,
             server_name: info.server_name,
+            verified_by: info.verified_by.into(),
+            mta_sts: info.mta_sts.and_then(verdict),
+            warnings,
             peer_chain: info.chain,
         }
+    }
+}
+
+impl From<starttls::tls::VerifiedBy> for VerifiedBy {
+    fn from(whose: starttls::tls::VerifiedBy) -> Self {
+        use starttls::tls::VerifiedBy as V;
+        match whose {
+            V::Platform => Self::Platform,
+            V::WebPkiRoots => Self::WebPkiRoots,
+            V::Authorities => Self::Authorities,
+            V::DaneTa => Self::DaneTa,
+            V::DaneEe => Self::DaneEe,
+            V::Pin => Self::Pin,
+            _ => Self::Nobody,
+        }
+    }
+}
+
+fn verdict(verdict: starttls::tls::MtaStsVerdict) -> Option<MtaStsVerdict> {
+    match verdict {
+        starttls::tls::MtaStsVerdict::Satisfied => Some(MtaStsVerdict::Satisfied),
+        starttls::tls::MtaStsVerdict::Violated => Some(MtaStsVerdict::Violated),
+        _ => None,
+    }
+}
+
+fn warning(warning: &TlsWarning) -> Option<Warning> {
+    match warning {
+        TlsWarning::ExpiresSoon(_) => Some(Warning::ExpiresSoon),
+        TlsWarning::Expired(_) => Some(Warning::Expired),
+        TlsWarning::NotVerified => Some(Warning::NotVerified),
+        TlsWarning::MtaStsViolated => Some(Warning::MtaStsViolated),
+        _ => None,
     }
 }

@@ -1,13 +1,13 @@
 //! The flags that every verb has, and the session they describe.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use clap::Args;
-use starttls::tls::{TlsConfig, Version};
+use starttls::tls::{MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa, Version};
 use starttls::trace::Trace;
 use starttls::transport::{Blocking, Endpoint};
 use starttls::url::{Protocol, Url};
@@ -37,6 +37,12 @@ pub(crate) struct Common {
     /// Require this public key, too: SHA-256 in hexadecimal or Base64; several: any of them
     #[arg(long, global = true, value_name = "SHA256", value_parser = pin, help_heading = TLS)]
     pin: Vec<[u8; 32]>,
+    /// Believe by this DANE record instead of an authority: "3 1 1 AB12…", looked up and validated; several: any of them
+    #[arg(long, global = true, value_name = "RECORD", help_heading = TLS)]
+    tlsa: Vec<Tlsa>,
+    /// Hold a mail server to the MTA-STS policy in this file
+    #[arg(long, global = true, value_name = "FILE", help_heading = TLS)]
+    mta_sts: Option<PathBuf>,
     /// The name in the server's certificate, where it is not the host of the URL
     #[arg(long, global = true, value_name = "NAME", help_heading = TLS)]
     server_name: Option<String>,
@@ -89,9 +95,18 @@ impl Common {
     pub(crate) fn options(&self, url: &Url) -> Result<Options, Failure> {
         let tls = self.tls().map_err(Failure::early)?;
         let tls = self.pin.iter().fold(tls, |tls, pin| tls.pin_spki_sha256(*pin));
+        let tls = tls.tlsa(self.tlsa.iter().cloned());
+        let tls = match &self.mta_sts {
+            Some(_) if url.protocol != Protocol::Smtp => return Err(Failure::usage("--mta-sts is about mail servers")),
+            Some(file) => tls.mta_sts(policy(file)?),
+            None => tls,
+        };
         let tls = if self.insecure { tls.danger_accept_any_certificate() } else { tls };
         match url.security {
             Security::Plaintext => note("WARNING: clear text: everybody on the way can read and change everything"),
+            _ if self.insecure && !self.tlsa.is_empty() => {
+                return Err(Failure::usage("--insecure and --tlsa contradict each other"));
+            }
             _ if self.insecure && self.pin.is_empty() => {
                 note("WARNING: --insecure: the server's certificate is not checked; this may be anybody");
             }
@@ -107,7 +122,7 @@ impl Common {
         })
     }
 
-    /// What TLS is to be, but for pins and `--insecure`.
+    /// What TLS is to be, but for pins, policies and `--insecure`.
     pub(crate) fn tls(&self) -> Result<TlsConfig, Error> {
         let mut tls = TlsConfig::new();
         if let Some(file) = &self.ca_file {
@@ -153,6 +168,7 @@ impl Target {
         let fail = |error| self.failure(error, Exit::Unavailable);
         let client = ftp::Client::connect(Blocking::new(), self.endpoint(), self.options.clone());
         let mut client = client.await.map_err(fail)?;
+        warn(client.tls());
         client.login(&credentials).await.map_err(fail)?;
         Ok(client)
     }
@@ -167,6 +183,7 @@ impl Target {
         let fail = |error| self.failure(error, Exit::Unavailable);
         let client = smtp::Client::connect_as(Blocking::new(), self.endpoint(), self.options.clone(), name);
         let mut client = client.await.map_err(fail)?;
+        warn(client.tls());
         if let Some(credentials) = credentials {
             client.login(&credentials).await.map_err(fail)?;
         }
@@ -183,9 +200,26 @@ impl Target {
     }
 }
 
+/// What is odd about a server that was believed. What was asked for by name was warned about before, and a certificate's
+/// last days are its owner's business: `probe` and `--json` tell them.
+fn warn(tls: Option<&TlsInfo>) {
+    for warning in tls.iter().flat_map(|tls| tls.warnings(SystemTime::now())) {
+        if matches!(warning, TlsWarning::Expired(_) | TlsWarning::MtaStsViolated) {
+            note(&format!("WARNING: {warning}"));
+        }
+    }
+}
+
 fn trace_line(text: &str) {
     // Nobody reads standard error any more: that is no reason to stop in the middle of a transfer.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// An MTA-STS policy that somebody fetched.
+fn policy(file: &Path) -> Result<MtaSts, Failure> {
+    let text = std::fs::read(file).map_err(|error| Failure::file(Exit::NoInput, file, &error))?;
+    let policy = String::from_utf8_lossy(&text).parse::<MtaSts>();
+    policy.map_err(|why| Failure::new(Exit::Data, format!("{}: {why}", file.display())))
 }
 
 /// SHA-256 in hexadecimal or Base64, with or without curl's `sha256//` before it.

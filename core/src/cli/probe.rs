@@ -83,6 +83,7 @@ fn second_look(common: &Common, url: &Url, options: &Options, error: &Error) -> 
                 | TlsFault::Revoked
                 | TlsFault::WrongUsage
                 | TlsFault::PinMismatch
+                | TlsFault::TlsaMismatch
                 | TlsFault::BadCertificate(_)
         )
     );
@@ -146,8 +147,7 @@ fn owned<'a>(offers: impl Iterator<Item = (&'a str, &'a str)>) -> Offers {
 impl Look {
     /// The chain as far as it can be read.
     fn certificates(&self) -> Vec<Option<Certificate>> {
-        let chain = self.tls.iter().flat_map(|tls| &tls.chain);
-        chain.map(|der| Certificate::from_der(der).ok()).collect()
+        self.tls.as_ref().map(TlsInfo::certificates).unwrap_or_default()
     }
 
     fn json(&self, url: &Url) -> Value {
@@ -205,7 +205,8 @@ fn describe(out: &mut String, url: &Url, look: &Look, trusted: Option<bool>) {
     line(
         "verdict",
         &match trusted {
-            Some(true) => format!("trusted for {name}"),
+            Some(true) if tls.verified_by.checks_name() => format!("trusted for {name} ({})", tls.verified_by),
+            Some(true) => format!("trusted ({})", tls.verified_by),
             Some(false) => format!("NOT TRUSTED for {name}"),
             None => return,
         },

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use starttls::ftp::{Entry, TransferReceipt};
 use starttls::reply::Reply;
 use starttls::smtp::DeliveryReport;
-use starttls::tls::{Certificate, TlsInfo};
+use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning};
 use starttls::{Error, ErrorKind, TlsFault};
 
 /// A reply: code, enhanced status code, lines.
@@ -29,6 +29,9 @@ pub(crate) fn tls(tls: &TlsInfo) -> Value {
         "alpn": tls.alpn,
         "resumed": tls.resumed,
         "server_name": tls.server_name,
+        "verified_by": tls.verified_by.as_str(),
+        "mta_sts": tls.mta_sts.map(MtaStsVerdict::as_str),
+        "warnings": tls.warnings(SystemTime::now()).iter().map(TlsWarning::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -143,6 +146,9 @@ fn tls_fault(fault: &TlsFault) -> &'static str {
         TlsFault::Revoked => "tls_revoked",
         TlsFault::WrongUsage => "tls_wrong_usage",
         TlsFault::PinMismatch => "tls_pin_mismatch",
+        TlsFault::TlsaMismatch => "tls_tlsa_mismatch",
+        TlsFault::TlsaUnusable => "tls_tlsa_unusable",
+        TlsFault::MtaStsViolation(_) => "tls_mta_sts_violation",
         TlsFault::BadCertificate(_) => "tls_bad_certificate",
         TlsFault::NothingInCommon(_) => "tls_nothing_in_common",
         TlsFault::AlertReceived { .. } => "tls_alert_received",

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::pki_types::UnixTime;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
-
-use super::trust::sha256;
 
 /// The readable facts of one X.509 certificate (RFC 5280).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +69,15 @@ impl Certificate {
             public_key_sha256: sha256(certificate.tbs_certificate.subject_pki.raw),
         })
     }
+
+    /// Whether it is valid at this moment; if not, what rustls says of such a certificate.
+    pub(super) fn validity_at(&self, now: UnixTime) -> Result<(), rustls::CertificateError> {
+        let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        if now < self.not_before {
+            return Err(rustls::CertificateError::NotValidYet);
+        }
+        if now > self.not_after { Err(rustls::CertificateError::Expired) } else { Ok(()) }
+    }
 }
 
 fn address(bytes: &[u8]) -> Option<String> {
@@ -88,4 +96,10 @@ fn time(seconds: i64) -> SystemTime {
 pub(super) fn subject_public_key_info(der: &[u8]) -> Option<Vec<u8>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     Some(certificate.tbs_certificate.subject_pki.raw.to_vec())
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    out
 }

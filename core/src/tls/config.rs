@@ -11,8 +11,8 @@ use rustls::{CipherSuite, ClientConfig, RootCertStore};
 
 use super::engine::RustlsEngine;
 use super::ledger::{Ledger, Resumable};
-use super::trust::{Trust, verifier};
-use super::{Engine, ServerName, fault, pem};
+use super::trust::{Trust, Verifier};
+use super::{Engine, MtaSts, MtaStsMode, MtaStsVerdict, ServerName, Tlsa, fault, pem};
 use crate::error::{Error, Result, TlsFault};
 
 /// A TLS protocol version.
@@ -38,13 +38,21 @@ pub enum Version {
 #[derive(Clone, Default)]
 pub struct TlsConfig {
     trust: Trust,
+    tlsa: Vec<Tlsa>,
+    mta_sts: Option<Arc<MtaSts>>,
     pins: Vec<[u8; 32]>,
     identity: Option<Arc<Identity>>,
     minimum: Option<Version>,
     maximum: Option<Version>,
     alpn: Vec<Vec<u8>>,
     /// What all this amounts to for rustls; made at the first use.
-    built: Arc<OnceLock<Arc<ClientConfig>>>,
+    built: Arc<OnceLock<Built>>,
+}
+
+struct Built {
+    config: ClientConfig,
+    /// The one in `config`, to be asked how it judged.
+    verifier: Arc<Verifier>,
 }
 
 struct Identity {
@@ -119,6 +127,31 @@ impl TlsConfig {
         self.changed()
     }
 
+    /// Lets these TLSA records, looked up for the server and validated by DNSSEC, decide instead of authorities
+    /// (RFC 7672): DANE-EE by the server's certificate or key, whatever names it and its validity say; DANE-TA by a chain
+    /// to the record's authority, valid and for the server's name. Others do not count (see [`Tlsa::is_usable`]); if
+    /// none counts, opening a session is the error [`TlsaUnusable`](TlsFault::TlsaUnusable). An empty list is none at
+    /// all. Calls replace each other.
+    ///
+    /// Records stand before an MTA-STS policy, which is not asked then (RFC 8461 §2), and before
+    /// [`TlsConfig::danger_accept_any_certificate`]. Pins are still checked.
+    #[must_use]
+    pub fn tlsa(mut self, records: impl IntoIterator<Item = Tlsa>) -> Self {
+        self.tlsa = records.into_iter().collect();
+        self.changed()
+    }
+
+    /// Holds sessions to an MTA-STS policy (RFC 8461). In mode `enforce`, a server that is none of its hosts (the one
+    /// connected to, or the server name that is set) is the error [`MtaStsViolation`](TlsFault::MtaStsViolation), before
+    /// anything is sent; so is a configuration that accepts any certificate. In mode `testing`, such a session goes on
+    /// and [`TlsInfo::mta_sts`](super::TlsInfo::mta_sts) tells the violation: but TLS, and a certificate that an
+    /// authority vouches for, are required as always.
+    #[must_use]
+    pub fn mta_sts(mut self, policy: MtaSts) -> Self {
+        self.mta_sts = Some(Arc::new(policy));
+        self
+    }
+
     /// Refuses versions below this one; TLS 1.2 by default.
     #[must_use]
     pub fn minimum_version(mut self, version: Version) -> Self {
@@ -148,9 +181,19 @@ impl TlsConfig {
         self.changed()
     }
 
-    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called.
+    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called, and no TLSA record is there to decide.
     pub fn accepts_any_certificate(&self) -> bool {
-        matches!(self.trust, Trust::Anybody)
+        matches!(self.trust, Trust::Anybody) && self.tlsa.is_empty()
+    }
+
+    /// What the MTA-STS policy says to a session in clear text.
+    pub(crate) fn allow_plaintext(&self) -> Result<()> {
+        match &self.mta_sts {
+            Some(policy) if policy.mode() == MtaStsMode::Enforce => {
+                Err(Error::tls(TlsFault::MtaStsViolation("it wants TLS".into())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The highest version offered.
@@ -171,18 +214,25 @@ impl TlsConfig {
         let built = match self.built.get() {
             Some(built) => built,
             None => {
-                let made = Arc::new(self.build()?);
+                let made = self.build()?;
                 self.built.get_or_init(|| made)
             }
         };
         // Cloned, so that verifier and identity stay the same objects: resumption compares them.
-        let mut config = ClientConfig::clone(built);
+        let mut config = built.config.clone();
         let ledger = Arc::new(Ledger::default());
         config.resumption = Resumption::store(ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
-        Ok(TlsSession { config: Arc::new(config), ledger })
+        Ok(TlsSession { config: Arc::new(config), verifier: built.verifier.clone(), mta_sts: None, ledger })
     }
 
-    fn build(&self) -> Result<ClientConfig> {
+    /// [`TlsConfig::session`] with this server, if the MTA-STS policy allows it.
+    pub(crate) fn session_with(&self, server: &ServerName) -> Result<TlsSession> {
+        let policy = self.mta_sts.as_ref().filter(|_| self.tlsa.is_empty());
+        let verdict = policy.map(|policy| policy.judge(server, self)).transpose()?.flatten();
+        Ok(TlsSession { mta_sts: verdict, ..self.session()? })
+    }
+
+    fn build(&self) -> Result<Built> {
         let configuration = |error: rustls::Error| Error::tls(TlsFault::Configuration(error.to_string()));
         let provider = provider();
         let versions: Vec<_> = [(Version::Tls13, &rustls::version::TLS13), (Version::Tls12, &rustls::version::TLS12)]
@@ -193,12 +243,12 @@ impl TlsConfig {
         if versions.is_empty() {
             return Err(Error::tls(TlsFault::Configuration("minimum_version is above maximum_version".into())));
         }
-        let verifier = verifier(&self.trust, &self.pins, &provider)?;
+        let verifier = Arc::new(Verifier::new(&self.trust, &self.tlsa, &self.pins, &provider)?);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(configuration)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(verifier.clone());
         let mut config = match &self.identity {
             Some(identity) => builder
                 .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
@@ -206,7 +256,7 @@ impl TlsConfig {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
-        Ok(config)
+        Ok(Built { config, verifier })
     }
 
     /// After a setting: what was built before no longer holds, and clones made before keep their own.
@@ -231,6 +281,8 @@ impl fmt::Debug for TlsConfig {
                     }
                 ),
             )
+            .field("tlsa", &self.tlsa.len())
+            .field("mta_sts", &self.mta_sts.as_ref().map(|policy| policy.mode()))
             .field("pins", &self.pins.len())
             .field("identity", &self.identity.is_some())
             .field("minimum_version", &self.lowest_version())
@@ -242,13 +294,15 @@ impl fmt::Debug for TlsConfig {
 /// One control connection's TLS: its configuration and its own store of resumable sessions.
 #[derive(Clone, Debug)]
 pub struct TlsSession {
-    config: Arc<ClientConfig>,
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) mta_sts: Option<MtaStsVerdict>,
     ledger: Arc<Ledger>,
 }
 
 impl TlsSession {
     pub(crate) fn engine(&self, name: &ServerName) -> Result<Box<dyn Engine>> {
-        Ok(Box::new(RustlsEngine::new(self.config.clone(), name)?))
+        Ok(Box::new(RustlsEngine::new(self, name)?))
     }
 
     /// Whether the next handshake can resume an earlier one.

@@ -4,6 +4,7 @@ use rustls::HandshakeKind;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 
+use super::config::TlsSession;
 use super::{ServerName, TlsInfo, fault};
 use crate::error::{Error, Result, TlsFault};
 
@@ -57,15 +58,17 @@ const RECORD: usize = 16 * 1024;
 /// rustls, in its unbuffered form: no copy is made between its records and our buffers.
 pub(super) struct RustlsEngine {
     connection: UnbufferedClientConnection,
+    session: TlsSession,
     name: ServerName,
     /// rustls tells the peer's end once; we remember.
     peer_closed: bool,
 }
 
 impl RustlsEngine {
-    pub(super) fn new(config: std::sync::Arc<rustls::ClientConfig>, name: &ServerName) -> Result<Self> {
+    pub(super) fn new(session: &TlsSession, name: &ServerName) -> Result<Self> {
+        let config = session.config.clone();
         let connection = UnbufferedClientConnection::new(config, name.to_rustls()).map_err(fault::from_rustls)?;
-        Ok(Self { connection, name: name.clone(), peer_closed: false })
+        Ok(Self { connection, session: session.clone(), name: name.clone(), peer_closed: false })
     }
 
     /// Brings rustls to the state in which it writes, then lets `act` write.
@@ -189,6 +192,7 @@ impl Engine for RustlsEngine {
             rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
             other => format!("{other:?}"),
         });
+        let chain = self.connection.peer_certificates().unwrap_or_default();
         TlsInfo {
             version: text(version.as_deref()),
             cipher_suite: iana(&text(suite.as_deref())),
@@ -196,7 +200,9 @@ impl Engine for RustlsEngine {
             alpn: self.connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
             server_name: self.name.to_string(),
-            chain: self.connection.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect(),
+            verified_by: chain.first().map(|shown| self.session.verifier.verified_by(shown)).unwrap_or_default(),
+            mta_sts: self.session.mta_sts,
+            chain: chain.iter().map(|c| c.to_vec()).collect(),
         }
     }
 }

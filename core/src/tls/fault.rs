@@ -2,7 +2,7 @@
 
 use rustls::{AlertDescription, CertificateError, Error as Rustls};
 
-use super::trust::NoPinMatches;
+use super::trust::Refused;
 use crate::error::{Error, TlsFault};
 
 /// The error for what rustls says.
@@ -55,7 +55,10 @@ fn certificate(error: CertificateError) -> Error {
         C::NotValidForName => TlsFault::NameMismatch { expected: "this server".into(), presented: Vec::new() },
         C::Revoked => TlsFault::Revoked,
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => TlsFault::WrongUsage,
-        C::Other(other) if other.0.downcast_ref::<NoPinMatches>().is_some() => TlsFault::PinMismatch,
+        C::Other(other) => match other.0.downcast_ref::<Refused>() {
+            Some(Refused(fault)) => fault.clone(),
+            None => TlsFault::BadCertificate(other.to_string()),
+        },
         // Where rustls' verifier names a cause that is none of the above, its own word is the best.
         error => TlsFault::BadCertificate(error.to_string()),
     };

@@ -39,6 +39,11 @@ impl ServerName {
         rustls::pki_types::ServerName::try_from(ascii).map(Self).map_err(|_| bad())
     }
 
+    /// Whether it is an IP address.
+    pub(super) fn is_address(&self) -> bool {
+        matches!(self.0, rustls::pki_types::ServerName::IpAddress(_))
+    }
+
     pub(super) fn to_rustls(&self) -> rustls::pki_types::ServerName<'static> {
         self.0.clone()
     }
