@@ -5,6 +5,7 @@
 //! | `session` | one session and its one operation at a time, over blocking sockets or driven by asyncio |
 //! | `hosted` | what asyncio drives: requests out, events in |
 //! | `smtp`, `ftp` | commands as values, and how each is performed over any transport |
+//! | `message` | a message's header is looked through, and tells its envelope |
 //! | `body` | where content comes from and goes to |
 //! | `config` | TLS, timeouts, trace |
 //! | `value`, `error` | results and errors become Python's; the only place for each |
@@ -15,6 +16,7 @@ mod config;
 mod error;
 mod ftp;
 mod hosted;
+mod message;
 mod session;
 mod smtp;
 mod value;
@@ -28,6 +30,8 @@ mod _native {
     use crate::ftp::{FtpCommand, FtpSession};
     #[pymodule_export]
     use crate::hosted::{Host, Operation};
+    #[pymodule_export]
+    use crate::message::{HeaderReader, envelope_of, with_ascii_domain};
     #[pymodule_export]
     use crate::smtp::{SmtpCommand, SmtpSession};
     #[pymodule_export]

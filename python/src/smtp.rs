@@ -14,6 +14,7 @@ use crate::body::{Pulse, Source};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
+use crate::message::{Addressing, HeaderReader, Message};
 use crate::session::{Job, Protocol, Session};
 use crate::value::Value;
 
@@ -27,8 +28,8 @@ pub(crate) struct Smtp {
 
 /// What to do in it.
 pub(crate) enum Command {
-    Send { envelope: Envelope, head: PyBackedBytes, body: Source, pulse: Pulse },
-    Begin(Envelope),
+    Send { message: Source, addressing: Addressing, pulse: Pulse },
+    Begin { envelope: Envelope, header: Vec<u8> },
     Write(PyBackedBytes),
     Finish,
     Noop,
@@ -53,14 +54,17 @@ impl Protocol for Smtp {
         command: Command,
     ) -> Result<Value, Failure> {
         Ok(match command {
-            Command::Send { envelope, head, body, pulse } => {
-                client.begin(&envelope).await?;
+            Command::Send { message, addressing, mut pulse } => {
+                let message = Message::open(message, &addressing)?;
+                pulse.expect(message.envelope.size);
+                client.begin(&message.envelope).await?;
                 // Without its end a message is none: if the body cannot be had, the session must go.
-                stream(client, &head, body, pulse).await.map_err(Failure::fatal)?;
+                stream(client, message, pulse).await.map_err(Failure::fatal)?;
                 Value::Report(Box::new(client.finish().await?))
             }
-            Command::Begin(envelope) => {
+            Command::Begin { envelope, header } => {
                 client.begin(&envelope).await?;
+                client.write(&header).await?;
                 Value::None
             }
             Command::Write(bytes) => {
@@ -92,13 +96,12 @@ impl Protocol for Smtp {
 
 async fn stream<T: Transport + Clone + 'static>(
     client: &mut Client<T>,
-    head: &[u8],
-    mut body: Source,
+    mut message: Message,
     mut pulse: Pulse,
 ) -> Result<(), Failure> {
-    client.write(head).await?;
-    pulse.advance(head.len())?;
-    while let Some(piece) = body.next()? {
+    client.write(&message.head).await?;
+    pulse.advance(message.head.len())?;
+    while let Some(piece) = message.rest.next()? {
         client.write(piece).await?;
         pulse.advance(piece.len())?;
     }
@@ -122,62 +125,38 @@ impl SmtpCommand {
     }
 }
 
-fn envelope(
-    py: Python<'_>,
-    sender: &str,
-    recipients: &[String],
-    size: Option<u64>,
-    eight_bit: bool,
-    utf8: bool,
-) -> PyResult<Envelope> {
-    let mut envelope = Envelope::new(sender, recipients).map_err(|why| error::core(py, &why, Hint::None))?;
-    envelope.size = size;
-    envelope.eight_bit = eight_bit;
-    envelope.utf8 = utf8;
-    Ok(envelope)
-}
-
 #[pymethods]
 impl SmtpCommand {
-    /// A message: `head` first, then `body` from `offset` on, which is bytes, a path or an iterable of bytes.
+    /// A message: bytes, a path, or an iterable of bytes. Sender and recipients come from `header`, or else from its
+    /// own, unless given.
     #[staticmethod]
-    #[pyo3(signature = (sender, recipients, head, body, *, offset=0, eight_bit=None, utf8=false, progress=None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    #[pyo3(signature = (message, *, sender=None, recipients=None, header=None, progress=None))]
     fn send(
-        py: Python<'_>,
-        sender: &str,
-        recipients: Vec<String>,
-        head: PyBackedBytes,
-        body: &Bound<'_, PyAny>,
-        offset: u64,
-        eight_bit: Option<bool>,
-        utf8: bool,
+        message: &Bound<'_, PyAny>,
+        sender: Option<String>,
+        recipients: Option<&Bound<'_, PyAny>>,
+        header: Option<PyBackedBytes>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let body = Source::new(body, offset)?;
-        let size = body.remaining().map(|rest| rest + head.len() as u64);
-        // What is not at hand may have any bytes.
-        let eight_bit = eight_bit.unwrap_or_else(|| match &body {
-            Source::Bytes { all, .. } => !(all.is_ascii() && head.is_ascii()),
-            _ => true,
-        });
-        let envelope = envelope(py, sender, &recipients, size, eight_bit, utf8)?;
-        let pulse = Pulse::new(progress, 0, size);
-        Ok(Command::Send { envelope, head, body, pulse }.into())
+        let addressing = Addressing::new(sender, recipients, header)?;
+        let message = Source::new(message, 0)?;
+        Ok(Command::Send { message, addressing, pulse: Pulse::new(progress, 0, None) }.into())
     }
 
-    /// The envelope of a message that comes in pieces.
+    /// A message that comes in pieces, from its header.
     #[staticmethod]
-    #[pyo3(signature = (sender, recipients, *, size=None, eight_bit=true, utf8=false))]
+    #[pyo3(signature = (header, *, sender=None, recipients=None))]
     fn begin(
         py: Python<'_>,
-        sender: &str,
-        recipients: Vec<String>,
-        size: Option<u64>,
-        eight_bit: bool,
-        utf8: bool,
+        header: &HeaderReader,
+        sender: Option<String>,
+        recipients: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Ok(Command::Begin(envelope(py, sender, &recipients, size, eight_bit, utf8)?).into())
+        let read = header.read(&Addressing::new(sender, recipients, None)?);
+        let (mut envelope, header) = read.map_err(|why| error::core(py, &why, Hint::None))?;
+        // What is still to come may have any bytes.
+        envelope.eight_bit = true;
+        Ok(Command::Begin { envelope, header }.into())
     }
 
     /// The next piece of a message.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from . import _message
 from ._aio import Driver
 from ._files import is_async
-from ._native import Host, SmtpCommand, SmtpSession
+from ._native import HeaderReader, Host, SmtpCommand, SmtpSession
 from ._outcome import judged
 from ._settings import sink, stages
 from ._smtp import command
@@ -124,14 +123,16 @@ class AsyncSMTP:
         progress: Progress | None,
     ) -> DeliveryReport:
         pieces = aiter(message)
-        header, rest = await _message.take_header_async(pieces)
-        by, to = _message.addressed(header, sender, recipients)
-        await self._run(SmtpCommand.begin(by, to, utf8=not header.isascii()))
+        header = HeaderReader()
+        done, rest = 0, b""
+        async for piece in pieces:
+            done += len(piece)
+            if (end := header.push(piece)) is not None:
+                rest = piece[end:]
+                break
+        await self._run(SmtpCommand.begin(header, sender=sender, recipients=recipients))
         try:
-            done = 0
-            for piece in (_message.without_blind(header), rest):
-                await self._run(SmtpCommand.write(piece))
-                done += len(piece)
+            await self._run(SmtpCommand.write(rest))
             async for piece in pieces:
                 await self._run(SmtpCommand.write(piece))
                 done += len(piece)

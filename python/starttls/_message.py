@@ -1,101 +1,49 @@
-"""Messages as callers have them: the envelope in their headers, Bcc taken out, bytes handed on as they come."""
+"""Messages as callers have them, as the native module takes them: bytes, a path, or an iterable of bytes.
+
+What a header says about the envelope, and that Bcc stays here, is the core's matter. Here is what only Python can do.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from ._errors import InvalidArgument, LimitExceeded
-from ._files import chunks, opened
+from ._errors import InvalidArgument
+from ._files import chunks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Iterator
+    from collections.abc import Iterable
+    from email.headerregistry import Address, AddressHeader, Group
     from email.message import Message as LegacyMessage
-    from typing import Any, TypeGuard, TypeVar
+    from email.policy import Policy
+    from typing import Any, TypeGuard
 
     from ._files import Content
 
     Email = LegacyMessage[Any, Any]
     Message = Email | Content
-    Held = TypeVar("Held", bytes, memoryview)
+    Source = bytes | os.PathLike[str] | Iterable[bytes]
 
-HEADER_LIMIT = 1024 * 1024
-"""Bytes a header may have: it is looked through before anything is sent."""
-
-BLIND = (b"bcc", b"resent-bcc")
-"""The fields that name recipients nobody else may know of."""
-
-
-class Letter:
-    """A message ready to go: the envelope, the head that was rewritten, and the rest as it is."""
-
-    __slots__ = ("body", "eight_bit", "head", "offset", "recipients", "sender", "utf8")
-
-    sender: str
-    recipients: list[str]
-    head: bytes
-    """What comes first."""
-    body: bytes | os.PathLike[str] | Iterable[bytes]
-    """What follows it, from ``offset`` on."""
-    offset: int
-    eight_bit: bool | None
-    """Whether there are bytes above 127; ``None`` if the native module sees that better, or nobody knows."""
-    utf8: bool
-    """Whether the header has UTF-8."""
-
-    def __init__(
-        self,
-        envelope: tuple[str, list[str]],
-        head: bytes,
-        body: bytes | os.PathLike[str] | Iterable[bytes],
-        *,
-        offset: int = 0,
-        utf8: bool = False,
-    ) -> None:
-        self.sender, self.recipients = envelope
-        self.head = head
-        self.body = body
-        self.offset = offset
-        self.utf8 = utf8
+SHOWN = frozenset(resent + field for field in ("from", "sender", "reply-to", "to", "cc") for resent in ("", "resent-"))
+BLIND = frozenset(("bcc", "resent-bcc"))
+LINE = 78
+"""Characters a line of addresses should have at most (RFC 5322 section 2.1.1)."""
 
 
-def prepare(message: Message, sender: str | None, recipients: Iterable[str] | None, *, seven_bit: bool) -> Letter:
-    """A message of any kind, ready to go; ``seven_bit`` if the server takes no other."""
+def source(message: Message, *, seven_bit: bool) -> tuple[Source, bytes | None]:
+    """A message of any kind, and a header to take its envelope from if that is not its own.
+
+    ``seven_bit`` if the server takes no other.
+    """
+    if isinstance(message, bytes | os.PathLike):
+        return message, None
     if is_email(message):
-        envelope = addressed(message, sender, recipients)
-        utf8 = not all(map(str.isascii, (envelope[0], *envelope[1], *mentioned(message))))
-        content = flatten(message, utf8=utf8, seven_bit=seven_bit)
-        return Letter(envelope, b"", content, utf8=utf8)
-    if isinstance(message, bytes):
-        header = message[: end_of_header(message)]
-        head = without_blind(header)
-        envelope = addressed(header, sender, recipients)
-        utf8 = not header.isascii()
-        if head is header:
-            return Letter(envelope, b"", message, utf8=utf8)
-        return Letter(envelope, head, message, offset=len(header), utf8=utf8)
+        return flatten(message, seven_bit=seven_bit), addressing(message)
     if isinstance(message, str):
         kinds = "an EmailMessage, bytes, a pathlib.Path, a binary file or an iterable of bytes"
         raise InvalidArgument(f"a message comes as {kinds}, not as str")
-    if isinstance(message, os.PathLike):
-        with opened(message) as file:
-            header, _ = take_header(chunks(file, 64 * 1024))
-        return Letter(
-            addressed(header, sender, recipients),
-            without_blind(header),
-            message,
-            offset=len(header),
-            utf8=not header.isascii(),
-        )
-    pieces = chunks(message)
-    header, rest = take_header(pieces)
-    return Letter(
-        addressed(header, sender, recipients),
-        without_blind(header) + rest,
-        pieces,
-        utf8=not header.isascii(),
-    )
+    return chunks(message), None
 
 
 def is_email(message: object) -> TypeGuard[Email]:
@@ -104,136 +52,144 @@ def is_email(message: object) -> TypeGuard[Email]:
     return module is not None and isinstance(message, module.Message)
 
 
-def take_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """The header with its blank line, and what was taken beyond it."""
-    taken = b""
-    for piece in pieces:
-        taken += piece
-        if header_is_whole(taken):
-            break
-    end = end_of_header(taken)
-    return taken[:end], taken[end:]
+def addressing(message: Email) -> bytes:
+    """A header that says of the envelope what the message's objects say, however they would be written."""
+    from email.errors import InvalidHeaderDefect
+
+    lines = []
+    for name, value in message.raw_items():
+        field = name.lower()
+        if field not in SHOWN and field not in BLIND:
+            # It keeps blocks of Resent- fields apart, and what it is does not matter.
+            field, text = "x-other", ""
+        elif not hasattr(value, "addresses"):
+            text = str(value)
+        elif any(isinstance(defect, InvalidHeaderDefect) for defect in value.defects):
+            # The email package takes from it what it can; as one quoted name, it is refused if it is needed.
+            text = quoted(str(value))
+        else:
+            text = ", ".join(address.addr_spec for address in value.addresses)
+        lines.append(f"{field}: {text}\n")
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
-async def take_header_async(pieces: AsyncIterable[bytes]) -> tuple[bytes, bytes]:
-    """``take_header`` for an asynchronous source."""
-    taken = b""
-    async for piece in pieces:
-        taken += piece
-        if header_is_whole(taken):
-            break
-    end = end_of_header(taken)
-    return taken[:end], taken[end:]
-
-
-def header_is_whole(data: bytes) -> bool:
-    """Whether nothing that comes later can belong to the header."""
-    # A line end more than the blank line: a CR at the end could be half of one.
-    return (_blank_line(data) != -1 and len(data) > end_of_header(data)) or len(data) > HEADER_LIMIT
-
-
-def _blank_line(data: bytes) -> int:
-    if data[:1] in (b"\r", b"\n"):
-        return 0
-    found = [at for pair in (b"\n\n", b"\n\r", b"\r\r") if (at := data.find(pair, 0, HEADER_LIMIT)) != -1]
-    return min(found) + 1 if found else -1
-
-
-def end_of_header(data: bytes) -> int:
-    """The length of the header, its blank line included. Any of CRLF, LF and CR ends a line."""
-    at = _blank_line(data)
-    if at == -1:
-        if len(data) > HEADER_LIMIT:
-            raise LimitExceeded(f"the message's header is longer than {HEADER_LIMIT} bytes")
-        return len(data)
-    return at + 2 if data[at : at + 2] == b"\r\n" else at + 1
-
-
-def without_blind(header: bytes) -> bytes:
-    """The header without Bcc; the same object if there is none."""
-    if b"bcc" not in header.lower():
-        return header
-    kept = []
-    keep = True
-    for line in header.splitlines(keepends=True):
-        if line[:1] not in (b" ", b"\t"):
-            keep = line.partition(b":")[0].strip().lower() not in BLIND
-        if keep:
-            kept.append(line)
-    return b"".join(kept)
-
-
-def addressed(header: bytes | Email, sender: str | None, recipients: Iterable[str] | None) -> tuple[str, list[str]]:
-    """The envelope: as given, else from the header."""
-    if isinstance(recipients, str):
-        recipients = [recipients]
-    if sender is not None and recipients is not None:
-        return sender, list(recipients)
-    if isinstance(header, bytes):
-        from email import policy
-        from email.parser import HeaderParser
-
-        header = HeaderParser(policy=policy.default).parsestr(header.decode("utf-8", "surrogateescape"))
-    resent = _resent(header)
-    if sender is None:
-        senders = _addresses(header, f"{resent}Sender") or _addresses(header, f"{resent}From")
-        if not senders:
-            raise InvalidArgument(f'the message has no {resent}From: give sender= ("" is the null sender)')
-        sender = senders[0]
-    if recipients is None:
-        found = [it for field in ("To", "Cc", "Bcc") for it in _addresses(header, resent + field)]
-        recipients = dict.fromkeys(found)
-        if not recipients:
-            raise InvalidArgument(f"the message has no {resent}To, Cc or Bcc: give recipients=")
-    return sender, list(recipients)
-
-
-def mentioned(message: Email) -> list[str]:
-    """Every address the header will show."""
-    fields = ("From", "Sender", "Reply-To", "To", "Cc", "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc")
-    return [it for field in fields for it in _addresses(message, field, strict=False)]
-
-
-def _resent(header: Email) -> str:
-    """``Resent-`` if the message was resent: those fields say who sends it to whom now (RFC 5322 section 3.6.6)."""
-    names = [name for name in map(str.lower, header.keys()) if name.startswith("resent-")]
-    if len(names) != len(set(names)):
-        raise InvalidArgument("the message was resent more than once: give sender= and recipients=")
-    return "Resent-" if names else ""
-
-
-def _addresses(header: Email, field: str, *, strict: bool = True) -> list[str]:
-    found = []
-    for value in header.get_all(field, []):
-        if not hasattr(value, "addresses"):
-            from email import policy
-
-            value = policy.default.header_factory(field, str(value))
-        for address in value.addresses:
-            if address.username and address.domain:
-                found.append(address.addr_spec)
-            elif strict:
-                raise InvalidArgument(f"{field} has something that is no address: {str(value)!r}")
-    return found
-
-
-def flatten(message: Email, *, utf8: bool, seven_bit: bool) -> bytes:
-    """The message as bytes, lines ended by CRLF, without Bcc."""
+def flatten(message: Email, *, seven_bit: bool) -> bytes:
+    """The message as bytes, lines ended by CRLF, its header in UTF-8 only if an address needs that; without Bcc."""
     import copy
     from email import policy
     from email.generator import BytesGenerator
     from io import BytesIO
 
+    utf8 = False
+    fields: list[tuple[str, Any]] = []
+    for name, value in message.raw_items():
+        check(name, value)
+        if name.lower() in BLIND:
+            continue
+        written = addresses(name, value) if name.lower() in SHOWN else None
+        if written is not None:
+            utf8 = utf8 or written.international
+        fields.append((name, written or value))
+    shown = copy.copy(message)
+    for name in set(shown.keys()):
+        del shown[name]
+    for name, value in fields:
+        shown.set_raw(name, value)
     rules = message.policy
     if not isinstance(rules, policy.EmailPolicy) and utf8:
         rules = policy.SMTPUTF8
     if isinstance(rules, policy.EmailPolicy):
         rules = rules.clone(utf8=utf8)
     rules = rules.clone(linesep="\r\n", mangle_from_=False, cte_type="7bit" if seven_bit else "8bit")
-    shown = message
-    if "Bcc" in message or "Resent-Bcc" in message:
-        shown = copy.copy(message)
-        del shown["Bcc"], shown["Resent-Bcc"]
     out = BytesIO()
     BytesGenerator(out, policy=rules).flatten(shown)
     return out.getvalue()
+
+
+def check(name: str, value: object) -> None:
+    """Refuse a field that would be more than one."""
+    if not (name.isascii() and name.isprintable()) or " " in name or ":" in name or not name:
+        raise InvalidArgument(f"{name!r} is no name of a header field")
+    if isinstance(value, str):
+        _, *folded = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        if not all(line.startswith((" ", "\t")) for line in folded):
+            raise InvalidArgument(f"the header field {name} contains a line break: {value!r}")
+
+
+def addresses(name: str, value: Any) -> Addresses | None:
+    """A field of addresses to be written anew; ``None`` if it goes out as it is."""
+    parsed = value
+    if not hasattr(value, "groups"):
+        text = str(value)
+        if isinstance(value, str) and (text.isascii() or not text.isprintable()):
+            return None  # as it was read, or as it was given
+        from email.policy import default
+
+        parsed = default.header_factory(name, text)
+    return None if any("Invalid" in type(defect).__name__ for defect in parsed.defects) else Addresses(name, parsed)
+
+
+class Addresses:
+    """A field of addresses, as the email package's policies take one.
+
+    Its own way to fold such fields encodes the comma between two addresses, or takes the quotes off a name that needs
+    them, and then the header shows other people than the message has.
+    """
+
+    def __init__(self, name: str, header: AddressHeader) -> None:
+        self.name = name
+        self._groups: tuple[Group, ...] = header.groups
+        self.international = not all(address.username.isascii() for address in header.addresses)
+
+    def fold(self, *, policy: Policy) -> str:
+        """The whole field, for an ``EmailPolicy``."""
+        return f"{self.name}: {self._written(policy.linesep, utf8=policy.utf8)}{policy.linesep}"  # type: ignore[attr-defined]
+
+    def encode(self, *, linesep: str, **_: object) -> str:
+        """What stands behind the name, for ``compat32``."""
+        return self._written(linesep, utf8=False)
+
+    def _written(self, linesep: str, *, utf8: bool) -> str:
+        parts = []
+        for group in self._groups:
+            people = [self._mailbox(address, linesep, utf8=utf8) for address in group.addresses]
+            if group.display_name is None:
+                parts += [f"{one}," for one in people]
+                continue
+            people = [f"{one}," for one in people] or [""]
+            people[0] = f"{phrase(group.display_name, linesep, utf8=utf8)}: {people[0]}".rstrip()
+            people[-1] = people[-1].removesuffix(",") + ";,"
+            parts += people
+        if parts:
+            parts[-1] = parts[-1].removesuffix(",")
+        lines, length = "", len(self.name) + 1
+        for part in parts:
+            if lines and length + 1 + len(part) > LINE:
+                lines, length = f"{lines}{linesep}", 0
+            lines += f" {part}"
+            length += 1 + len(part)
+        return lines[1:]
+
+    def _mailbox(self, address: Address, linesep: str, *, utf8: bool) -> str:
+        spec = address.addr_spec
+        if not utf8 and not spec.isascii():
+            from ._native import with_ascii_domain
+
+            spec = with_ascii_domain(spec)
+        return f"{phrase(address.display_name, linesep, utf8=utf8)} <{spec}>" if address.display_name else spec
+
+
+def phrase(text: str, linesep: str, *, utf8: bool) -> str:
+    """A name: as it is, in quotes, or in encoded words."""
+    if (utf8 or text.isascii()) and text.isprintable():
+        plain = all(c.isalnum() or c in "!#$%&'*+-/=^_`{|}~ " for c in text) and "=?" not in text
+        return text if plain and text == " ".join(text.split()) else quoted(text)
+    from email.header import Header
+
+    return Header(text, "utf-8").encode(linesep=linesep, maxlinelen=LINE - 2)
+
+
+def quoted(text: str) -> str:
+    """A quoted string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -9,13 +9,16 @@ from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, Transf
 __all__ = [
     "FtpCommand",
     "FtpSession",
+    "HeaderReader",
     "Host",
     "Operation",
     "SmtpCommand",
     "SmtpSession",
     "TLSConfig",
+    "envelope_of",
     "read_certificate",
     "tls_warnings",
+    "with_ascii_domain",
 ]
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -64,27 +67,30 @@ class Operation(Generic[_T_co]):
     def cancel(self) -> None: ...
 
 @final
+class HeaderReader:
+    def __new__(cls) -> HeaderReader: ...
+    def push(self, piece: bytes) -> int | None: ...
+
+def envelope_of(message: bytes) -> tuple[str, list[str], bool]: ...
+def with_ascii_domain(address: str) -> str: ...
+
+@final
 class SmtpCommand(Generic[_T_co]):
     @staticmethod
     def send(
-        sender: str,
-        recipients: list[str],
-        head: bytes,
-        body: bytes | _Path | Iterable[bytes],
+        message: bytes | _Path | Iterable[bytes],
         *,
-        offset: int = 0,
-        eight_bit: bool | None = None,
-        utf8: bool = False,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
+        header: bytes | None = None,
         progress: _Progress | None = None,
     ) -> SmtpCommand[DeliveryReport]: ...
     @staticmethod
     def begin(
-        sender: str,
-        recipients: list[str],
+        header: HeaderReader,
         *,
-        size: int | None = None,
-        eight_bit: bool = True,
-        utf8: bool = False,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
     ) -> SmtpCommand[None]: ...
     @staticmethod
     def write(piece: bytes) -> SmtpCommand[None]: ...

@@ -27,16 +27,8 @@ def command(
     progress: Progress | None,
 ) -> SmtpCommand[DeliveryReport]:
     """A message of any kind as a command."""
-    letter = _message.prepare(message, sender, recipients, seven_bit="8BITMIME" not in extensions)
-    return SmtpCommand.send(
-        letter.sender,
-        letter.recipients,
-        letter.head,
-        letter.body,
-        offset=letter.offset,
-        utf8=letter.utf8,
-        progress=progress,
-    )
+    source, header = _message.source(message, seven_bit="8BITMIME" not in extensions)
+    return SmtpCommand.send(source, sender=sender, recipients=recipients, header=header, progress=progress)
 
 
 class SMTP:

@@ -37,7 +37,10 @@ impl Mailbox {
 
     /// The same address with its domain as A-labels (RFC 5890), so that it needs no SMTPUTF8 if its local part does
     /// not.
-    pub(crate) fn with_ascii_domain(&self) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the domain is no internationalised domain name.
+    pub fn with_ascii_domain(&self) -> Result<Self> {
         if self.domain().is_ascii() {
             return Ok(self.clone());
         }

@@ -1,0 +1,136 @@
+//! A message as Python has it: its header is looked through, the rest flows by.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyIterator, PyString};
+use starttls::smtp::{self, Envelope, Header, Mailbox};
+
+use crate::body::Source;
+use crate::error::{self, Failure, Hint};
+
+/// Who sends it to whom: as given, else as the header says.
+pub(crate) struct Addressing {
+    sender: Option<String>,
+    recipients: Option<Vec<String>>,
+    /// Says it in place of the message's own.
+    header: Option<PyBackedBytes>,
+}
+
+impl Addressing {
+    /// Recipients are one address or an iterable of addresses.
+    pub(crate) fn new(
+        sender: Option<String>,
+        recipients: Option<&Bound<'_, PyAny>>,
+        header: Option<PyBackedBytes>,
+    ) -> PyResult<Self> {
+        let recipients = recipients.map(|given| match given.cast::<PyString>() {
+            Ok(one) => Ok(vec![one.extract()?]),
+            Err(_) => PyIterator::from_object(given)?.map(|address| address?.extract()).collect::<PyResult<_>>(),
+        });
+        Ok(Self { sender, recipients: recipients.transpose()?, header })
+    }
+
+    /// The envelope of a message with this header.
+    pub(crate) fn envelope(&self, header: Header<'_>) -> starttls::Result<Envelope> {
+        let says = self.header.as_ref().map_or(Ok(header), |header| Header::of(header))?;
+        let mut envelope = match (&self.sender, &self.recipients) {
+            (None, None) => says.envelope()?,
+            (Some(sender), Some(recipients)) => Envelope::new(sender, recipients)?,
+            (Some(sender), None) => Envelope::new(sender, says.recipients()?.iter().map(Mailbox::as_str))?,
+            (None, Some(recipients)) => Envelope::new(says.sender()?.as_str(), recipients)?,
+        };
+        envelope.utf8 = header.needs_utf8();
+        Ok(envelope)
+    }
+}
+
+/// A message whose header is known.
+pub(crate) struct Message {
+    pub(crate) envelope: Envelope,
+    /// What is to go out in place of what was taken from `rest`.
+    pub(crate) head: Vec<u8>,
+    pub(crate) rest: Source,
+}
+
+impl Message {
+    /// Looks through the header, and at the rest if it is at hand.
+    pub(crate) fn open(mut rest: Source, addressing: &Addressing) -> Result<Self, Failure> {
+        let (mut envelope, head);
+        if let Source::Bytes { all, at } = &mut rest {
+            let header = Header::of(all)?;
+            let shown = header.shown();
+            let taken = header.as_bytes().len();
+            envelope = addressing.envelope(header)?;
+            // Mostly there is nothing to leave out, and nothing to copy.
+            (head, *at) = if shown.len() == taken { (Vec::new(), 0) } else { (shown.into_owned(), taken) };
+            envelope.eight_bit = !(head.is_ascii() && all[*at..].is_ascii());
+        } else {
+            let mut reader = smtp::HeaderReader::new();
+            let mut behind = Vec::new();
+            while let Some(piece) = rest.next()? {
+                if let Some(end) = reader.push(piece)? {
+                    behind.extend_from_slice(&piece[end..]);
+                    break;
+                }
+            }
+            envelope = addressing.envelope(reader.header())?;
+            head = [&*reader.header().shown(), &behind].concat();
+            // What is not at hand may have any bytes.
+            envelope.eight_bit = true;
+        }
+        envelope.size = rest.remaining().map(|behind| behind + head.len() as u64);
+        Ok(Self { envelope, head, rest })
+    }
+}
+
+/// Gathers the header of a message that comes in pieces.
+#[pyclass(frozen, module = "starttls._native")]
+#[derive(Default)]
+pub(crate) struct HeaderReader(Mutex<smtp::HeaderReader>);
+
+#[pymethods]
+impl HeaderReader {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next piece. Gives how many of its bytes belong to the header, once that is whole.
+    fn push(&self, py: Python<'_>, piece: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let Ok(piece) = piece.extract::<PyBackedBytes>() else {
+            let kind = piece.get_type().qualname()?;
+            return Err(PyTypeError::new_err(format!("content comes as bytes, not {kind}")));
+        };
+        let mut reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.push(&piece).map_err(|why| error::core(py, &why, Hint::None))
+    }
+}
+
+impl HeaderReader {
+    /// The envelope, and the header as it goes out.
+    pub(crate) fn read(&self, addressing: &Addressing) -> starttls::Result<(Envelope, Vec<u8>)> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((addressing.envelope(reader.header())?, reader.header().shown().into_owned()))
+    }
+}
+
+/// What the header of a message says: sender, recipients, and whether it needs SMTPUTF8.
+#[pyfunction]
+pub(crate) fn envelope_of(py: Python<'_>, message: &[u8]) -> PyResult<(String, Vec<String>, bool)> {
+    let read = || {
+        let header = Header::of(message)?;
+        let recipients = header.recipients()?.iter().map(Mailbox::to_string).collect();
+        Ok((header.sender()?.to_string(), recipients, header.needs_utf8()))
+    };
+    read().map_err(|why: starttls::Error| error::core(py, &why, Hint::None))
+}
+
+/// An address with its domain as A-labels.
+#[pyfunction]
+pub(crate) fn with_ascii_domain(py: Python<'_>, address: &str) -> PyResult<String> {
+    let mailbox = address.parse::<Mailbox>().and_then(|mailbox| mailbox.with_ascii_domain());
+    mailbox.map(|mailbox| mailbox.to_string()).map_err(|why| error::core(py, &why, Hint::None))
+}
