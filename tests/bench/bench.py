@@ -7,12 +7,13 @@ repeats counts: compare figures only within one run. See README.md beside this f
 
 import argparse
 import json
+import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kit import clients, data, imports, ours, provision, report
+from kit import clients, data, imports, ours, provision, report, targets
 from kit.clients import Run
 from kit.measure import measure
 from kit.operations import FULL, OPERATIONS, QUICK
@@ -42,6 +43,9 @@ def wanted(names: str | None, name: str) -> bool:
 
 def main() -> int:
     arguments = parse()
+    # For the server and the clients, who inherit it: many connections are many files.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sizes = QUICK if arguments.quick else FULL
     provision.server()
     provision.peers()
@@ -83,6 +87,7 @@ def main() -> int:
         print(imported.markdown(), flush=True)
         within_budget = imported.is_within_budget()
         results["import"] = asdict(imported)
+    print(targets.markdown(tables, is_quick=arguments.quick))
     standings = [standing for table in tables for standing in table.standings()]
     print(report.summary(standings, is_quick=arguments.quick))
     if not within_budget:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from . import paths, provision
+from .operations import OPERATIONS
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class Client:
     is_tool: bool = False
     """Prints what it fetched, or nothing, and no account of itself."""
     only: frozenset[str] | None = None
-    """The operations it can do, if not all of its protocol."""
+    """The operations it can do, if not all that need no concurrency."""
 
     def does(self, operation: str, protocol: str) -> bool:
-        return protocol == self.protocol and (self.only is None or operation in self.only)
+        return protocol == self.protocol and operation in (EVERYWHERE if self.only is None else self.only)
 
 
 HARNESS = str(paths.BENCH / "peers" / "python")
@@ -80,6 +81,9 @@ def curl(run: Run) -> list[str]:
             return [*common, "--output", "/dev/null", f"{base}/{run.argument}"]
 
 
+EVERYWHERE = frozenset(operation.name for operation in OPERATIONS) - {"smtp-connections"}
+"""What needs no concurrency of the client's own."""
+CONCURRENT = EVERYWHERE | {"smtp-connections"}
 TRANSFERS = frozenset({"ftp-download", "ftp-upload", "ftp-files"})
 ONE_OFF = frozenset({"smtp-large", "smtp-oneshot", "ftp-download", "ftp-upload", "ftp-list"})
 """What a command line tool does in one call."""
@@ -97,7 +101,7 @@ def peers() -> list[Client]:
         Client("suppaftp", "Rust", "ftp", program("peer-suppaftp")),
         Client("suppaftp, ring", "Rust", "ftp", program("peer-suppaftp"), ring),
         Client("smtplib", "Python", "smtp", python(smtp, "smtplib")),
-        Client("aiosmtplib", "Python asyncio", "smtp", python(smtp, "aiosmtplib")),
+        Client("aiosmtplib", "Python asyncio", "smtp", python(smtp, "aiosmtplib"), only=CONCURRENT),
         Client("pycurl", "Python", "smtp", python(smtp, "pycurl")),
         Client("ftplib", "Python", "ftp", python(ftp, "ftplib")),
         Client("aioftp", "Python asyncio", "ftp", python(ftp, "aioftp")),

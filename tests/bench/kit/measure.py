@@ -38,6 +38,8 @@ class Sample:
 
     seconds: float
     count: int
+    growth: int | None
+    """Octets of resident memory that the measured part added at its peak, where the program says so."""
     cost: Cost
     server_cpu: float
     served: Served
@@ -55,6 +57,11 @@ class Row:
         """The best figure of all samples."""
         figures = [operation.figure(sample.seconds, sample.count, sizes) for sample in self.samples]
         return max(figures) if operation.unit.more_is_better else min(figures)
+
+    @property
+    def growth(self) -> int | None:
+        """The largest of all samples."""
+        return max((sample.growth for sample in self.samples if sample.growth is not None), default=None)
 
 
 class Failure(Exception):
@@ -104,7 +111,7 @@ def sample(client: Client, operation: Operation, run: Run, sizes: Sizes, server:
         raise Failure(f"the server saw {served.count} of {steps} and {served.octets} octets")
     if operation.name == "ftp-list" and lines and count != sizes.entries:
         raise Failure(f"listed {count} of {sizes.entries}")
-    return Sample(said["seconds"], count, cost, server.cpu() - cpu, served)
+    return Sample(said["seconds"], count, said.get("growth"), cost, server.cpu() - cpu, served)
 
 
 def measure(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MEBI = 1 << 20
+EACH = 10
+"""Messages on each of many connections."""
 SMALL_FILE = 4096
 """Octets of each small file the server offers."""
 
@@ -15,6 +17,12 @@ class Sizes:
 
     small_message: int
     messages: int
+    batch: int
+    """Messages that are given all at once."""
+    distant_batch: int
+    """The same over the delayed port."""
+    connections: int
+    """Open at the same time."""
     large_message: int
     file: int
     """Octets of the file that is downloaded and uploaded; whole mebibytes."""
@@ -24,8 +32,8 @@ class Sizes:
     """A repeated step stops after this time, whatever the count."""
 
 
-FULL = Sizes(2048, 5000, 100 * MEBI, 512 * MEBI, 2000, 10_000, 2.0)
-QUICK = Sizes(2048, 200, 8 * MEBI, 32 * MEBI, 50, 1000, 0.5)
+FULL = Sizes(2048, 5000, 20_000, 100, 1000, 100 * MEBI, 512 * MEBI, 2000, 10_000, 2.0)
+QUICK = Sizes(2048, 200, 1000, 20, 20, 8 * MEBI, 32 * MEBI, 50, 1000, 0.5)
 
 
 class Unit(enum.Enum):
@@ -63,6 +71,11 @@ class Operation:
         return self.service.partition("-")[0]
 
     @property
+    def key(self) -> str:
+        """The name, told apart from the same over the delayed port."""
+        return f"{self.name}{', delayed' * self.is_delayed}"
+
+    @property
     def is_delayed(self) -> bool:
         return self.service.endswith("-delayed")
 
@@ -91,6 +104,36 @@ OPERATIONS = (
         count=lambda sizes: sizes.messages,
         octets=lambda sizes: sizes.small_message,
         repeats=5,
+    ),
+    Operation(
+        "smtp-batch",
+        "small messages given all at once, on one connection",
+        "smtp",
+        Unit.PER_SECOND,
+        argument=lambda _: "small-message",
+        count=lambda sizes: sizes.batch,
+        octets=lambda sizes: sizes.small_message,
+        repeats=5,
+    ),
+    Operation(
+        "smtp-batch",
+        "a hundred of them over a path with a round trip of 20 ms",
+        "smtp-delayed",
+        Unit.PER_SECOND,
+        argument=lambda _: "small-message",
+        count=lambda sizes: sizes.distant_batch,
+        octets=lambda sizes: sizes.small_message,
+        repeats=3,
+    ),
+    Operation(
+        "smtp-connections",
+        f"many connections at the same time, {EACH} small messages on each, from connecting to the answer to QUIT",
+        "smtp",
+        Unit.PER_SECOND,
+        argument=lambda _: "small-message",
+        count=lambda sizes: sizes.connections * EACH,
+        octets=lambda sizes: sizes.small_message,
+        repeats=3,
     ),
     Operation(
         "smtp-large",

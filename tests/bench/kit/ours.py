@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from . import paths, provision
-from .clients import HARNESS, ONE_OFF, Client, Run, program, python
+from .clients import CONCURRENT, HARNESS, ONE_OFF, Client, Run, program, python
 
 CLI = paths.BINARIES / "starttls"
 WASM = "wasm32-wasip2"
@@ -85,7 +85,15 @@ def clients() -> list[Client]:
         found += [
             Client("starttls", "Rust", protocol, program("bench-ours"), is_ours=True),
             Client("starttls", "Python", protocol, python(script, "sync"), harness, is_ours=True),
-            Client("starttls", "Python asyncio", protocol, python(script, "asyncio"), harness, is_ours=True),
+            Client(
+                "starttls",
+                "Python asyncio",
+                protocol,
+                python(script, "asyncio"),
+                harness,
+                is_ours=True,
+                only=CONCURRENT,
+            ),
             Client("starttls", "WebAssembly", protocol, in_wasm, is_ours=True),
             Client("starttls", "command line", protocol, cli, is_ours=True, is_tool=True, only=ONE_OFF),
         ]

@@ -44,25 +44,26 @@ class Table:
     sizes: Sizes
     rows: Sequence[Row]
 
-    def _figure(self, row: Row) -> float:
+    def figure(self, row: Row) -> float:
+        """The row's best."""
         return row.best(self.operation, self.sizes)
 
     def _best_peer(self, language: str) -> Row | None:
         """The fastest that is not ours."""
         peers = [row for row in self.rows if row.samples and row.client.language == language and not row.client.is_ours]
         sign = 1 if self.operation.unit.more_is_better else -1
-        return max(peers, key=lambda row: sign * self._figure(row), default=None)
+        return max(peers, key=lambda row: sign * self.figure(row), default=None)
 
     def _ratio(self, row: Row) -> float | None:
         peer = self._best_peer(row.client.language)
         if peer is None or not row.samples:
             return None
-        quotient = self._figure(row) / self._figure(peer)
+        quotient = self.figure(row) / self.figure(peer)
         return quotient if self.operation.unit.more_is_better else 1 / quotient
 
     def _sorted(self) -> list[Row]:
         sign = -1 if self.operation.unit.more_is_better else 1
-        return sorted((row for row in self.rows if row.samples), key=lambda row: sign * self._figure(row))
+        return sorted((row for row in self.rows if row.samples), key=lambda row: sign * self.figure(row))
 
     def title(self) -> str:
         return f"{self.operation.name}: {self.operation.title}"
@@ -73,8 +74,9 @@ class Table:
         lines = [
             f"### {self.title()}",
             "",
-            f"| client | language | {unit} | to best peer | CPU s | peak MiB | server CPU s | turns | full/resumed |",
-            "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+            f"| client | language | {unit} | to best peer "
+            "| CPU s | peak MiB | growth MiB | server CPU s | flights | full/resumed |",
+            "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         for row in self._sorted():
             ratio = self._ratio(row)
@@ -84,12 +86,13 @@ class Table:
             cells = [
                 name,
                 row.client.language,
-                f"{self._figure(row):.1f}",
+                f"{self.figure(row):.1f}",
                 "" if ratio is None else f"{ratio:.2f}",
                 f"{min(sample.cost.cpu for sample in row.samples):.3f}",
                 f"{min(sample.cost.peak for sample in row.samples) / MEBI:.0f}",
+                "" if row.growth is None else f"{row.growth / MEBI:.1f}",
                 f"{min(sample.server_cpu for sample in row.samples):.2f}",
-                f"{served.turns / max(served.count, 1):.1f}",
+                f"{served.flights / max(served.count, 1):.1f}",
                 data,
             ]
             lines.append(f"| {' | '.join(cells)} |")
@@ -105,9 +108,9 @@ class Table:
             if row.client.is_ours:
                 peer = self._best_peer(row.client.language)
                 name = peer.client.name if peer else None
-                title = f"{self.operation.name}{', delayed' * self.operation.is_delayed}"
                 ratio = self._ratio(row)
-                standings.append(Standing(title, row.client.name, row.client.language, ratio, name, row.failure))
+                key, client = self.operation.key, row.client
+                standings.append(Standing(key, client.name, client.language, ratio, name, row.failure))
         return standings
 
     def data(self) -> dict[str, Any]:
@@ -124,17 +127,18 @@ class Table:
         if row.failure is not None:
             return data | {"failure": row.failure}
         return data | {
-            "figure": self._figure(row),
+            "figure": self.figure(row),
             "ratio": self._ratio(row),
             "samples": [
                 {
                     "seconds": sample.seconds,
                     "count": sample.count,
+                    "growth": sample.growth,
                     "wall": sample.cost.wall,
                     "cpu": sample.cost.cpu,
                     "peak": sample.cost.peak,
                     "server_cpu": sample.server_cpu,
-                    "turns": sample.served.turns,
+                    "flights": sample.served.flights,
                     "full": sample.served.full,
                     "resumed": sample.served.resumed,
                 }

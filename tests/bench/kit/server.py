@@ -22,7 +22,7 @@ class Served:
 
     count: int = 0
     octets: int = 0
-    turns: int = 0
+    flights: int = 0
     full: int = 0
     resumed: int = 0
 
@@ -30,7 +30,7 @@ class Served:
         return Served(
             self.count + other.count,
             self.octets + other.octets,
-            self.turns + other.turns,
+            self.flights + other.flights,
             self.full + other.full,
             self.resumed + other.resumed,
         )

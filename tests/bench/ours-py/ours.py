@@ -1,10 +1,12 @@
 """Our Python package doing what the peers do: ``sync`` and ``asyncio``."""
 
-from harness import HOST, PASSWORD, RECIPIENT, SENDER, USER, Task, main
+from harness import EACH, HOST, PASSWORD, RECIPIENT, SENDER, USER, Task, main
 
 # isort: split
+import itertools
 import os
 import time
+from collections.abc import Iterator
 
 import starttls
 
@@ -33,6 +35,11 @@ def content(task: Task) -> bytes | os.PathLike[str]:
     return Path(task.argument)
 
 
+def batch(task: Task, message: bytes | os.PathLike[str]) -> Iterator[bytes | os.PathLike[str]]:
+    """The same message as often as the task says."""
+    return itertools.repeat(message, task.count)
+
+
 def url(task: Task) -> str:
     scheme = task.operation.partition("-")[0]
     return f"{scheme}://{USER}:{PASSWORD}@{HOST}:{task.port}"
@@ -41,17 +48,20 @@ def url(task: Task) -> str:
 def sync(task: Task) -> None:
     if task.operation.startswith("smtp"):
         with starttls.SMTP(url(task), tls=tls(task)) as client:
-            start = time.perf_counter()
+            start = task.begin()
             message = content(task)
             sent = 0
-            while task.goes_on(sent, start):
-                client.send(message, sender=SENDER, recipients=[RECIPIENT])
-                sent += 1
+            if task.operation == "smtp-batch":
+                sent = sum(report.outcome == "accepted" for report in client.send_many(batch(task, message)))
+            else:
+                while task.goes_on(sent, start):
+                    client.send(message, sender=SENDER, recipients=[RECIPIENT])
+                    sent += 1
             seconds = time.perf_counter() - start
         task.report_seconds(seconds, sent)
         return
     with starttls.FTP(url(task), tls=tls(task)) as client:
-        start = time.perf_counter()
+        start = task.begin()
         count = 0
         if task.operation == "ftp-download":
             count = client.download(task.argument, Discard()).size
@@ -72,18 +82,22 @@ def asynchronous(task: Task) -> None:
 
     async def send() -> None:
         async with starttls.AsyncSMTP(url(task), tls=tls(task)) as client:
-            start = time.perf_counter()
+            start = task.begin()
             message = content(task)
             sent = 0
-            while task.goes_on(sent, start):
-                await client.send(message, sender=SENDER, recipients=[RECIPIENT])
-                sent += 1
+            if task.operation == "smtp-batch":
+                async for report in client.send_many(batch(task, message)):
+                    sent += report.outcome == "accepted"
+            else:
+                while task.goes_on(sent, start):
+                    await client.send(message, sender=SENDER, recipients=[RECIPIENT])
+                    sent += 1
             seconds = time.perf_counter() - start
         task.report_seconds(seconds, sent)
 
     async def transfer() -> None:
         async with starttls.AsyncFTP(url(task), tls=tls(task)) as client:
-            start = time.perf_counter()
+            start = task.begin()
             count = 0
             if task.operation == "ftp-download":
                 count = (await client.download(task.argument, Discard())).size
@@ -98,7 +112,23 @@ def asynchronous(task: Task) -> None:
             seconds = time.perf_counter() - start
         task.report_seconds(seconds, count)
 
-    asyncio.run(send() if task.operation.startswith("smtp") else transfer())
+    async def one_of_many(message: bytes) -> None:
+        async with starttls.AsyncSMTP(url(task), tls=trust) as client:
+            for _ in range(EACH):
+                await client.send(message, sender=SENDER, recipients=[RECIPIENT])
+
+    async def many() -> None:
+        connections = task.count // EACH
+        start = task.begin()
+        message = task.message()
+        await asyncio.gather(*(one_of_many(message) for _ in range(connections)))
+        task.report(start, task.count)
+
+    if task.operation == "smtp-connections":
+        trust = tls(task)
+        asyncio.run(many())
+    else:
+        asyncio.run(send() if task.operation.startswith("smtp") else transfer())
 
 
 if __name__ == "__main__":

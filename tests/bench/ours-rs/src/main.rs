@@ -52,10 +52,28 @@ fn report(seconds: Duration, count: u64) {
     println!("{{\"seconds\":{},\"count\":{count}}}", seconds.as_secs_f64());
 }
 
+/// The same, with what the measured part added to this process's memory at its peak.
+fn report_growth(seconds: Duration, count: u64, resident: Option<u64>) {
+    match (resident, memory("VmHWM")) {
+        (Some(before), Some(peak)) => {
+            println!("{{\"seconds\":{},\"count\":{count},\"growth\":{}}}", seconds.as_secs_f64(), peak - before);
+        }
+        _ => report(seconds, count),
+    }
+}
+
+/// Octets of this process's memory: `VmRSS` now, `VmHWM` at its peak; `None` where the system does not say.
+fn memory(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    Some(line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+}
+
 async fn send(task: &Task) -> Result<()> {
     let envelope = smtp::Envelope::new("a@example.com", ["b@example.com"])?;
     let mut client = smtp::Client::connect(Blocking::new(), &task.server, task.options.clone()).await?;
     client.login(&smtp::Credentials::password("user", "password")).await?;
+    let resident = memory("VmRSS");
     let start = Instant::now();
     let mut sent = 0;
     if task.operation == "smtp-large" {
@@ -81,6 +99,7 @@ async fn send(task: &Task) -> Result<()> {
     client.quit().await;
     match task.operation.as_str() {
         "smtp-oneshot" => report(task.started.elapsed(), sent),
+        "smtp-large" => report_growth(elapsed, sent, resident),
         _ => report(elapsed, sent),
     }
     Ok(())

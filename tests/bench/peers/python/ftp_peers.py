@@ -26,7 +26,7 @@ def ftplib(task: Task) -> None:
     client.prot_p()
     client.voidcmd("TYPE I")
     taken = Counter()
-    start = time.perf_counter()
+    start = task.begin()
     count = 0
     if task.operation == "ftp-download":
         client.retrbinary(f"RETR {task.argument}", taken, BLOCK)
@@ -63,7 +63,7 @@ def aioftp(task: Task) -> None:
         await client.connect(HOST, task.port)
         await client.upgrade_to_tls(ssl.create_default_context(cafile=task.ca_file))
         await client.login(USER, PASSWORD)
-        start = time.perf_counter()
+        start = task.begin()
         count = 0
         if task.operation == "ftp-download":
             count = await download(client, task.argument)
@@ -103,7 +103,7 @@ def pycurl(task: Task) -> None:
     curl.setopt(pycurl.HTTPGET, 1)
     taken = Counter()
     curl.setopt(pycurl.WRITEFUNCTION, taken)
-    start = time.perf_counter()
+    start = task.begin()
     count = 0
     if task.operation == "ftp-download":
         curl.setopt(pycurl.URL, f"{base}/{task.argument}")

@@ -17,6 +17,8 @@ SENDER = "a@example.com"
 RECIPIENT = "b@example.com"
 USER, PASSWORD = "user", "password"
 BLOCK = 1 << 16
+EACH = 10
+"""Messages on each of many connections."""
 
 
 class Task:
@@ -25,7 +27,8 @@ class Task:
     def __init__(self, words: list[str]) -> None:
         self.client, self.operation, port, self.ca_file, self.argument, count, seconds = words
         self.port = int(port)
-        self._count = int(count)
+        self.count = int(count)
+        self._resident = 0
         self._seconds = float(seconds)
 
     def message(self) -> bytes:
@@ -37,9 +40,14 @@ class Task:
         """The file to send or upload."""
         return open(self.argument, "rb")  # noqa: PTH123 - pathlib takes time to import
 
+    def begin(self) -> float:
+        """The time at which the measured part begins."""
+        self._resident = resident("VmRSS") if self.operation == "smtp-large" else 0
+        return time.perf_counter()
+
     def goes_on(self, done: int, start: float) -> bool:
         """Whether another of the task's repeated steps is due."""
-        return done < self._count and time.perf_counter() - start < self._seconds
+        return done < self.count and time.perf_counter() - start < self._seconds
 
     def report(self, start: float, count: int) -> None:
         """Print the time since ``start`` and how often the step was done."""
@@ -49,7 +57,17 @@ class Task:
         """Print the measured part; of a one-shot run, all since the program began."""
         if self.operation == "smtp-oneshot":
             seconds = time.perf_counter() - STARTED
-        print(f'{{"seconds":{seconds},"count":{count}}}')
+        growth = f',"growth":{resident("VmHWM") - self._resident}' if self._resident else ""
+        print(f'{{"seconds":{seconds},"count":{count}{growth}}}')
+
+
+def resident(field: str) -> int:
+    """Octets of this process's memory: VmRSS now, VmHWM at its peak; 0 where the system does not say."""
+    try:
+        with open("/proc/self/status") as status:  # noqa: PTH123
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith(field))
+    except OSError:
+        return 0
 
 
 def main(clients: dict[str, Callable[[Task], None]]) -> None:

@@ -1,6 +1,6 @@
 """SMTP by smtplib, aiosmtplib and pycurl."""
 
-from harness import HOST, PASSWORD, RECIPIENT, SENDER, USER, Task, main
+from harness import EACH, HOST, PASSWORD, RECIPIENT, SENDER, USER, Task, main
 
 # isort: split
 import time
@@ -13,7 +13,7 @@ def smtplib(task: Task) -> None:
     client = smtplib.SMTP(HOST, task.port, local_hostname="localhost")
     client.starttls(context=ssl.create_default_context(cafile=task.ca_file))
     client.login(USER, PASSWORD)
-    start = time.perf_counter()
+    start = task.begin()
     message = task.message()
     sent = 0
     while task.goes_on(sent, start):
@@ -30,19 +30,25 @@ def aiosmtplib(task: Task) -> None:
 
     import aiosmtplib
 
-    async def run() -> None:
+    trust = ssl.create_default_context(cafile=task.ca_file)
+
+    async def connected() -> aiosmtplib.SMTP:
         client = aiosmtplib.SMTP(
             hostname=HOST,
             port=task.port,
             start_tls=True,
-            tls_context=ssl.create_default_context(cafile=task.ca_file),
+            tls_context=trust,
             local_hostname="localhost",
             username=USER,
             password=PASSWORD,
             timeout=120,
         )
         await client.connect()
-        start = time.perf_counter()
+        return client
+
+    async def run() -> None:
+        client = await connected()
+        start = task.begin()
         message = task.message()
         sent = 0
         while task.goes_on(sent, start):
@@ -52,7 +58,20 @@ def aiosmtplib(task: Task) -> None:
         await client.quit()
         task.report_seconds(seconds, sent)
 
-    asyncio.run(run())
+    async def one_of_many(message: bytes) -> None:
+        client = await connected()
+        for _ in range(EACH):
+            await client.sendmail(SENDER, [RECIPIENT], message)
+        await client.quit()
+
+    async def many() -> None:
+        connections = task.count // EACH
+        start = task.begin()
+        message = task.message()
+        await asyncio.gather(*(one_of_many(message) for _ in range(connections)))
+        task.report(start, task.count)
+
+    asyncio.run(many() if task.operation == "smtp-connections" else run())
 
 
 def pycurl(task: Task) -> None:
@@ -73,7 +92,7 @@ def pycurl(task: Task) -> None:
     curl.setopt(pycurl.MAIL_FROM, SENDER)
     curl.setopt(pycurl.MAIL_RCPT, [RECIPIENT])
     curl.setopt(pycurl.UPLOAD, 1)
-    start = time.perf_counter()
+    start = task.begin()
     sent = 0
     if task.operation == "smtp-large":
         curl.setopt(pycurl.UPLOAD_BUFFERSIZE, 1 << 20)

@@ -34,7 +34,9 @@ pub(crate) struct Channel {
     /// As it goes on the wire.
     sealed: Records,
     ended: bool,
-    turns: u64,
+    /// Whether something was said since the client last spoke.
+    spoke: bool,
+    flights: u64,
 }
 
 impl Channel {
@@ -49,7 +51,8 @@ impl Channel {
             outbox: Vec::new(),
             sealed: Records::default(),
             ended: false,
-            turns: 0,
+            spoke: true,
+            flights: 0,
         }
     }
 
@@ -66,9 +69,9 @@ impl Channel {
         self.tls.as_ref().map_or_else(String::new, Tls::suite)
     }
 
-    /// Times everything was answered and the client's next bytes were waited for.
-    pub(crate) fn turns(&self) -> u64 {
-        self.turns
+    /// The client's flights: times it spoke after the server had, its handshake's included.
+    pub(crate) fn flights(&self) -> u64 {
+        self.flights
     }
 
     /// Received and not yet used.
@@ -97,17 +100,11 @@ impl Channel {
             if self.inbox().len() > LONGEST_LINE {
                 return Err(io::Error::other("line too long"));
             }
-            self.answer().await?;
+            self.flush().await?;
             if !self.fill().await? {
                 return Ok(None);
             }
         }
-    }
-
-    /// Sends what is queued because the client is waited for.
-    pub(crate) async fn answer(&mut self) -> io::Result<()> {
-        self.turns += u64::from(!self.outbox.is_empty());
-        self.flush().await
     }
 
     /// Adds to the inbox; false at the end of the connection.
@@ -139,6 +136,7 @@ impl Channel {
             self.ended = true;
             return Ok(false);
         }
+        self.flights += u64::from(std::mem::take(&mut self.spoke));
         self.filled += count;
         if let Some(tls) = &mut self.tls {
             let incoming = &mut self.received[..self.filled];
@@ -146,7 +144,10 @@ impl Channel {
             self.received.copy_within(opened.used..self.filled, 0);
             self.filled -= opened.used;
             self.ended = opened.closed;
+            let is_handshake = tls.is_handshaking();
             self.write_sealed().await?;
+            // Session tickets, which end a handshake of TLS 1.3, are nothing a client waits for.
+            self.spoke &= is_handshake;
         } else {
             take(&self.received[..self.filled]);
             self.filled = 0;
@@ -214,6 +215,7 @@ impl Channel {
         if !self.sealed.filled().is_empty() {
             self.wire.write_all(self.sealed.filled()).await?;
             self.wire.flush().await?;
+            self.spoke = true;
             self.sealed.clear();
         }
         Ok(())

@@ -77,7 +77,7 @@ pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>, policy: P
             }
             "QUIT" => {
                 channel.say("221 Bye\r\n");
-                state.ledger.turns = channel.turns();
+                state.ledger.flights = channel.flights();
                 drop(state);
                 channel.close().await?;
                 channel.linger();
@@ -85,7 +85,7 @@ pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>, policy: P
             }
             _ => channel.say(&state.answer(&verb, argument)),
         }
-        state.ledger.turns = channel.turns();
+        state.ledger.flights = channel.flights();
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ pub(crate) struct Session {
     pub(crate) count: u64,
     /// Octets of their content, without dot stuffing.
     pub(crate) octets: u64,
-    /// Times the server had answered everything and waited for the client: round trips.
-    pub(crate) turns: u64,
+    /// Times the client spoke after the server had, on the control connection: round trips.
+    pub(crate) flights: u64,
     /// Data connections with a full TLS handshake.
     pub(crate) full: u64,
     /// Data connections whose TLS session was resumed.
@@ -22,15 +22,15 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(protocol: &'static str, suite: String) -> Self {
-        Self { protocol, count: 0, octets: 0, turns: 0, full: 0, resumed: 0, suite }
+        Self { protocol, count: 0, octets: 0, flights: 0, full: 0, resumed: 0, suite }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Self { protocol, count, octets, turns, full, resumed, suite } = self;
+        let Self { protocol, count, octets, flights, full, resumed, suite } = self;
         line(&format!(
-            r#"{{"protocol":"{protocol}","count":{count},"octets":{octets},"turns":{turns},"full":{full},"resumed":{resumed},"suite":"{suite}"}}"#
+            r#"{{"protocol":"{protocol}","count":{count},"octets":{octets},"flights":{flights},"full":{full},"resumed":{resumed},"suite":"{suite}"}}"#
         ));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>) -> io::Re
             }
             "QUIT" => {
                 channel.say("221 2.0.0 Bye\r\n");
-                ledger.turns = channel.turns();
+                ledger.flights = channel.flights();
                 drop(ledger);
                 channel.close().await?;
                 channel.linger();
@@ -59,7 +59,7 @@ pub(crate) async fn session(mut channel: Channel, shared: &Rc<Shared>) -> io::Re
             }
             _ => channel.say("502 5.5.1 Not implemented\r\n"),
         }
-        ledger.turns = channel.turns();
+        ledger.flights = channel.flights();
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ async fn authenticate<'a>(channel: &mut Channel, mut words: impl Iterator<Item =
 async fn data(channel: &mut Channel) -> io::Result<u64> {
     const END: &[u8] = b"\r\n.\r\n";
     let mut octets = 0;
-    channel.answer().await?;
+    channel.flush().await?;
     // An empty body ends, and a first line is stuffed, without a line end of its own before the dot.
     while channel.inbox().len() < 3 {
         more(channel).await?;
