@@ -18,7 +18,7 @@ use crate::line::Line;
 use crate::link::{Channel, Link, Plain, Secure};
 use crate::options::{Options, Timeouts};
 use crate::reply::{Assembler, Budget, Dialect, Reply, printable};
-use crate::tls::{ServerName, TlsInfo, TlsSession};
+use crate::tls::{ChannelBinding, ServerName, TlsInfo, TlsSession};
 use crate::trace::{self, Event, Trace};
 use crate::transport::{Endpoint, Purpose, Stream, Transport};
 
@@ -284,6 +284,10 @@ impl<C: Channel> Dialogue<C> {
 
     pub(crate) fn tls(&self) -> Option<&TlsInfo> {
         self.channel.tls()
+    }
+
+    pub(crate) fn channel_binding(&self) -> Option<ChannelBinding> {
+        self.channel.channel_binding()
     }
 
     pub(crate) fn peer_addr(&self) -> Option<std::net::SocketAddr> {

@@ -18,6 +18,7 @@ struct Inner {
     peer: Option<String>,
     advice: Option<Cow<'static, str>>,
     reply: Option<Reply>,
+    detail: Option<String>,
 }
 
 /// A result with this crate's [`Error`].
@@ -178,7 +179,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, phase: None, peer: None, advice: None, reply: None }))
+        Self(Box::new(Inner { kind, phase: None, peer: None, advice: None, reply: None, detail: None }))
     }
 
     /// The server's refusal.
@@ -236,6 +237,12 @@ impl Error {
         self.0.reply.as_ref()
     }
 
+    /// What a login mechanism said about its failure beside the reply: the JSON object of OAuth (RFC 7628 §3.2.2, with
+    /// `status`, `scope` and `openid-configuration`), the error value of SCRAM (RFC 5802 §7). The server's own text.
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
     /// Whether the same call may succeed later without a change: timeouts, lost connections, 4yz replies.
     pub fn is_transient(&self) -> bool {
         match &self.0.kind {
@@ -264,11 +271,17 @@ impl Error {
     /// Changes what the peer said, wherever it is repeated.
     pub(crate) fn redact(mut self, scrub: impl Fn(Vec<u8>) -> Vec<u8>) -> Self {
         self.0.reply = self.0.reply.take().map(|reply| reply.map(&scrub));
+        let clean = |text: &mut String| {
+            *text = String::from_utf8_lossy(&scrub(std::mem::take(text).into_bytes())).into_owned();
+        };
+        if let Some(detail) = &mut self.0.detail {
+            clean(detail);
+        }
         if let ErrorKind::Tls(TlsFault::PlaintextInsideTls(text))
         | ErrorKind::ProtocolViolation(text)
         | ErrorKind::Unsolicited(text) = &mut self.0.kind
         {
-            *text = String::from_utf8_lossy(&scrub(std::mem::take(text).into_bytes())).into_owned();
+            clean(text);
         }
         self
     }
@@ -281,6 +294,11 @@ impl Error {
 
     pub(crate) fn with_reply(mut self, reply: Reply) -> Self {
         self.0.reply = Some(reply);
+        self
+    }
+
+    pub(crate) fn with_detail(mut self, detail: Option<String>) -> Self {
+        self.0.detail = detail;
         self
     }
 }
@@ -307,7 +325,7 @@ impl From<io::Error> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, peer, advice, reply } = &*self.0;
+        let Inner { kind, phase, peer, advice, reply, detail } = &*self.0;
         match kind {
             // A refusal's news is what the server said.
             ErrorKind::Rejected => f.write_str("the server refused")?,
@@ -324,6 +342,9 @@ impl fmt::Display for Error {
         }
         if let Some(reply) = reply {
             write!(f, ": the server said \"{reply}\"")?;
+        }
+        if let Some(detail) = detail {
+            write!(f, ", in detail: {detail}")?;
         }
         if let Some(advice) = advice {
             write!(f, "; {advice}")?;
@@ -408,6 +429,7 @@ impl fmt::Debug for Error {
             .field("phase", &self.0.phase)
             .field("peer", &self.0.peer)
             .field("reply", &self.0.reply)
+            .field("detail", &self.0.detail)
             .finish_non_exhaustive()
     }
 }

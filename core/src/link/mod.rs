@@ -58,7 +58,7 @@ pub use plain::Plain;
 pub use secure::Secure;
 
 use crate::error::Result;
-use crate::tls::TlsInfo;
+use crate::tls::{ChannelBinding, TlsInfo};
 use crate::transport::Stream;
 
 /// Whether more can come from the peer.
@@ -103,6 +103,9 @@ pub trait Channel: Send {
 
     /// What TLS agreed; `None` in clear text.
     fn tls(&self) -> Option<&TlsInfo>;
+
+    /// What ties a login to this TLS connection; `None` in clear text, and where TLS has nothing of the kind.
+    fn channel_binding(&self) -> Option<ChannelBinding>;
 
     /// Receives at least one byte into the inbox.
     ///
@@ -275,6 +278,10 @@ impl<S: Stream> Channel for Link<S> {
 
     fn tls(&self) -> Option<&TlsInfo> {
         either!(self, channel => channel.tls())
+    }
+
+    fn channel_binding(&self) -> Option<ChannelBinding> {
+        either!(self, channel => channel.channel_binding())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::buffer::Buffer;
 use super::{Channel, Fill, Inbox, Secure, poll_drain};
 use crate::error::Result;
-use crate::tls::{ServerName, TlsInfo, TlsSession};
+use crate::tls::{ChannelBinding, ServerName, TlsInfo, TlsSession};
 use crate::transport::Stream;
 
 /// A connection in clear text, which may become TLS.
@@ -84,6 +84,10 @@ impl<S: Stream> Channel for Plain<S> {
     }
 
     fn tls(&self) -> Option<&TlsInfo> {
+        None
+    }
+
+    fn channel_binding(&self) -> Option<ChannelBinding> {
         None
     }
 }

@@ -10,7 +10,7 @@ use super::buffer::Buffer;
 use super::{Channel, Drained, Fill, Inbox, poll_drain};
 use crate::error::{Error, ErrorKind, Result, TlsFault};
 use crate::reply::printable;
-use crate::tls::{Engine, Outgoing, Progress, ServerName, TlsInfo, TlsSession};
+use crate::tls::{ChannelBinding, Engine, Outgoing, Progress, ServerName, TlsInfo, TlsSession};
 use crate::transport::Stream;
 
 /// How much is asked of the stream in one read while little arrives: a record and its neighbour.
@@ -202,6 +202,10 @@ impl<S: Stream> Channel for Secure<S> {
 
     fn tls(&self) -> Option<&TlsInfo> {
         Some(&self.info)
+    }
+
+    fn channel_binding(&self) -> Option<ChannelBinding> {
+        self.engine.channel_binding()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::commands;
 use super::extensions::Extensions;
+use super::sasl::LoginInfo;
 use super::transaction::Transaction;
 use crate::dialogue::{Dialogue, dial};
 use crate::error::{Error, ErrorKind, Phase, Result};
@@ -43,6 +44,7 @@ pub struct Client<T: Transport> {
     pub(super) dialogue: Dialogue<Link<T::Stream>>,
     pub(super) transaction: Option<Transaction>,
     pub(super) extensions: Extensions,
+    pub(super) login: Option<LoginInfo>,
     offered_in_clear: Option<Extensions>,
     greeting: Reply,
 }
@@ -93,7 +95,7 @@ impl<T: Transport> Client<T> {
                 dialogue = clear.into();
             }
         }
-        Ok(Self { dialogue, transaction: None, extensions, offered_in_clear, greeting })
+        Ok(Self { dialogue, transaction: None, extensions, login: None, offered_in_clear, greeting })
     }
 
     /// What the server offers now.

@@ -4,72 +4,167 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use zeroize::Zeroizing;
 
 use super::client::Client;
-use super::sasl::{Credentials, Mechanism};
+use super::sasl::{self, Challenge, Credentials, Exchange, LoginInfo, Mechanism, Message, Surroundings};
 use crate::error::{Error, Phase, Result};
 use crate::line::Line;
+use crate::reply::Reply;
+use crate::tls::ChannelBinding;
 use crate::transport::Transport;
 
+/// The longest line of a command with its CRLF (RFC 5321 §4.5.3.1.4): what is longer goes in an answer of its own.
+const COMMAND: usize = 512;
+
+/// The longest line of an answer with its CRLF (RFC 4954 §4).
+const ANSWER: usize = 12_288;
+
+/// Why a session is over whose login went wrong otherwise than by a refusal.
+const BROKEN: &str = "the server broke the protocol of the login";
+
 impl<T: Transport> Client<T> {
-    /// Logs in with the best mechanism that the server offers under TLS.
+    /// Logs in with the best mechanism that the server offers for these credentials.
+    ///
+    /// No other mechanism is tried after a refusal. A server that breaks the protocol of the login, or cannot prove what
+    /// a mechanism asks it to prove, ends the session.
     ///
     /// # Errors
-    /// [`Rejected`](ErrorKind::Rejected) if the server does not accept them; no other mechanism is tried then.
-    /// [`InvalidState`](ErrorKind::InvalidState) in clear text, or if no known mechanism is offered.
+    /// [`Rejected`](crate::ErrorKind::Rejected) if the server does not accept them; [`Error::detail`] is what the
+    /// mechanism has to say about it. [`ProtocolViolation`](crate::ErrorKind::ProtocolViolation) if the server does not
+    /// prove itself. [`InvalidState`](crate::ErrorKind::InvalidState) in clear text, unless the credentials hold no
+    /// secret, if nothing fitting is offered, and after a login. [`InvalidArgument`](crate::ErrorKind::InvalidArgument)
+    /// for what cannot be said. [`Local`](crate::ErrorKind::Local) if no token could be had.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
         self.authenticate(credentials).await.map_err(|error| {
-            let error = self.dialogue.context.explain(error.during(Phase::Authenticate));
-            match error.reply().map(|reply| reply.code().number()) {
-                Some(535) => {
-                    error.advise("check user and password; some providers want a password made for this program")
-                }
-                _ => error,
-            }
+            let error = error.during(Phase::Authenticate);
+            let advice = advice(&error);
+            let error = self.dialogue.context.explain(error);
+            if let Some(advice) = advice { error.advise(advice) } else { error }
         })
     }
 
+    /// How the session was logged in; `None` before.
+    pub fn login_info(&self) -> Option<LoginInfo> {
+        self.login
+    }
+
     async fn authenticate(&mut self, credentials: &Credentials) -> Result<()> {
-        if !self.dialogue.is_secure() {
-            return Err(Error::invalid_state("a password is not sent in clear text").advise("use smtp:// or smtps://"));
+        self.idle()?;
+        if self.login.is_some() {
+            return Err(Error::invalid_state("this session is logged in already: SMTP knows one login a session"));
         }
-        for (what, word) in [("user name", credentials.user()), ("password", &credentials.password)] {
-            // Base64 would carry them, to a server that may cut the word there.
-            if word.contains(['\r', '\n', '\0']) {
-                return Err(Error::invalid_argument(format!("the {what} contains CR, LF or NUL")));
+        // ANONYMOUS has nothing to hide, and EXTERNAL names whom the connection proves by itself.
+        if credentials.is_secret() && !self.dialogue.is_secure() {
+            let what = "a password or token is not sent in clear text";
+            return Err(Error::invalid_state(what).advise("use smtp:// or smtps://"));
+        }
+        let offered: Vec<_> = self.extensions.parameters("AUTH").collect();
+        let server_binds = offered.iter().any(|name| name.to_ascii_uppercase().ends_with("-PLUS"));
+        let binding = self.dialogue.channel_binding();
+        let mechanism = Mechanism::choose(credentials, &offered, binding.is_some())?;
+        let bound = binding.as_ref().map(ChannelBinding::kind).filter(|_| mechanism.is_bound());
+        let secret = credentials.secret()?;
+        self.dialogue.context.keep_secret(secret.as_bytes());
+        let server = self.dialogue.context.endpoint().clone();
+        let surroundings = Surroundings { server: &server, binding, server_binds };
+        let mut exchange = sasl::start(mechanism, credentials, &secret, surroundings)?;
+        match self.talk(mechanism, credentials, &mut *exchange).await {
+            Ok(()) => {
+                self.login = Some(LoginInfo { mechanism, binding: bound });
+                Ok(())
             }
+            Err(error) => Err(error.with_detail(exchange.detail())),
         }
-        let mechanism = Mechanism::choose(&self.extensions)?;
-        let mut exchange = mechanism.start(credentials);
-        let context = &mut self.dialogue.context;
-        context.keep_secret(credentials.password.as_bytes());
-        if let Some(initial) = &exchange.initial {
-            context.keep_secret(initial);
-        }
+    }
+
+    async fn talk(
+        &mut self,
+        mechanism: Mechanism,
+        credentials: &Credentials,
+        exchange: &mut dyn Exchange,
+    ) -> Result<()> {
         let mut line = Line::new("AUTH ").literal(mechanism.name());
-        if let Some(initial) = exchange.initial.take() {
-            line = line.literal(" ").secret("the initial response", &*encode(&initial))?;
+        let mut waiting = None;
+        if let Some(initial) = exchange.initial() {
+            let response = self.response(credentials, &initial)?;
+            // `=` is how a response of no bytes is told from none (RFC 4954 §4).
+            let text = if response.is_empty() { "=" } else { response.as_str() };
+            if "AUTH  \r\n".len() + mechanism.name().len() + text.len() <= COMMAND {
+                line = line.literal(" ").secret("the initial response", text)?;
+            } else {
+                waiting = Some(response);
+            }
         }
         let mut reply = self.dialogue.exchange(&line).await?;
         while reply.code() == 334 {
-            let Some(answer) = exchange.answers.next() else {
-                // `*` cancels (RFC 4954 §4); the server must answer it with a refusal.
-                self.dialogue.exchange(&Line::new("*")).await?;
-                return Err(
-                    Error::violation("the server asks for more than the mechanism has to say").with_reply(reply)
-                );
+            let response = match waiting.take() {
+                Some(initial) => Ok(initial),
+                None => challenge(&reply)
+                    .and_then(|text| exchange.answer(Challenge(&text)))
+                    .and_then(|message| self.response(credentials, &message)),
             };
-            reply = self.dialogue.exchange(&Line::new("").secret("the response", &*encode(&answer))?).await?;
-        }
-        match reply.code().number() {
-            // An early success would skip a mechanism's proof of the server.
-            235 if exchange.answers.len() == 0 => Ok(()),
-            _ if reply.code().is_transient_negative() || reply.code().is_permanent_negative() => {
-                Err(Error::rejected(reply))
+            let response = match response {
+                Ok(response) => response,
+                Err(error) => {
+                    // `*` cancels (RFC 4954 §4), and must be refused; what went wrong before is what is told.
+                    let _ = self.dialogue.exchange(&Line::new("*")).await;
+                    self.dialogue.end(BROKEN);
+                    return Err(error.with_reply(reply));
+                }
+            };
+            if let Some(proof) = exchange.servers_proof() {
+                self.dialogue.context.keep_secret(proof);
             }
-            _ => Err(Error::violation("this is no answer to AUTH").with_reply(reply)),
+            reply = self.dialogue.exchange(&Line::new("").secret("the response", &*response)?).await?;
         }
+        let why = match reply.code().number() {
+            235 if waiting.is_none() && exchange.is_complete() => return Ok(()),
+            400.. => return Err(Error::rejected(reply)),
+            // It would skip a mechanism's proof of the server.
+            235 => "the server calls the login done before it is",
+            _ => "this is no answer to AUTH",
+        };
+        self.dialogue.end(BROKEN);
+        Err(Error::violation(why).with_reply(reply))
+    }
+
+    /// A message as it is sent, not to be shown from now on.
+    fn response(&mut self, credentials: &Credentials, message: &Message) -> Result<Zeroizing<String>> {
+        // What has no secret in it may be said again by anybody: the user's name is in most addresses.
+        if credentials.is_secret() && message.as_slice() != credentials.user().as_bytes() {
+            self.dialogue.context.keep_secret(message);
+        }
+        let text = Zeroizing::new(BASE64_STANDARD.encode(message));
+        if text.len() + "\r\n".len() > ANSWER {
+            return Err(Error::limit(format!(
+                "a response is longer than the {ANSWER} bytes that a login's lines have"
+            )));
+        }
+        Ok(text)
     }
 }
 
-fn encode(bytes: &[u8]) -> Zeroizing<String> {
-    Zeroizing::new(BASE64_STANDARD.encode(bytes))
+/// The text of a 334.
+fn challenge(reply: &Reply) -> Result<String> {
+    let mut lines = reply.lines();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => Ok(line.trim().to_owned()),
+        _ => Err(Error::violation("a challenge is one line")),
+    }
+}
+
+fn advice(error: &Error) -> Option<&'static str> {
+    let code = error.reply()?.code();
+    Some(match error.detail() {
+        Some("server-does-support-channel-binding") => {
+            "the server offers channel binding, and its offer did not arrive: somebody may be changing it on the way"
+        }
+        Some("channel-bindings-dont-match") => "somebody may be between the server and us with a TLS of their own",
+        Some("unsupported-channel-binding-type" | "channel-binding-not-supported") => {
+            "insist on the mechanism without -PLUS, if the server cannot bind to this version of TLS"
+        }
+        Some(detail) if detail.starts_with('{') => {
+            "the token may have expired, be for another scope, or belong to another user"
+        }
+        _ if code == 535 => "check user and password; some providers want a password made for this program",
+        _ => return None,
+    })
 }

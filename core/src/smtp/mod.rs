@@ -46,4 +46,4 @@ pub use dot_stuffing::DotStuffing;
 pub use extensions::Extensions;
 pub use header::{HEADER_LIMIT, Header, HeaderReader};
 pub use outcome::{DeliveryReport, Outcome, RecipientVerdict};
-pub use sasl::{Credentials, Mechanism};
+pub use sasl::{Credentials, LoginInfo, Mechanism, Strength, Token};

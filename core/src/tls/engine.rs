@@ -1,11 +1,14 @@
 //! TLS from memory to memory: the small trait that `link` sees, and rustls behind it.
 
-use rustls::HandshakeKind;
+use std::sync::Arc;
+
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::{ClientConfig, HandshakeKind};
 
+use super::binding::Exporter;
 use super::config::TlsSession;
-use super::{ServerName, TlsInfo, fault};
+use super::{ChannelBinding, ServerName, TlsInfo, fault};
 use crate::error::{Error, Result, TlsFault};
 
 /// How far the peers got.
@@ -47,6 +50,9 @@ pub(crate) trait Engine: Send {
 
     /// What was agreed, once the handshake is over.
     fn info(&self) -> TlsInfo;
+
+    /// What ties a login to this connection, once the handshake is over.
+    fn channel_binding(&self) -> Option<ChannelBinding>;
 }
 
 /// The most that a record adds to its content: header, explicit nonce or content type, tag (RFC 5246, RFC 8446 §5.2).
@@ -60,15 +66,19 @@ pub(super) struct RustlsEngine {
     connection: UnbufferedClientConnection,
     session: TlsSession,
     name: ServerName,
+    exporter: Arc<Exporter>,
     /// rustls tells the peer's end once; we remember.
     peer_closed: bool,
 }
 
 impl RustlsEngine {
     pub(super) fn new(session: &TlsSession, name: &ServerName) -> Result<Self> {
-        let config = session.config.clone();
-        let connection = UnbufferedClientConnection::new(config, name.to_rustls()).map_err(fault::from_rustls)?;
-        Ok(Self { connection, session: session.clone(), name: name.clone(), peer_closed: false })
+        let exporter = Arc::new(Exporter::default());
+        let mut config = ClientConfig::clone(&session.config);
+        config.key_log = exporter.clone();
+        let connection =
+            UnbufferedClientConnection::new(Arc::new(config), name.to_rustls()).map_err(fault::from_rustls)?;
+        Ok(Self { connection, session: session.clone(), name: name.clone(), exporter, peer_closed: false })
     }
 
     /// Brings rustls to the state in which it writes, then lets `act` write.
@@ -204,6 +214,13 @@ impl Engine for RustlsEngine {
             mta_sts: self.session.mta_sts,
             chain: chain.iter().map(|c| c.to_vec()).collect(),
         }
+    }
+
+    fn channel_binding(&self) -> Option<ChannelBinding> {
+        self.exporter.binding().or_else(|| {
+            let server = self.connection.peer_certificates()?.first()?;
+            ChannelBinding::of_certificate(server)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`TlsConfig`] is what the caller wants, [`TlsSession`] what one control connection and its data connections share:
 //! the same verifier, the same identity and one store of resumable sessions, which no other connection uses.
 
+mod binding;
 mod certificate;
 mod config;
 mod engine;
@@ -15,6 +16,7 @@ mod pem;
 mod tlsa;
 mod trust;
 
+pub use binding::{ChannelBinding, ChannelBindingType};
 pub use certificate::{Certificate, CertificateError};
 pub use config::{TlsConfig, TlsSession, Version};
 pub(crate) use engine::{Engine, Outgoing, Progress};

@@ -1,11 +1,27 @@
-//! LOGIN (draft-murchison-sasl-login): the user, then the password, each asked for. The prompts' words vary.
+//! LOGIN (draft-murchison-sasl-login): the user, then the password, each asked for. The prompts' words vary, and some
+//! servers do not encode them.
 
-use zeroize::Zeroizing;
+use super::{Challenge, Exchange, Message};
+use crate::error::Result;
 
-use super::{Credentials, Exchange};
+pub(super) struct Login(std::vec::IntoIter<Message>);
 
-pub(super) fn exchange(credentials: &Credentials) -> Exchange {
-    let Credentials { user, password } = credentials;
-    let answers = [user.as_bytes(), password.as_bytes()].map(|word| Zeroizing::new(word.to_vec()));
-    Exchange { initial: None, answers: Vec::from(answers).into_iter() }
+impl Login {
+    pub(super) fn new(user: &str, password: &str) -> Self {
+        Self(Vec::from([user, password].map(|word| Message::new(word.as_bytes().to_vec()))).into_iter())
+    }
+}
+
+impl Exchange for Login {
+    fn initial(&mut self) -> Option<Message> {
+        None
+    }
+
+    fn answer(&mut self, challenge: Challenge<'_>) -> Result<Message> {
+        self.0.next().map_or_else(|| challenge.is_too_much(), Ok)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.0.len() == 0
+    }
 }

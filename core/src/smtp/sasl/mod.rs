@@ -1,85 +1,103 @@
-//! Logging in: AUTH (RFC 4954) and its mechanisms.
+//! The mechanisms of AUTH (RFC 4422): messages in and out, before Base64. No I/O.
 
+mod cram_md5;
+mod credentials;
 mod login;
-mod plain;
+mod mechanism;
+mod oauth;
+mod one_message;
+mod prepare;
+mod scram;
 
-use std::fmt;
-
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use zeroize::Zeroizing;
 
-use super::extensions::Extensions;
+pub use self::credentials::{Credentials, Token};
+pub use self::mechanism::{LoginInfo, Mechanism, Strength};
+
+use self::one_message::OneMessage;
 use crate::error::{Error, Result};
+use crate::tls::ChannelBinding;
+use crate::transport::Endpoint;
 
-/// What the user proves to be. Its `Debug` shows no secret; memory is wiped on drop.
-#[derive(Clone)]
-pub struct Credentials {
-    pub(super) user: String,
-    pub(super) password: Zeroizing<String>,
-}
+/// What one side says: wiped, since most of it is a secret or as good as one.
+pub(super) type Message = Zeroizing<Vec<u8>>;
 
-impl Credentials {
-    /// A user name and a password, as they are.
-    pub fn password(user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { user: user.into(), password: Zeroizing::new(password.into()) }
+/// One login by one mechanism, from the client's side.
+pub(super) trait Exchange: Send {
+    /// The initial response, if the client speaks first.
+    fn initial(&mut self) -> Option<Message>;
+
+    /// The answer to a challenge. An error ends the exchange: the client cancels it.
+    fn answer(&mut self, challenge: Challenge<'_>) -> Result<Message>;
+
+    /// Whether the server may say now that all is well: every proof was given and taken.
+    fn is_complete(&self) -> bool;
+
+    /// What the server will say if it is the true one, from which the password could be guessed.
+    fn servers_proof(&self) -> Option<&[u8]> {
+        None
     }
 
-    /// The user name.
-    pub fn user(&self) -> &str {
-        &self.user
+    /// What the server said about its refusal beside the reply.
+    fn detail(&mut self) -> Option<String> {
+        None
     }
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({:?}, ***)", self.user)
+/// What the server says in a 334, as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Challenge<'a>(pub(super) &'a str);
+
+impl Challenge<'_> {
+    fn decode(self) -> Result<Vec<u8>> {
+        BASE64_STANDARD.decode(self.0).map_err(|_| Error::violation("a challenge is no Base64"))
+    }
+
+    /// There is nothing left to say to it.
+    fn is_too_much<R>(self) -> Result<R> {
+        Err(Error::violation("the server asks for more than the mechanism has to say"))
     }
 }
 
-/// A SASL mechanism this client knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Mechanism {
-    /// RFC 4616.
-    Plain,
-    /// draft-murchison-sasl-login: obsolete, and all that some servers offer.
-    Login,
+/// What the session gives to a mechanism.
+pub(super) struct Surroundings<'a> {
+    /// Whom we talk to.
+    pub(super) server: &'a Endpoint,
+    /// What can be bound to.
+    pub(super) binding: Option<ChannelBinding>,
+    /// Whether the server offers any mechanism that binds.
+    pub(super) server_binds: bool,
 }
 
-impl Mechanism {
-    /// The best first.
-    const PREFERRED: [Self; 2] = [Self::Plain, Self::Login];
-
-    /// The registered name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
+/// Begins the exchange of `mechanism`, which was chosen for `credentials`, whose secret this is.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for names and passwords that the mechanism cannot say.
+pub(super) fn start(
+    mechanism: Mechanism,
+    credentials: &Credentials,
+    secret: &str,
+    surroundings: Surroundings<'_>,
+) -> Result<Box<dyn Exchange>> {
+    let (user, authzid) = (credentials.user(), credentials.authzid.as_deref());
+    Ok(match mechanism {
+        Mechanism::Plain => Box::new(OneMessage::plain(authzid.unwrap_or_default(), user, secret)),
+        Mechanism::Login => Box::new(login::Login::new(user, secret)),
+        Mechanism::CramMd5 => Box::new(cram_md5::CramMd5::new(user, secret)),
+        // Whose mailbox it is: a token may be good for several.
+        Mechanism::OAuthBearer => Box::new(oauth::OAuth::bearer(authzid.unwrap_or(user), secret, surroundings.server)?),
+        Mechanism::XOAuth2 => Box::new(oauth::OAuth::x(authzid.unwrap_or(user), secret)?),
+        Mechanism::External => Box::new(OneMessage::external(authzid.unwrap_or_default())),
+        Mechanism::Anonymous => Box::new(OneMessage::anonymous(user)?),
+        Mechanism::ScramSha512Plus
+        | Mechanism::ScramSha256Plus
+        | Mechanism::ScramSha1Plus
+        | Mechanism::ScramSha512
+        | Mechanism::ScramSha256
+        | Mechanism::ScramSha1 => {
+            let (hash, flag) = (scram::Hash::of(mechanism), scram::Flag::new(mechanism, surroundings));
+            Box::new(scram::Scram::new(hash, flag, authzid, user, secret)?)
         }
-    }
-
-    /// The best that the server offers.
-    pub(super) fn choose(extensions: &Extensions) -> Result<Self> {
-        let offered: Vec<_> = extensions.parameters("AUTH").map(str::to_ascii_uppercase).collect();
-        Self::PREFERRED.into_iter().find(|mechanism| offered.iter().any(|name| name == mechanism.name())).ok_or_else(
-            || {
-                let what = if offered.is_empty() { "no login".to_owned() } else { offered.join(", ") };
-                Error::invalid_state(format!("the server offers {what}; this client knows PLAIN and LOGIN"))
-            },
-        )
-    }
-
-    /// The exchange of this mechanism.
-    pub(super) fn start(self, credentials: &Credentials) -> Exchange {
-        match self {
-            Self::Plain => plain::exchange(credentials),
-            Self::Login => login::exchange(credentials),
-        }
-    }
-}
-
-/// What the client says in turn, before Base64: the initial response, if the mechanism begins with one, then an answer
-/// to each challenge.
-pub(super) struct Exchange {
-    pub(super) initial: Option<Zeroizing<Vec<u8>>>,
-    pub(super) answers: std::vec::IntoIter<Zeroizing<Vec<u8>>>,
+    })
 }
