@@ -36,12 +36,7 @@ impl Addressing {
     /// The envelope of a message with this header.
     pub(crate) fn envelope(&self, header: Header<'_>) -> starttls::Result<Envelope> {
         let says = self.header.as_ref().map_or(Ok(header), |header| Header::of(header))?;
-        let mut envelope = match (&self.sender, &self.recipients) {
-            (None, None) => says.envelope()?,
-            (Some(sender), Some(recipients)) => Envelope::new(sender, recipients)?,
-            (Some(sender), None) => Envelope::new(sender, says.recipients()?.iter().map(Mailbox::as_str))?,
-            (None, Some(recipients)) => Envelope::new(says.sender()?.as_str(), recipients)?,
-        };
+        let mut envelope = says.envelope_unless(self.sender.as_deref(), self.recipients.as_deref())?;
         envelope.utf8 = header.needs_utf8();
         Ok(envelope)
     }

@@ -53,6 +53,26 @@ def test_send_from_standard_input_makes_line_ends_and_leaves_bcc_out(postfix: Po
     assert copy.content() == b"To: bob@example.test\r\nSubject: hello\r\n\r\nBcc: stays\r\n"
 
 
+def test_send_to_whom_the_header_says(postfix: PostfixServer) -> None:
+    message = (
+        b"From ann@example.test Sat Jan  1 00:00:00 2000\nFrom: Ann <ann@example.test>\n"
+        b"To: Us: Bob\n <bob@example.test>;\nBcc: eve@example.test\nSubject: hello\n\nHello.\n"
+    )
+    shown = b"From: Ann <ann@example.test>\r\nTo: Us: Bob\r\n <bob@example.test>;\r\nSubject: hello\r\n\r\nHello.\r\n"
+    done = starttls("send", postfix.url, "-q", *ca(postfix), stdin=message)
+    assert (done.code, done.err) == (0, "")
+    copies = postfix.messages(2)
+    assert {(copy.sender, copy.recipient) for copy in copies} == {
+        ("ann@example.test", BOB),
+        ("ann@example.test", "eve@example.test"),
+    }
+    assert {copy.content() for copy in copies} == {shown}
+    # Who is given takes their place.
+    done = starttls("send", postfix.url, "-q", "--from", "", "--to", "carol@example.test", *ca(postfix), stdin=message)
+    copies = postfix.messages(3)
+    assert [copy.sender for copy in copies if copy.recipient == "carol@example.test"] == [""]
+
+
 @pytest.mark.parametrize("source", ["file", "pipe"])
 def test_send_streams_a_long_message(postfix: PostfixServer, tmp_path: Path, source: str) -> None:
     body = b"".join(b"%060d\r\n.%d\r\n" % (i, i) for i in range(60_000))

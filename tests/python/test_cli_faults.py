@@ -47,7 +47,8 @@ def with_password(url: str, password: str) -> str:
         ("ls", "ftp://h:99999/"),
         ("ls", "ftp://h/?tls=maybe"),
         ("send", "ftp://h/", *FROM_TO),
-        ("send", "smtp://h", "--from", "ann@example.test"),
+        ("send", "smtp://h", "--from", "ann"),
+        ("send", "smtp://h", "--to", "bob"),
         ("send", "smtp://h", "--from", "ann", "--to", "bob@example.test"),
         ("send", "smtp://h", "--from", "a@b", "--to", "bob@example.test>\r\nRSET"),
         ("send", "smtp://u@h", *FROM_TO, "--password-file", "-"),
@@ -68,6 +69,26 @@ def test_usage(words: tuple[str, ...]) -> None:
     done = starttls(*words, stdin=b"x")
     assert (done.code, done.out) == (64, b"") or (done.code == 64 and "--json" in words)
     assert done.err.startswith("starttls: " if words else "Mail and files over"), done.err
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (b"Subject: x\n\n", "no From: its sender must be given"),
+        (b"From: ann@example.test\n\nTo: bob@example.test\n", "no To, Cc or Bcc"),
+        (b"From: ann@example.test\nTo: bob\n", 'To has something that is no address: "bob"'),
+        (b'From: ann@example.test\nTo: "bob\0"@example.test\n', "control character"),
+        (b'From: ann@example.test\nTo: "bob\rRSET"@example.test\n', "no field"),
+        (b"From: ann@example.test\nTo: =?utf-8?q?bob?=@example.test\n", "encoded word"),
+        (b"From: ann@example.test\nTo: <bob@example.test> <eve@example.test>\n", "something else than a comma"),
+        (b"A: b\n" * 300_000, "header is longer than 1048576 bytes"),
+    ],
+)
+def test_a_header_that_says_nothing_clear(message: bytes, why: str) -> None:
+    # Nobody is asked: there is no such server.
+    done = starttls("send", "smtp://server.invalid", stdin=message)
+    assert (done.code, done.out) == (65, b"")
+    assert why in done.err
 
 
 @pytest.mark.parametrize("words", [("ls", "ftp://u:hunter2@h/", "ftp://u:hunter2@h/"), ("ls", "ftp://u:hunter2@h:x/")])

@@ -6,12 +6,12 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
-use starttls::smtp::{DeliveryReport, EhloName, Envelope, Outcome};
+use starttls::smtp::{DeliveryReport, EhloName, Mailbox, Outcome};
 use starttls::transport::block;
 use starttls::url::Protocol;
 use zeroize::Zeroizing;
 
-use self::message::Message;
+use self::message::{Addressing, Message};
 use crate::common::{Common, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -23,17 +23,17 @@ const PIECE: usize = 64 * 1024;
 
 /// Send a message: header, empty line, body, as in an .eml file
 ///
-/// The message goes out as it is, but for its line ends, which become CRLF, and a Bcc header, which is left out. Who
-/// gets it is said by --to alone.
+/// The message goes out as it is, but for its line ends, which become CRLF, and a Bcc header, which is left out. Without
+/// --from or --to, its header says who sends it to whom.
 #[derive(Args, Debug)]
 pub(crate) struct Send {
     /// smtp://[USER@]HOST[:PORT] or smtps://…
     url: String,
-    /// The envelope's sender; '' for none, as notifications have it
+    /// The envelope's sender; '' for none, as notifications have it. Default: the header's Sender or From
     #[arg(long, value_name = "ADDRESS")]
-    from: String,
-    /// A recipient; repeat it for more
-    #[arg(long, value_name = "ADDRESS", required = true, num_args = 1..)]
+    from: Option<String>,
+    /// A recipient; repeat it for more. Default: everybody in the header's To, Cc and Bcc
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     to: Vec<String>,
     /// The message; - is standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]
@@ -47,15 +47,18 @@ impl Send {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let target = common.target(&self.url, Protocol::Smtp)?;
         let name = self.ehlo.as_ref().map_or_else(|| Ok(EhloName::default()), EhloName::new).map_err(Failure::early)?;
-        let mut envelope = Envelope::new(&self.from, &self.to).map_err(Failure::early)?;
+        // What the command line says is looked at before the message is.
+        for address in self.from.iter().filter(|from| !from.is_empty()).chain(&self.to) {
+            address.parse::<Mailbox>().map_err(Failure::early)?;
+        }
+        let recipients = Some(&*self.to).filter(|to| !to.is_empty());
+        let addressing = Addressing { sender: self.from.as_deref(), recipients };
         if self.file.as_os_str() == "-" && common.login.reads_stdin() {
             return Err(Failure::usage("--password-file - and the message both want standard input"));
         }
         // Opened and looked at before anything is sent.
-        let mut message = Message::open(&self.file)?;
-        envelope.size = message.size;
-        envelope.eight_bit = message.eight_bit;
-        let report = block(self.deliver(common, &target, &name, &mut envelope, &mut message))?;
+        let mut message = Message::open(&self.file, &addressing)?;
+        let report = block(self.deliver(common, &target, &name, &mut message))?;
         Ok(tell(&report))
     }
 
@@ -64,14 +67,13 @@ impl Send {
         common: &Common,
         target: &Target,
         name: &EhloName,
-        envelope: &mut Envelope,
         message: &mut Message,
     ) -> Result<DeliveryReport, Failure> {
         let fail = |error| target.failure(error, Exit::Unavailable);
         let mut client = target.smtp(common, name).await?;
         // A server without the extension gets such a header as any other: nobody can say more to it.
-        envelope.utf8 = message.utf8_header && client.extensions().offers("SMTPUTF8");
-        client.begin(envelope).await.map_err(fail)?;
+        message.envelope.utf8 &= client.extensions().offers("SMTPUTF8");
+        client.begin(&message.envelope).await.map_err(fail)?;
         let mut piece = Zeroizing::new(vec![0; PIECE]);
         loop {
             // On an error the connection is dropped before the message's end: the server forgets it.

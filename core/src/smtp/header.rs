@@ -69,16 +69,31 @@ impl<'a> Header<'a> {
         Addressing::of(self.bytes)?.recipients()
     }
 
-    /// [`sender`](Header::sender) and [`recipients`](Header::recipients), and whether the header
+    /// The envelope: [`sender`](Header::sender) and [`recipients`](Header::recipients), and whether the header
     /// [needs SMTPUTF8](Header::needs_utf8).
     ///
     /// # Errors
     /// Theirs.
     pub fn envelope(&self) -> Result<Envelope> {
-        let addressing = Addressing::of(self.bytes)?;
-        let sender = addressing.sender()?;
-        let recipients = addressing.recipients()?;
-        let mut envelope = Envelope::new(sender.as_str(), recipients.iter().map(Mailbox::as_str))?;
+        self.envelope_unless(None, None::<&[&str]>)
+    }
+
+    /// [`envelope`](Header::envelope), where a sender (empty for the null reverse-path) or recipients that are given take
+    /// the place of those in the header, which is not asked for them then.
+    ///
+    /// # Errors
+    /// Those of [`Envelope::new`] for what is given, and of [`envelope`](Header::envelope) for the rest.
+    pub fn envelope_unless<R: AsRef<str>>(&self, sender: Option<&str>, recipients: Option<&[R]>) -> Result<Envelope> {
+        let says = match (sender, recipients) {
+            (Some(_), Some(_)) => None,
+            _ => Some(Addressing::of(self.bytes)?),
+        };
+        let found = says.as_ref().filter(|_| sender.is_none()).map(Addressing::sender).transpose()?;
+        let sender = found.as_ref().map_or(sender.unwrap_or_default(), Mailbox::as_str);
+        let mut envelope = match (recipients, &says) {
+            (None, Some(says)) => Envelope::new(sender, says.recipients()?.iter().map(Mailbox::as_str)),
+            (given, _) => Envelope::new(sender, given.unwrap_or_default()),
+        }?;
         envelope.utf8 = self.needs_utf8();
         Ok(envelope)
     }
@@ -353,6 +368,24 @@ mod tests {
         }
         let latin = Header::of(b"From: \xfc@x\r\n\r\n").unwrap().sender().unwrap_err();
         assert!(latin.to_string().contains("no UTF-8"));
+    }
+
+    #[test]
+    fn what_is_given_is_taken() {
+        let header = Header::of(b"From: a@x\nTo: b@x\n").unwrap();
+        let told = |sender, recipients: Option<&[&str]>| {
+            let envelope = header.envelope_unless(sender, recipients).unwrap();
+            let sender = envelope.sender.map_or(String::new(), |sender| sender.to_string());
+            (sender, envelope.recipients.iter().map(Mailbox::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(told(None, None), ("a@x".into(), vec!["b@x".into()]));
+        assert_eq!(told(Some(""), None), (String::new(), vec!["b@x".into()]));
+        assert_eq!(told(None, Some(&["c@x", "d@x"])), ("a@x".into(), vec!["c@x".into(), "d@x".into()]));
+        // Then the header may be any.
+        let header = Header::of(b"Hello\nTo: nobody\n").unwrap();
+        assert!(header.envelope_unless(Some("a@x"), Some(&["b@x"])).is_ok());
+        assert!(header.envelope_unless(Some("a@x"), Some(&["b@x> NOTIFY=NEVER"])).is_err());
+        assert!(header.envelope_unless(Some("a@x"), None::<&[&str]>).is_err());
     }
 
     #[test]

@@ -4,20 +4,20 @@ use std::fs::File;
 use std::io::{self, BufRead, Cursor, Read, Seek};
 use std::path::Path;
 
+use starttls::smtp::{Envelope, HEADER_LIMIT, Header};
+
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// How much of a message is held in memory: its header, and short messages from a pipe.
-const HELD: usize = 1024 * 1024;
+/// How much of a message is held in memory: its header, and short messages from a pipe. The byte more tells whether a
+/// header is longer than it may be.
+const HELD: usize = HEADER_LIMIT + 1;
 
-/// A message, its Bcc header left out, and what the server is told of it beforehand.
+/// A message as it goes out, and what the server is told of it beforehand.
 pub(crate) struct Message {
-    /// Bytes on the wire, before dots are doubled; `None` for what comes from a pipe and is long.
-    pub(crate) size: Option<u64>,
-    /// Whether there are bytes above 127; assumed for what comes from a pipe and is long.
-    pub(crate) eight_bit: bool,
-    /// Whether the header has UTF-8.
-    pub(crate) utf8_header: bool,
+    /// Its size in bytes on the wire, before dots are doubled, if it is not long and from a pipe; such a one is assumed
+    /// to have bytes above 127.
+    pub(crate) envelope: Envelope,
     source: Box<dyn Read>,
 }
 
@@ -32,45 +32,66 @@ impl Read for Message {
     }
 }
 
+/// Who sends it to whom: as given, else as the header says.
+pub(crate) struct Addressing<'a> {
+    pub(crate) sender: Option<&'a str>,
+    pub(crate) recipients: Option<&'a [String]>,
+}
+
 impl Message {
     /// Opens a message and looks at it: a regular file is read twice.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path, addressing: &Addressing<'_>) -> Result<Self, Failure> {
         let unreadable = |error: io::Error| Failure::file(Exit::NoInput, path, &error);
+        let start = |held| Start::of(held, path, addressing);
         if path == Path::new("-") {
-            return Self::from_pipe(io::stdin()).map_err(unreadable);
+            return Self::from_pipe(io::stdin(), start, unreadable);
         }
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        if metadata.is_file() { Self::from_file(file) } else { Self::from_pipe(file) }.map_err(unreadable)
+        if !metadata.is_file() {
+            return Self::from_pipe(file, start, unreadable);
+        }
+        Self::from_file(file, start, unreadable)
     }
 
-    fn from_file(mut file: File) -> io::Result<Self> {
+    fn from_file(
+        mut file: File,
+        start: impl FnOnce(Vec<u8>) -> Result<Start, Failure>,
+        unreadable: impl Fn(io::Error) -> Failure,
+    ) -> Result<Self, Failure> {
         let mut held = Vec::new();
-        (&mut file).take(HELD as u64).read_to_end(&mut held)?;
-        let start = Start::of(held);
-        let mut scan = Scan::default();
-        scan.push(&start.bytes);
-        let rest = file.stream_position()?;
-        let mut reader = io::BufReader::with_capacity(64 * 1024, file);
-        loop {
-            let piece = reader.fill_buf()?;
-            if piece.is_empty() {
-                break;
+        (&mut file).take(HELD as u64).read_to_end(&mut held).map_err(&unreadable)?;
+        let start = start(held)?;
+        let mut count = || {
+            let mut scan = Scan::default();
+            scan.push(&start.bytes);
+            let rest = file.stream_position()?;
+            let mut reader = io::BufReader::with_capacity(64 * 1024, &mut file);
+            loop {
+                let piece = reader.fill_buf()?;
+                if piece.is_empty() {
+                    break;
+                }
+                scan.push(piece);
+                let n = piece.len();
+                reader.consume(n);
             }
-            scan.push(piece);
-            let n = piece.len();
-            reader.consume(n);
-        }
-        let mut file = reader.into_inner();
-        file.seek(io::SeekFrom::Start(rest))?;
+            file.seek(io::SeekFrom::Start(rest))?;
+            Ok(scan)
+        };
+        let scan = count().map_err(unreadable)?;
         Ok(start.followed_by(file, Some(scan)))
     }
 
-    fn from_pipe(mut pipe: impl Read + 'static) -> io::Result<Self> {
+    fn from_pipe(
+        mut pipe: impl Read + 'static,
+        start: impl FnOnce(Vec<u8>) -> Result<Start, Failure>,
+        unreadable: impl Fn(io::Error) -> Failure,
+    ) -> Result<Self, Failure> {
         let mut held = Vec::new();
-        (&mut pipe).take(HELD as u64).read_to_end(&mut held)?;
+        (&mut pipe).take(HELD as u64).read_to_end(&mut held).map_err(unreadable)?;
         let whole = held.len() < HELD;
-        let start = Start::of(held);
+        let start = start(held)?;
         let scan = whole.then(|| {
             let mut scan = Scan::default();
             scan.push(&start.bytes);
@@ -80,48 +101,30 @@ impl Message {
     }
 }
 
-/// The start of a message, without its Bcc header.
+/// The start of a message as it goes out.
 struct Start {
     bytes: Vec<u8>,
-    utf8_header: bool,
+    envelope: Envelope,
 }
 
 impl Start {
-    fn of(bytes: Vec<u8>) -> Self {
-        let (mut kept, mut at, mut in_bcc) = (Vec::new(), 0, false);
-        while at < bytes.len() {
-            let line_end = bytes[at..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |n| at + n + 1);
-            let line = &bytes[at..line_end];
-            if matches!(line, b"\n" | b"\r\n") {
-                break;
-            }
-            // A folded line belongs to the field before it (RFC 5322 §2.2.3).
-            let folded = line.starts_with(b" ") || line.starts_with(b"\t");
-            in_bcc = if folded { in_bcc } else { is_bcc(line) };
-            if !in_bcc {
-                kept.extend_from_slice(line);
-            }
-            at = line_end;
+    fn of(mut bytes: Vec<u8>, path: &Path, addressing: &Addressing<'_>) -> Result<Self, Failure> {
+        let unusable = |error| Failure::new(Exit::Data, format!("{}: {error}", path.display()));
+        let header = Header::of(&bytes).map_err(unusable)?;
+        let envelope = header.envelope_unless(addressing.sender, addressing.recipients).map_err(unusable)?;
+        let (taken, shown) = (header.as_bytes().len(), header.shown());
+        if shown.len() < taken {
+            let shown = shown.into_owned();
+            bytes.splice(..taken, shown);
         }
-        let utf8_header = !kept.is_ascii() && std::str::from_utf8(&kept).is_ok();
-        kept.extend_from_slice(&bytes[at..]);
-        Self { bytes: kept, utf8_header }
+        Ok(Self { bytes, envelope })
     }
 
-    fn followed_by(self, rest: impl Read + 'static, scan: Option<Scan>) -> Message {
-        Message {
-            size: scan.as_ref().map(|scan| scan.size),
-            eight_bit: scan.is_none_or(|scan| scan.eight_bit),
-            utf8_header: self.utf8_header,
-            source: Box::new(Cursor::new(self.bytes).chain(rest)),
-        }
+    fn followed_by(mut self, rest: impl Read + 'static, scan: Option<Scan>) -> Message {
+        self.envelope.size = scan.as_ref().map(|scan| scan.size);
+        self.envelope.eight_bit = scan.is_none_or(|scan| scan.eight_bit);
+        Message { envelope: self.envelope, source: Box::new(Cursor::new(self.bytes).chain(rest)) }
     }
-}
-
-/// `Bcc:`, in any case, perhaps with spaces before the colon (RFC 5322 §4.5.3).
-fn is_bcc(line: &[u8]) -> bool {
-    let name = line.split(|&b| b == b':').next().unwrap_or_default();
-    name.len() < line.len() && name.trim_ascii_end().eq_ignore_ascii_case(b"bcc")
 }
 
 /// What can be counted in one pass.
@@ -153,21 +156,20 @@ impl Scan {
 mod tests {
     use super::*;
 
-    fn message(bytes: &'static [u8]) -> (Message, Vec<u8>) {
-        let mut message = Message::from_pipe(bytes).unwrap();
+    fn message(bytes: &'static [u8]) -> (Envelope, Vec<u8>) {
+        let to = ["b@x".to_owned()];
+        let addressing = Addressing { sender: Some("a@x"), recipients: Some(&to) };
+        let start = |held| Start::of(held, Path::new("-"), &addressing);
+        let mut message = Message::from_pipe(bytes, start, |error| panic!("{error}")).unwrap();
         let mut out = Vec::new();
         message.read_to_end(&mut out).unwrap();
-        (message, out)
+        (message.envelope, out)
     }
 
     #[test]
     fn bcc_is_left_out_of_the_header_alone() {
         let (_, out) = message(b"To: a\r\nBCC : x@y,\r\n z@y\r\nBccx: 1\r\n\r\nBcc: body\r\n");
         assert_eq!(out, b"To: a\r\nBccx: 1\r\n\r\nBcc: body\r\n");
-        let (_, out) = message(b"bcc: x");
-        assert_eq!(out, b"");
-        let (_, out) = message(b"\nbcc: x");
-        assert_eq!(out, b"\nbcc: x");
     }
 
     #[test]
@@ -184,14 +186,14 @@ mod tests {
     #[test]
     fn eight_bit_is_seen() {
         let (ascii, _) = message(b"To: a\n\nb");
-        assert!(!ascii.eight_bit && !ascii.utf8_header);
+        assert!(!ascii.eight_bit && !ascii.utf8);
         let (body, _) = message("To: a\n\nü".as_bytes());
-        assert!(body.eight_bit && !body.utf8_header);
+        assert!(body.eight_bit && !body.utf8);
         let (header, _) = message("To: ü\n\nb".as_bytes());
-        assert!(header.eight_bit && header.utf8_header);
+        assert!(header.eight_bit && header.utf8);
         let (latin, _) = message(b"To: \xfc\n\nb");
-        assert!(latin.eight_bit && !latin.utf8_header);
-        let (long, out) = message(Box::leak(vec![b'x'; HELD + 7].into_boxed_slice()));
+        assert!(latin.eight_bit && !latin.utf8);
+        let (long, out) = message(Box::leak([b"\n".to_vec(), vec![b'x'; HELD + 6]].concat().into_boxed_slice()));
         assert!(long.eight_bit && long.size.is_none() && out.len() == HELD + 7);
     }
 }
