@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.servers.ftp import PASSWORD, FTPServer
-from tests.servers.postfix import PostfixServer
+from tests.servers.mail import MailServer
 
 PROGRAM = Path(os.environ.get("STARTTLS_CLI") or Path(__file__).parents[1] / "target/debug/starttls").resolve()
 
@@ -64,7 +64,7 @@ def starttls(
     return Done(done.returncode, done.stdout, err)
 
 
-def ca(server: FTPServer | PostfixServer) -> tuple[str, Path]:
+def ca(server: FTPServer | MailServer) -> tuple[str, Path]:
     """The flag that makes the program trust the server."""
     return "--ca-file", server.ca_file
 

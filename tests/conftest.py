@@ -21,6 +21,7 @@ from tests.servers import vsftpd as vsftpd_daemon
 from tests.servers.dovecot import DovecotServer
 from tests.servers.exim import EximServer
 from tests.servers.ftp import FTPServer
+from tests.servers.mail import MailServer
 from tests.servers.pki import PKI, make
 from tests.servers.postfix import PostfixServer
 from tests.servers.process import Serve, TLSVersion
@@ -102,6 +103,13 @@ def exim(servers: Servers, request: pytest.FixtureRequest) -> EximServer:
 def dovecot(servers: Servers, request: pytest.FixtureRequest) -> DovecotServer:
     """Dovecot: submission with many SASL mechanisms, and LMTP."""
     return servers.dovecot(getattr(request, "param", None))
+
+
+@pytest.fixture(params=["postfix", "exim", "dovecot"])
+def mail_server(servers: Servers, request: pytest.FixtureRequest) -> MailServer:
+    """Each mail server in turn, with TLS 1.2 and 1.3."""
+    started: MailServer = getattr(servers, request.param)(None)
+    return started
 
 
 @pytest.fixture

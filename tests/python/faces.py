@@ -11,7 +11,7 @@ from typing import Any
 import starttls
 
 from tests.servers.ftp import FTPServer
-from tests.servers.postfix import PostfixServer
+from tests.servers.mail import MailServer
 
 TIMEOUT = 20
 """Seconds any one stage may take, unless a test is about time."""
@@ -91,7 +91,7 @@ def settled(session: Any) -> None:
         assert session.noop().code == 200
 
 
-def trusting(server: FTPServer | PostfixServer) -> starttls.TLSConfig:
+def trusting(server: FTPServer | MailServer) -> starttls.TLSConfig:
     """Trust in the server's authority and no other."""
     return starttls.TLSConfig(ca_file=server.ca_file)
 
