@@ -9,18 +9,19 @@
 //! A cancelled or failed exchange leaves `owed` above zero, so that the next use is a clear error and never another
 //! reply's answer. No verb is known here, and of the codes only 421, which is about the connection itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
 use crate::link::{Channel, Link, Plain, Secure};
+use crate::mismatch;
 use crate::options::{Options, Timeouts};
 use crate::reply::{Assembler, Budget, Dialect, Reply, printable};
 use crate::tls::{ChannelBinding, ServerName, TlsInfo, TlsSession};
 use crate::trace::{self, Event, Trace};
-use crate::transport::{Endpoint, Purpose, Stream, Transport};
+use crate::transport::{Endpoint, Purpose, Stream, Transport, Unreached};
 
 /// What a conversation knows besides its channel.
 pub(crate) struct Context {
@@ -34,6 +35,10 @@ pub(crate) struct Context {
     owed: usize,
     /// Why nothing more can be said.
     ended: Option<&'static str>,
+    /// What to try if this goes wrong, for a greeting that is another protocol's.
+    stranger: Option<String>,
+    /// When the operation under way must be done.
+    pub(crate) ends: Option<Instant>,
     /// The server's good-bye (421): the reason for everything that fails behind it.
     farewell: Option<Reply>,
 }
@@ -52,11 +57,7 @@ pub(crate) async fn dial<T: Transport>(
     dialect: Dialect,
 ) -> Result<(T::Stream, Context)> {
     let peer = endpoint.to_string();
-    let stream = transport
-        .connect(endpoint, Purpose::Control, options.timeouts.connect)
-        .await
-        .map_err(|error| connect_error(error, &peer))?;
-    let context = Context {
+    let mut context = Context {
         dialect,
         endpoint: endpoint.clone(),
         timeouts: options.timeouts,
@@ -64,15 +65,24 @@ pub(crate) async fn dial<T: Transport>(
         secrets: Vec::new(),
         owed: 0,
         ended: None,
+        stranger: None,
+        ends: None,
         farewell: None,
     };
+    context.begin_operation();
+    let stream = transport.connect(endpoint, Purpose::Control, context.within(options.timeouts.connect)).await;
+    let stream = stream.map_err(|error| connect_error(error, &peer))?;
     context.trace.emit(|| Event::Connected { channel: trace::Channel::Control, peer });
     Ok((stream, context))
 }
 
 /// The transport's error on connecting, with its phase and remedy.
 pub(crate) fn connect_error(error: std::io::Error, peer: &str) -> Error {
+    let unreached = error.get_ref().and_then(|inner| inner.downcast_ref::<Unreached>());
+    let told = unreached.filter(|unreached| !matches!(unreached.attempts(), [(one, _)] if one.to_string() == peer));
+    let told = told.map(ToString::to_string);
     let error = Error::from(error).with_peer(peer);
+    let error = told.into_iter().fold(error, Error::tell);
     let (phase, advice) = match error.kind() {
         ErrorKind::NameUnresolvable => (Phase::Resolve, "check the spelling of the host and the name service"),
         ErrorKind::ConnectionRefused => (Phase::Connect, "check the port, and whether the server runs"),
@@ -91,7 +101,7 @@ impl<S: Stream> Dialogue<Plain<S>> {
 
     /// Makes the connection TLS, in place, after the server agreed to it.
     pub(crate) async fn secure(mut self, tls: &TlsSession, name: &ServerName) -> Result<Dialogue<Secure<S>>> {
-        self.channel.set_deadline(self.context.timeouts.handshake);
+        self.channel.set_deadline(self.context.within(self.context.timeouts.handshake));
         let Self { channel, context } = self;
         match channel.secure(tls, name).await {
             Ok(channel) => Ok(Dialogue { channel, context }.secured()),
@@ -103,13 +113,18 @@ impl<S: Stream> Dialogue<Plain<S>> {
 impl<S: Stream> Dialogue<Secure<S>> {
     /// TLS from the first byte.
     pub(crate) async fn implicit(mut stream: S, context: Context, tls: &TlsSession, name: &ServerName) -> Result<Self> {
-        stream.set_deadline(context.timeouts.handshake);
+        stream.set_deadline(context.within(context.timeouts.handshake));
         match Secure::implicit(stream, tls, name).await {
             Ok(channel) => Ok(Self { channel, context }.secured()),
             Err(error) => {
-                let speaks_clear_text = matches!(error.kind(), ErrorKind::Tls(TlsFault::PlaintextInsideTls(_)));
+                let advice = match error.kind() {
+                    ErrorKind::Tls(TlsFault::PlaintextInsideTls(words)) => {
+                        Some(mismatch::clear_text_came(context.dialect, &context.endpoint, words))
+                    }
+                    _ => None,
+                };
                 let error = context.explain(error.during(Phase::Handshake));
-                Err(if speaks_clear_text { error.advise(context.dialect.upgrade_instead()) } else { error })
+                Err(advice.into_iter().fold(error, Error::advise))
             }
         }
     }
@@ -180,7 +195,7 @@ impl<C: Channel> Dialogue<C> {
         if self.channel.queued() == 0 {
             return Ok(());
         }
-        self.channel.set_deadline(self.context.timeouts.reply);
+        self.channel.set_deadline(self.context.within(self.context.timeouts.reply));
         let outcome = self.channel.flush().await;
         outcome.map_err(|error| self.context.explain(error))
     }
@@ -238,26 +253,42 @@ impl<C: Channel> Dialogue<C> {
     pub(crate) async fn greeting(&mut self) -> Result<Reply> {
         let within = self.context.timeouts.reply;
         let outcome = self.await_reply(within).await;
-        outcome.map_err(|error| {
-            let clear = self.channel.tls().is_none();
-            let silent = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ClosedByPeer);
-            // A TLS server waits for the client to speak first, or answers clear text with an alert record.
-            let alert = self.channel.inbox().as_slice().starts_with(&[21, 3]);
-            let error = error.during(Phase::Greeting);
-            if clear && (silent || alert) { error.advise(self.context.dialect.implicit_instead()) } else { error }
-        })
+        let Context { dialect, ref endpoint, .. } = self.context;
+        match outcome {
+            Ok(reply) => {
+                self.context.stranger = mismatch::strange_greeting(dialect, endpoint, &reply);
+                Ok(reply)
+            }
+            Err(error) => {
+                let clear = self.channel.tls().is_none();
+                // A TLS server waits for the client to speak first, or answers clear text with an alert record.
+                let alert = self.channel.inbox().as_slice().starts_with(&[21, 3]);
+                let advice = match error.kind() {
+                    ErrorKind::ProtocolViolation(words) => words
+                        .split_once('"')
+                        .and_then(|(_, words)| mismatch::stranger(dialect, endpoint, words))
+                        .or_else(|| (clear && alert).then(|| mismatch::no_greeting_came(dialect, endpoint, true))),
+                    ErrorKind::TimedOut | ErrorKind::ClosedByPeer if clear => {
+                        Some(mismatch::no_greeting_came(dialect, endpoint, alert))
+                    }
+                    _ if clear && alert => Some(mismatch::no_greeting_came(dialect, endpoint, true)),
+                    _ => None,
+                };
+                Err(advice.into_iter().fold(error.during(Phase::Greeting), Error::advise))
+            }
+        }
     }
 
     /// A reply that no command asked for, or that has a time of its own.
     pub(crate) async fn await_reply(&mut self, within: Duration) -> Result<Reply> {
-        self.channel.set_deadline(within);
+        self.channel.set_deadline(self.context.within(within));
         self.context.owed = self.context.owed.max(1);
         self.reply().await
     }
 
     /// Content that is part of the conversation (a message body): sent in flights, each with the time of a stall.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.channel.set_deadline(self.context.timeouts.stall);
+        self.channel.set_deadline(self.context.within(self.context.timeouts.stall));
         let outcome = self.channel.write(bytes).await;
         outcome.map_err(|error| self.context.explain(error))
     }
@@ -305,25 +336,27 @@ impl<C: Channel> Dialogue<C> {
     }
 }
 
-impl Dialect {
-    /// What to try when a server begins in clear text where TLS was expected.
-    fn upgrade_instead(self) -> &'static str {
-        match self {
-            Self::Smtp => "this port begins in clear text: try smtp:// (STARTTLS), usually port 587",
-            Self::Ftp => "this port begins in clear text: try ftp:// (AUTH TLS), usually port 21",
-        }
-    }
-
-    /// What to try when a server says nothing in clear text.
-    fn implicit_instead(self) -> &'static str {
-        match self {
-            Self::Smtp => "if this port expects TLS at once, try smtps://, usually port 465",
-            Self::Ftp => "if this port expects TLS at once, try ftps://, usually port 990",
-        }
-    }
-}
-
 impl Context {
+    /// The error of a server that cannot do what every server of the protocol can: it may be none.
+    pub(crate) fn unfit(&self, error: Error) -> Error {
+        self.explain(self.stranger.clone().into_iter().fold(error, Error::advise))
+    }
+
+    /// The error of a server that offers no upgrade.
+    pub(crate) fn no_upgrade(&self, error: Error) -> Error {
+        self.unfit(error).advise(mismatch::no_upgrade(self.dialect, &self.endpoint))
+    }
+
+    /// From now on [`Timeouts::total`] counts.
+    pub(crate) fn begin_operation(&mut self) {
+        self.ends = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
+    }
+
+    /// A stage's time, or what is left of the operation's if that is less.
+    pub(crate) fn within(&self, stage: Duration) -> Duration {
+        self.ends.map_or(stage, |ends| stage.min(ends.saturating_duration_since(Instant::now())))
+    }
+
     /// Never show this again, in the trace or in an error, whoever says it.
     pub(crate) fn keep_secret(&mut self, secret: &[u8]) {
         use base64::prelude::{BASE64_STANDARD, Engine as _};

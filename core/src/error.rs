@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::reply::Reply;
+use crate::transport::ProxyFailure;
 
 /// The error of every operation in this crate.
 ///
@@ -16,6 +17,7 @@ struct Inner {
     kind: ErrorKind,
     phase: Option<Phase>,
     peer: Option<String>,
+    tried: Option<String>,
     advice: Option<Cow<'static, str>>,
     reply: Option<Reply>,
     detail: Option<String>,
@@ -150,6 +152,8 @@ pub enum ErrorKind {
     },
     /// The peer spoke while no reply was due.
     Unsolicited(String),
+    /// The proxy refused, or does not speak its protocol; in words, which name it.
+    Proxy(String),
     /// TLS was refused, by us or by the peer.
     Tls(TlsFault),
     /// The transfer is over, and its size is not what the server says it should be.
@@ -179,7 +183,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, phase: None, peer: None, advice: None, reply: None, detail: None }))
+        Self(Box::new(Inner { kind, phase: None, peer: None, advice: None, reply: None, detail: None, tried: None }))
     }
 
     /// The server's refusal.
@@ -227,6 +231,12 @@ impl Error {
         self.0.peer.as_deref()
     }
 
+    /// What was tried, where there was more than one thing to try: each address of a host, each of several servers, a
+    /// proxy on the way.
+    pub fn tried(&self) -> Option<&str> {
+        self.0.tried.as_deref()
+    }
+
     /// What to try, where it is known.
     pub fn advice(&self) -> Option<&str> {
         self.0.advice.as_deref()
@@ -265,6 +275,15 @@ impl Error {
     /// Names the peer, unless a deeper layer already did.
     pub(crate) fn with_peer(mut self, peer: &str) -> Self {
         self.0.peer.get_or_insert_with(|| peer.to_owned());
+        self
+    }
+
+    /// Adds what was tried.
+    pub(crate) fn tell(mut self, tried: String) -> Self {
+        self.0.tried = Some(match self.0.tried.take() {
+            Some(before) => format!("{before}; {tried}"),
+            None => tried,
+        });
         self
     }
 
@@ -307,6 +326,15 @@ impl From<io::Error> for Error {
     /// An error of the transport. `AccessDenied` is told apart from the network's own failures.
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as K;
+        let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<ProxyFailure>());
+        if let Some(failure) = failure {
+            let (proxy, why) = (failure.proxy().to_string(), failure.to_string());
+            return match error.kind() {
+                K::Other => Self::new(ErrorKind::Proxy(why)).with_peer(&proxy),
+                kind if failure.is_about_target() => Self::from(io::Error::from(kind)).tell(why),
+                kind => Self::from(io::Error::from(kind)).tell(why).with_peer(&proxy),
+            };
+        }
         let kind = match error.kind() {
             K::PermissionDenied => ErrorKind::AccessDenied,
             K::ConnectionRefused => ErrorKind::ConnectionRefused,
@@ -317,6 +345,7 @@ impl From<io::Error> for Error {
             }
             K::Interrupted => ErrorKind::Interrupted,
             K::NotFound => ErrorKind::NameUnresolvable,
+            K::InvalidInput | K::Unsupported => ErrorKind::InvalidArgument(error.to_string()),
             _ => ErrorKind::Io(error),
         };
         Self::new(kind)
@@ -325,7 +354,7 @@ impl From<io::Error> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, peer, advice, reply, detail } = &*self.0;
+        let Inner { kind, phase, peer, advice, reply, detail, tried } = &*self.0;
         match kind {
             // A refusal's news is what the server said.
             ErrorKind::Rejected => f.write_str("the server refused")?,
@@ -339,6 +368,9 @@ impl fmt::Display for Error {
             f.write_str(")")?;
         } else if let Some(peer) = peer {
             write!(f, " ({peer})")?;
+        }
+        if let Some(tried) = tried {
+            write!(f, ": {tried}")?;
         }
         if let Some(reply) = reply {
             write!(f, ": the server said \"{reply}\"")?;
@@ -373,6 +405,7 @@ impl fmt::Display for ErrorKind {
                 )
             }
             Self::Unsolicited(text) => write!(f, "the server spoke while no reply was due (\"{text}\")"),
+            Self::Proxy(why) => write!(f, "the proxy {why}"),
             Self::Tls(fault) => write!(f, "TLS: {fault}"),
             Self::SizeMismatch { expected, transferred } => {
                 write!(f, "the server tells {expected} bytes and {transferred} were transferred")

@@ -4,6 +4,7 @@
 mod dialogue;
 mod error;
 mod line;
+mod mismatch;
 mod options;
 
 pub mod ftp;

@@ -21,22 +21,37 @@ pub enum Security {
 }
 
 /// How long each stage may take, from its beginning to its end and whatever dribbles in meanwhile.
+///
+/// The stages are those of RFC 5321 §4.5.3.2, whose limits are the defaults or below them:
+///
+/// | RFC 5321 | | here |
+/// |---|---|---|
+/// | greeting, MAIL, RCPT | 5 min each | `reply`: 5 min, for all that share a flight |
+/// | DATA initiation | 2 min | `reply`, since it shares MAIL's flight |
+/// | data block | 3 min | `stall`: 3 min |
+/// | data termination | 10 min | `finish`: 10 min |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Look-up and TCP connection, for control and for data.
+    /// Look-up and TCP connection, for control and for data, and a proxy's negotiation.
     pub connect: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
-    /// A flight of commands and all its replies; the greeting (RFC 5321 §4.5.3.2 asks for five minutes).
+    /// A flight of commands and all its replies; the greeting.
     pub reply: Duration,
     /// The longest pause in a transfer that otherwise goes on.
     pub stall: Duration,
-    /// The reply after the last byte of a message or file (RFC 5321 §4.5.3.2.6 asks for ten minutes).
+    /// The reply after the last byte of a message or file.
     pub finish: Duration,
+    /// A whole operation, whose stages are cut by what is left of it; `None`: its stages alone decide. Operations are:
+    /// opening a session, from the look-up to the server's readiness; logging in; a message, from its envelope to the
+    /// server's last word; a transfer, from its first command to the receipt; any other call. The time that the caller
+    /// takes between two pieces of a message or file counts, too.
+    pub total: Option<Duration>,
 }
 
 impl Default for Timeouts {
-    /// 30 s to connect, 30 s for a handshake, 5 min for replies, 3 min without progress, 10 min for the last reply.
+    /// 30 s to connect, 30 s for a handshake, 5 min for replies, 3 min without progress, 10 min for the last reply; no
+    /// total.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(30),
@@ -44,6 +59,7 @@ impl Default for Timeouts {
             reply: Duration::from_secs(5 * 60),
             stall: Duration::from_secs(3 * 60),
             finish: Duration::from_secs(10 * 60),
+            total: None,
         }
     }
 }
@@ -51,7 +67,7 @@ impl Default for Timeouts {
 impl Timeouts {
     /// The same for every stage.
     pub fn all(within: Duration) -> Self {
-        Self { connect: within, handshake: within, reply: within, stall: within, finish: within }
+        Self { connect: within, handshake: within, reply: within, stall: within, finish: within, total: None }
     }
 }
 

@@ -101,7 +101,7 @@ impl Url {
     }
 }
 
-fn host_and_port(text: &str, default: u16) -> Result<(String, u16)> {
+pub(crate) fn host_and_port(text: &str, default: u16) -> Result<(String, u16)> {
     // Not repeated: before a / or ? that was not encoded, this is the beginning of a password.
     let bad = || {
         let why = "the URL has no host with an optional port from 1 to 65535";
@@ -125,7 +125,7 @@ fn host_and_port(text: &str, default: u16) -> Result<(String, u16)> {
     if clean && port != 0 { Ok((host.to_owned(), port)) } else { Err(bad()) }
 }
 
-fn decode_text(what: &str, text: &str) -> Result<String> {
+pub(crate) fn decode_text(what: &str, text: &str) -> Result<String> {
     let bad = || Error::invalid_argument(format!("the {what} in the URL is not percent-encoded UTF-8"));
     String::from_utf8(decode(text).ok_or_else(bad)?).map_err(|_| bad())
 }
@@ -146,7 +146,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for &byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

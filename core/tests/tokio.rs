@@ -84,7 +84,7 @@ async fn a_message_is_sent_from_a_spawned_task() {
     let (options, seen) = options(&pem);
     // Spawning requires that the whole dialogue is `Send`.
     let report = tokio::spawn(async move {
-        let mut client = smtp::Client::connect(Tokio, &endpoint, options).await?;
+        let mut client = smtp::Client::connect(Tokio::new(), &endpoint, options).await?;
         let envelope = smtp::Envelope::new("a@example.org", ["b@example.org"])?;
         let report = client.send(&envelope, b".hello\n").await?;
         client.quit().await;
@@ -104,7 +104,8 @@ async fn silence_ends_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
     let timeouts = Timeouts { reply: Duration::from_millis(50), ..Timeouts::default() };
-    let error = smtp::Client::connect(Tokio, &endpoint, Options { timeouts, ..Options::default() }).await.unwrap_err();
+    let error =
+        smtp::Client::connect(Tokio::new(), &endpoint, Options { timeouts, ..Options::default() }).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::TimedOut), "{error}");
     assert_eq!(error.phase(), Some(Phase::Greeting));
     assert!(error.advice().unwrap().contains("smtps://"), "{error}");

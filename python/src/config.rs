@@ -1,5 +1,6 @@
 //! TLS, timeouts and trace, from Python's arguments.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use starttls::tls::{MtaSts, TlsConfig, Tlsa, Version};
 use starttls::trace::Trace;
+use starttls::transport::Proxy;
 use starttls::url::Url;
 use starttls::{Options, Timeouts};
 
@@ -160,11 +162,12 @@ fn version(py: Python<'_>, text: &str) -> PyResult<Version> {
     }
 }
 
-/// Seconds for every stage, or for connect, handshake, reply, stall and finish, each of which may be left out.
+/// Seconds for every stage, or for connect, handshake, reply, stall, finish and a whole operation, each of which may be
+/// left out.
 #[derive(FromPyObject)]
 pub(crate) enum TimeoutArgument {
     All(f64),
-    Each(Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>),
+    Each(Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>),
 }
 
 fn timeouts(py: Python<'_>, argument: Option<TimeoutArgument>) -> PyResult<Timeouts> {
@@ -178,7 +181,7 @@ fn timeouts(py: Python<'_>, argument: Option<TimeoutArgument>) -> PyResult<Timeo
     match argument {
         None => Ok(defaults),
         Some(TimeoutArgument::All(seconds)) => Ok(Timeouts::all(duration(seconds)?)),
-        Some(TimeoutArgument::Each(connect, handshake, reply, stall, finish)) => {
+        Some(TimeoutArgument::Each(connect, handshake, reply, stall, finish, total)) => {
             let or = |seconds: Option<f64>, default| seconds.map_or(Ok(default), duration);
             Ok(Timeouts {
                 connect: or(connect, defaults.connect)?,
@@ -186,6 +189,7 @@ fn timeouts(py: Python<'_>, argument: Option<TimeoutArgument>) -> PyResult<Timeo
                 reply: or(reply, defaults.reply)?,
                 stall: or(stall, defaults.stall)?,
                 finish: or(finish, defaults.finish)?,
+                total: total.map(duration).transpose()?,
             })
         }
     }
@@ -216,6 +220,22 @@ pub(crate) fn options(
     let (tls, server_name) = tls.map(|it| (it.tls.clone(), it.server_name.clone())).unwrap_or_default();
     let timeouts = timeouts(py, timeout)?;
     Ok(Options { security: url.security, tls, server_name, timeouts, trace: trace(sink) })
+}
+
+/// How to reach servers.
+#[derive(Clone, Default)]
+pub(crate) struct Network {
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) local: Option<IpAddr>,
+}
+
+impl Network {
+    /// From a proxy's URL and an address of this machine.
+    pub(crate) fn new(py: Python<'_>, proxy: Option<&str>, local: Option<&str>) -> PyResult<Self> {
+        let proxy = proxy.map(Proxy::parse).transpose().map_err(|why| error::core(py, &why, Hint::None))?;
+        let bad = |_| error::argument(py, "local_address is an IP address of this machine");
+        Ok(Self { proxy, local: local.map(|text| text.parse().map_err(bad)).transpose()? })
+    }
 }
 
 /// The user and password to log in with: arguments first, then the URL, then the environment.

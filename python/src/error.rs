@@ -133,6 +133,7 @@ fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
         ErrorKind::Truncated => foreign("Truncated"),
         ErrorKind::UpgradeNotOffered => foreign("UpgradeNotOffered"),
         ErrorKind::BytesBeforeHandshake { .. } => foreign("BytesBeforeHandshake"),
+        ErrorKind::Proxy(_) => builtin("ProxyError"),
         ErrorKind::Tls(fault) => foreign(fault_names(fault).0),
         ErrorKind::SizeMismatch { .. } => builtin("SizeMismatch"),
         ErrorKind::Rejected if error.phase() == Some(Phase::Authenticate) => builtin("AuthenticationFailed"),

@@ -60,8 +60,8 @@ impl Host {
 
     /// The connection is open, to this address if it is known.
     fn connected(&self, channel: u64, address: Option<&str>, port: u16) {
-        let ip = address.and_then(|text| text.split('%').next()?.parse::<IpAddr>().ok());
-        self.0.connected(ChannelId(channel), ip.map(|ip| SocketAddr::new(ip, port)));
+        let peer = address.and_then(ip).map(|ip| SocketAddr::new(ip, port));
+        self.0.connected(ChannelId(channel), peer);
     }
 
     /// Bytes arrived. False: stop reading until `wants_more`.
@@ -84,12 +84,38 @@ impl Host {
         self.0.written(ChannelId(channel), count);
     }
 
+    /// The positions of a host's addresses in the order to try; those that `local` does not reach are left out.
+    #[staticmethod]
+    #[pyo3(signature = (addresses, local=None))]
+    fn in_order(addresses: Vec<String>, local: Option<&str>) -> PyResult<Vec<usize>> {
+        let found: Vec<_> =
+            addresses.iter().enumerate().filter_map(|(i, text)| Some((SocketAddr::new(ip(text)?, 0), i))).collect();
+        let order = transport::in_order(found.iter().map(|(found, _)| *found).collect(), local.and_then(ip))?;
+        Ok(order.iter().filter_map(|one| Some(found.iter().find(|(found, _)| found == one)?.1)).collect())
+    }
+
+    /// The connection could not be opened: what became of each address, in the order in which they failed.
+    fn unreached(&self, channel: u64, attempts: Vec<(String, u16, Bound<'_, PyAny>)>) {
+        let mut unreached = transport::Unreached::new();
+        for (text, port, error) in attempts {
+            if let Some(ip) = ip(&text) {
+                unreached.push(SocketAddr::new(ip, port), kind(&error));
+            }
+        }
+        self.0.unreached(ChannelId(channel), unreached);
+    }
+
     /// The connection failed, could not be opened, or its deadline passed.
     fn failed(&self, channel: u64, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let text = error.str()?;
         self.0.failed(ChannelId(channel), kind(error), &text.to_string_lossy());
         Ok(())
     }
+}
+
+/// An address as the system's resolver writes it, without a zone.
+fn ip(text: &str) -> Option<IpAddr> {
+    text.split('%').next()?.parse().ok()
 }
 
 fn joined<'py>(py: Python<'py>, pieces: &[Vec<u8>]) -> PyResult<Bound<'py, PyBytes>> {

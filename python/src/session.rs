@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use starttls::tls::TlsInfo;
-use starttls::transport::{Blocking, Host, Transport, block};
+use starttls::transport::{Blocking, Host, Hosted, Proxied, Transport, block};
 
+use crate::config::Network;
 use crate::error::{self, Failure, Hint, Interrupted};
 use crate::hosted::{BoxedOperation, Operation};
 use crate::value::{self, Value};
@@ -103,23 +104,25 @@ pub(crate) struct Session<P: Protocol> {
 }
 
 enum Face<P: Protocol> {
-    Blocking(Blocking, Arc<Slot<P::Client<Blocking>>>),
-    Hosted(Host, Arc<Slot<P::Client<starttls::transport::Hosted>>>),
+    Blocking(Proxied<Blocking>, Arc<Slot<P::Client<Proxied<Blocking>>>>),
+    Hosted(Proxied<Hosted>, Arc<Slot<P::Client<Proxied<Hosted>>>>),
 }
 
 const FORKED: &str = "this session was opened before a fork and belongs to the parent process: open a new one here";
 
 impl<P: Protocol> Session<P> {
-    /// A session over blocking sockets, or over a host that asyncio drives.
-    pub(crate) fn new(protocol: P, host: Option<Host>) -> Self {
+    /// A session over blocking sockets, or over a host that asyncio drives; the local address is then its business.
+    pub(crate) fn new(protocol: P, network: Network, host: Option<Host>) -> Self {
         let interrupted = Interrupted::default();
         let slot = State::New;
         let face = match host {
-            Some(host) => Face::Hosted(host, Arc::new(Slot(Mutex::new(State::New)))),
+            Some(host) => {
+                Face::Hosted(Proxied::new(host.transport(), network.proxy), Arc::new(Slot(Mutex::new(State::New))))
+            }
             None => {
                 let hook = interrupted.clone();
-                let transport = Blocking::with_interrupt(Arc::new(move || hook.check()));
-                Face::Blocking(transport, Arc::new(Slot(Mutex::new(slot))))
+                let transport = Blocking::with_interrupt(Arc::new(move || hook.check())).local_address(network.local);
+                Face::Blocking(Proxied::new(transport, network.proxy), Arc::new(Slot(Mutex::new(slot))))
             }
         };
         Self { protocol: Arc::new(protocol), face, interrupted, process: std::process::id() }
@@ -144,7 +147,7 @@ impl<P: Protocol> Session<P> {
 
     /// An operation for asyncio to drive.
     pub(crate) fn start(&self, py: Python<'_>, job: Job<P::Command>) -> PyResult<Operation> {
-        let Face::Hosted(host, slot) = &self.face else {
+        let Face::Hosted(transport, slot) = &self.face else {
             return Err(error::state(py, "this session is not driven by asyncio: run its operations"));
         };
         if self.is_inherited(slot) {
@@ -154,7 +157,7 @@ impl<P: Protocol> Session<P> {
         }
         let hint = self.hint(&job);
         let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
-        let future: BoxedOperation = Box::pin(work(self.protocol.clone(), host.transport(), lease, job));
+        let future: BoxedOperation = Box::pin(work(self.protocol.clone(), transport.clone(), lease, job));
         Ok(Operation::new(future, hint))
     }
 

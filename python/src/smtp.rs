@@ -195,7 +195,7 @@ pub(crate) struct SmtpSession {
 impl SmtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, tls=None, timeout=None, trace=None, ehlo_name=None,
-        host=None))]
+        proxy=None, local_address=None, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -206,6 +206,8 @@ impl SmtpSession {
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
         ehlo_name: Option<String>,
+        proxy: Option<&str>,
+        local_address: Option<&str>,
         host: Option<&Host>,
     ) -> PyResult<Self> {
         let raise = |why| error::core(py, &why, Hint::None);
@@ -213,6 +215,7 @@ impl SmtpSession {
         if url.protocol != Scheme::Smtp {
             return Err(error::argument(py, "SMTP takes a URL that begins with smtp:// or smtps://"));
         }
+        let network = config::Network::new(py, proxy, local_address)?;
         let smtp = Smtp {
             endpoint: url.endpoint.clone(),
             options: config::options(py, &url, tls, timeout, trace)?,
@@ -220,7 +223,7 @@ impl SmtpSession {
             credentials: config::credentials(py, &url, user, password)?
                 .map(|(user, password)| Credentials::password(user, password)),
         };
-        Ok(Self { session: Session::new(smtp, host.map(|host| host.0.clone())), url: url.to_string() })
+        Ok(Self { session: Session::new(smtp, network, host.map(|host| host.0.clone())), url: url.to_string() })
     }
 
     /// The URL, without a password.

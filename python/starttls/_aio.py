@@ -6,8 +6,9 @@ Only the event loop's public interface is used, so any loop will do.
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import suppress
+
+from ._race import Race
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +140,9 @@ class Channel(asyncio.Protocol):
 class Driver:
     """The connections of one session, and the operation under way on it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, local_address: str | None = None) -> None:
         self.host = host
+        self._local_address = local_address
         self.channels: dict[int, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -209,35 +211,18 @@ class Driver:
         channel.connecting = self.loop.create_task(self._open(channel, host, port, within))
 
     async def _open(self, channel: Channel, host: str, port: int, within: float) -> None:
+        race = Race(self.loop, self._local_address)
         try:
             async with asyncio.timeout(within):
-                peer = await self._reach(channel, host, port, within)
-            self.host.connected(channel.number, *peer)
+                connected = await race.reach(host, port)
+                transport, _ = await self.loop.create_connection(lambda: channel, sock=connected)
+            peer = transport.get_extra_info("peername") or connected.getpeername()
+            self.host.connected(channel.number, str(peer[0]), int(peer[1]))
         except Exception as error:
-            self.host.failed(channel.number, error)
+            if race.failed:
+                self.host.unreached(channel.number, race.failed)
+            else:
+                self.host.failed(channel.number, error)
         finally:
             channel.connecting = None
             self.wake()
-
-    async def _reach(self, channel: Channel, host: str, port: int, within: float) -> tuple[str, int]:
-        ends = self.loop.time() + within
-        addresses = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        failed: OSError = OSError("the host has no address")
-        for i, (family, _, _, _, address) in enumerate(addresses):
-            # Every address still to be tried has its share of the time that is left.
-            share = (ends - self.loop.time()) / (len(addresses) - i)
-            try:
-                async with asyncio.timeout(share):
-                    transport, _ = await self.loop.create_connection(
-                        lambda: channel, str(address[0]), int(address[1]), family=family
-                    )
-            except OSError as error:
-                failed = error
-                continue
-            own = transport.get_extra_info("socket")
-            if own is not None:
-                # A flight is one write: without this, it waits for the last one's acknowledgement.
-                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer = transport.get_extra_info("peername") or address
-            return str(peer[0]), int(peer[1])
-        raise failed

@@ -46,9 +46,11 @@ class AsyncFTP:
         data_protection: Literal["private", "clear"] = "private",
         verify_uploads: bool = True,
         accept_missing_close_notify: bool = False,
+        proxy: str | None = None,
+        local_address: str | None = None,
     ) -> None:
         host = Host()
-        self._driver = Driver(host)
+        self._driver = Driver(host, local_address)
         self._session = FtpSession(
             url,
             user=user,
@@ -60,6 +62,8 @@ class AsyncFTP:
             data_protection=data_protection,
             verify_uploads=verify_uploads,
             accept_missing_close_notify=accept_missing_close_notify,
+            proxy=proxy,
+            local_address=local_address,
             host=host,
         )
 

@@ -42,9 +42,11 @@ class AsyncSMTP:
         timeout: float | Timeout | None = None,
         trace: Trace = None,
         ehlo_name: str | None = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
     ) -> None:
         host = Host()
-        self._driver = Driver(host)
+        self._driver = Driver(host, local_address)
         self._session = SmtpSession(
             url,
             user=user,
@@ -53,6 +55,8 @@ class AsyncSMTP:
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
             ehlo_name=ehlo_name,
+            proxy=proxy,
+            local_address=local_address,
             host=host,
         )
 

@@ -123,6 +123,12 @@ class AccessDenied(Error, PermissionError):
     kind = "access-denied"
 
 
+class ProxyError(Error, ConnectionError):
+    """The proxy refused, or does not speak its protocol; ``host`` is the proxy's."""
+
+    kind = "proxy"
+
+
 class TransportError(Error, OSError):
     """The connection failed in another way."""
 

@@ -41,7 +41,8 @@ class FTP:
     ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
     with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers that
     ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads`` compares sizes
-    after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven.
+    after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven. ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
+    ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
 
     __slots__ = ("_session",)
@@ -59,6 +60,8 @@ class FTP:
         data_protection: Literal["private", "clear"] = "private",
         verify_uploads: bool = True,
         accept_missing_close_notify: bool = False,
+        proxy: str | None = None,
+        local_address: str | None = None,
     ) -> None:
         self._session = FtpSession(
             url,
@@ -71,6 +74,8 @@ class FTP:
             data_protection=data_protection,
             verify_uploads=verify_uploads,
             accept_missing_close_notify=accept_missing_close_notify,
+            proxy=proxy,
+            local_address=local_address,
         )
 
     def connect(self) -> None:
@@ -226,11 +231,23 @@ def download(
     tls: TLSConfig | None = None,
     timeout: float | Timeout | None = None,
     trace: Trace = None,
+    proxy: str | None = None,
+    local_address: str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TransferReceipt:
     """Download one file in a session of its own; the URL's path is the file."""
-    session = FTP(url, user=user, password=password, account=account, tls=tls, timeout=timeout, trace=trace)
+    session = FTP(
+        url,
+        user=user,
+        password=password,
+        account=account,
+        tls=tls,
+        timeout=timeout,
+        trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+    )
     with _for_one_file(session) as path:
         return session.download(path, local, resume=resume, progress=progress)
 
@@ -245,10 +262,22 @@ def upload(
     tls: TLSConfig | None = None,
     timeout: float | Timeout | None = None,
     trace: Trace = None,
+    proxy: str | None = None,
+    local_address: str | None = None,
     progress: Progress | None = None,
 ) -> TransferReceipt:
     """Upload one file in a session of its own; the URL's path is the file."""
-    session = FTP(url, user=user, password=password, account=account, tls=tls, timeout=timeout, trace=trace)
+    session = FTP(
+        url,
+        user=user,
+        password=password,
+        account=account,
+        tls=tls,
+        timeout=timeout,
+        trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+    )
     with _for_one_file(session) as path:
         return session.upload(local, path, progress=progress)
 

@@ -25,7 +25,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 _T = TypeVar("_T")
 _Path = str | os.PathLike[str]
 _Progress = Callable[[int, int | None], object]
-_Stages = tuple[float | None, float | None, float | None, float | None, float | None]
+_Stages = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
 
 def read_certificate(der: bytes) -> Certificate | None: ...
 def tls_warnings(chain: Sequence[bytes], verified_by: str, mta_sts: str | None) -> list[str]: ...
@@ -58,6 +58,9 @@ class Host:
     def wants_more(self, channel: int) -> bool: ...
     def received_eof(self, channel: int) -> None: ...
     def written(self, channel: int, count: int) -> None: ...
+    @staticmethod
+    def in_order(addresses: list[str], local: str | None = None) -> list[int]: ...
+    def unreached(self, channel: int, attempts: list[tuple[str, int, BaseException]]) -> None: ...
     def failed(self, channel: int, error: BaseException) -> None: ...
 
 @final
@@ -113,6 +116,8 @@ class SmtpSession:
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
         ehlo_name: str | None = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
         host: Host | None = None,
     ) -> SmtpSession: ...
     @property
@@ -195,6 +200,8 @@ class FtpSession:
         data_protection: Literal["private", "clear"] = "private",
         verify_uploads: bool = True,
         accept_missing_close_notify: bool = False,
+        proxy: str | None = None,
+        local_address: str | None = None,
         host: Host | None = None,
     ) -> FtpSession: ...
     @property

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 class Timeout(Frozen):
     """How long each stage may take, in seconds; ``None`` is the default.
 
-    ``connect`` (30) is for the look-up and the TCP connection, ``handshake`` (30) for TLS, ``reply`` (300) for commands
+    ``connect`` (30) is for the look-up, the TCP connection and a proxy's part in it, ``handshake`` (30) for TLS, ``reply`` (300) for commands
     and their replies, ``stall`` (180) for the longest pause in a transfer that otherwise goes on, ``finish`` (600) for
-    the reply after the last byte of a message or file.
+    the reply after the last byte of a message or file. ``total`` (none) is for a whole operation, whose stages are cut by
+    what is left of it: opening a session, logging in, a message, a file, any other command.
     """
 
-    __slots__ = ("connect", "handshake", "reply", "stall", "finish")  # noqa: RUF023
+    __slots__ = ("connect", "handshake", "reply", "stall", "finish", "total")  # noqa: RUF023
 
     connect: float | None
     handshake: float | None
     reply: float | None
     stall: float | None
     finish: float | None
+    total: float | None
 
     def __init__(
         self,
@@ -35,8 +37,9 @@ class Timeout(Frozen):
         reply: float | None = None,
         stall: float | None = None,
         finish: float | None = None,
+        total: float | None = None,
     ) -> None:
-        self._set(connect, handshake, reply, stall, finish)
+        self._set(connect, handshake, reply, stall, finish, total)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _timeout, self._state()
@@ -46,13 +49,13 @@ def _timeout(*stages: float | None) -> Timeout:
     return Timeout(**dict(zip(Timeout.__slots__, stages, strict=True)))
 
 
-Stages = tuple[float | None, float | None, float | None, float | None, float | None]
+Stages = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
 
 
 def stages(timeout: float | Timeout | None) -> float | Stages | None:
     """The timeout as the native module takes it."""
     if isinstance(timeout, Timeout):
-        return (timeout.connect, timeout.handshake, timeout.reply, timeout.stall, timeout.finish)
+        return (timeout.connect, timeout.handshake, timeout.reply, timeout.stall, timeout.finish, timeout.total)
     return timeout
 
 

@@ -40,7 +40,8 @@ class SMTP:
 
     ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
     with a line for each event, without secrets; ``True`` logs them to ``starttls.smtp``. ``ehlo_name`` is how we
-    introduce ourselves.
+    introduce ourselves. ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
+    ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
 
     __slots__ = ("_session",)
@@ -55,6 +56,8 @@ class SMTP:
         timeout: float | Timeout | None = None,
         trace: Trace = None,
         ehlo_name: str | None = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
     ) -> None:
         self._session = SmtpSession(
             url,
@@ -64,6 +67,8 @@ class SMTP:
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
             ehlo_name=ehlo_name,
+            proxy=proxy,
+            local_address=local_address,
         )
 
     def connect(self) -> None:
@@ -139,7 +144,19 @@ def send(
     timeout: float | Timeout | None = None,
     trace: Trace = None,
     ehlo_name: str | None = None,
+    proxy: str | None = None,
+    local_address: str | None = None,
 ) -> DeliveryReport:
     """Send one message in a session of its own."""
-    with SMTP(url, user=user, password=password, tls=tls, timeout=timeout, trace=trace, ehlo_name=ehlo_name) as session:
+    with SMTP(
+        url,
+        user=user,
+        password=password,
+        tls=tls,
+        timeout=timeout,
+        trace=trace,
+        ehlo_name=ehlo_name,
+        proxy=proxy,
+        local_address=local_address,
+    ) as session:
         return session.send(message, sender=sender, recipients=recipients)

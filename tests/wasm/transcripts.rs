@@ -287,6 +287,7 @@ fn kind(error: &Error) -> &'static str {
         ErrorCode::UpgradeNotOffered => "upgrade-not-offered",
         ErrorCode::BytesBeforeHandshake(_) => "bytes-before-handshake",
         ErrorCode::Unsolicited(_) => "unsolicited",
+        ErrorCode::Proxy(_) => "proxy",
         ErrorCode::Tls(fault) => match fault {
             TlsFault::CertificateExpired => "tls/certificate-expired",
             TlsFault::CertificateNotYetValid => "tls/certificate-not-yet-valid",

@@ -72,6 +72,7 @@ fn code(kind: &ErrorKind) -> ErrorCode {
             ErrorCode::BytesBeforeHandshake(u32::try_from(*count).unwrap_or(u32::MAX))
         }
         ErrorKind::Unsolicited(words) => ErrorCode::Unsolicited(words.clone()),
+        ErrorKind::Proxy(why) => ErrorCode::Proxy(why.clone()),
         ErrorKind::Tls(fault) => ErrorCode::Tls(tls_fault(fault)),
         ErrorKind::SizeMismatch { expected, transferred } => {
             ErrorCode::SizeMismatch(SizeMismatch { expected: *expected, transferred: *transferred })

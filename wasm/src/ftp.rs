@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use starttls::ftp::{self, Credentials};
-use starttls::transport::{Blocking, block};
+use starttls::transport::block;
 
 use crate::Component;
 use crate::error;
@@ -14,11 +14,11 @@ use crate::exports::ftp::{
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
-use crate::options::Options;
+use crate::options::{Network, Options};
 use crate::slot::Slot;
 use crate::tls::ClientConfig;
 
-pub(crate) type Client = ftp::Client<Blocking>;
+pub(crate) type Client = ftp::Client<Network>;
 
 impl Guest for Component {
     type Session = Files;
@@ -31,8 +31,9 @@ pub(crate) struct Files(pub(crate) Slot<Client>);
 
 impl GuestSession for Files {
     fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
-        let settings = options.get::<Options>().with_tls(tls.get::<ClientConfig>().now());
-        let client = block(Client::connect(Blocking::new(), &to.into(), settings))?;
+        let options = options.get::<Options>();
+        let settings = options.with_tls(tls.get::<ClientConfig>().now());
+        let client = block(Client::connect(options.network(), &to.into(), settings))?;
         Ok(Session::new(Self(Slot::new(client))))
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use starttls::smtp::EhloName;
-use starttls::transport;
+use starttls::transport::{self, Blocking, Proxied, Proxy};
 
 use crate::Component;
 use crate::exports::types::{Endpoint, Error, Guest, GuestOptions, GuestTrace, Security, Timeouts, TraceBorrow};
@@ -25,12 +25,20 @@ struct Settings {
     /// Without the TLS configuration, which comes with each session.
     session: starttls::Options,
     ehlo_name: EhloName,
+    proxy: Option<Proxy>,
 }
+
+/// The network that the host provides, and a proxy before it.
+pub(crate) type Network = Proxied<Blocking>;
 
 impl Options {
     /// The options of a session with this TLS configuration.
     pub(crate) fn with_tls(&self, tls: starttls::tls::TlsConfig) -> starttls::Options {
         starttls::Options { tls, ..self.0.borrow().session.clone() }
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        Proxied::new(Blocking::new(), self.0.borrow().proxy.clone())
     }
 
     pub(crate) fn ehlo_name(&self) -> EhloName {
@@ -57,13 +65,24 @@ impl GuestOptions for Options {
 
     fn set_timeouts(&self, timeouts: Timeouts) {
         let Timeouts { connect, handshake, reply, stall, finish } = timeouts;
-        self.0.borrow_mut().session.timeouts = starttls::Timeouts {
+        let session = &mut self.0.borrow_mut().session;
+        session.timeouts = starttls::Timeouts {
             connect: Duration::from_nanos(connect),
             handshake: Duration::from_nanos(handshake),
             reply: Duration::from_nanos(reply),
             stall: Duration::from_nanos(stall),
             finish: Duration::from_nanos(finish),
+            total: session.timeouts.total,
         };
+    }
+
+    fn set_total_timeout(&self, total: Option<u64>) {
+        self.0.borrow_mut().session.timeouts.total = total.map(Duration::from_nanos);
+    }
+
+    fn set_proxy(&self, url: String) -> Result<(), Error> {
+        self.0.borrow_mut().proxy = Some(Proxy::parse(&url)?);
+        Ok(())
     }
 
     fn set_ehlo_name(&self, name: String) -> Result<(), Error> {

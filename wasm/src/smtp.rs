@@ -1,7 +1,7 @@
 //! Submission sessions and messages as resources.
 
 use starttls::smtp::{self, Credentials};
-use starttls::transport::{Blocking, block};
+use starttls::transport::block;
 
 use crate::Component;
 use crate::error;
@@ -10,11 +10,11 @@ use crate::exports::smtp::{
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply};
-use crate::options::Options;
+use crate::options::{Network, Options};
 use crate::slot::Slot;
 use crate::tls::ClientConfig;
 
-type Client = smtp::Client<Blocking>;
+type Client = smtp::Client<Network>;
 
 impl Guest for Component {
     type Session = Submission;
@@ -28,7 +28,7 @@ impl GuestSession for Submission {
     fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
         let (tls, options) = (tls.get::<ClientConfig>().now(), options.get::<Options>());
         let (settings, name) = (options.with_tls(tls), options.ehlo_name());
-        let client = block(Client::connect_as(Blocking::new(), &to.into(), settings, &name))?;
+        let client = block(Client::connect_as(options.network(), &to.into(), settings, &name))?;
         Ok(Session::new(Self(Slot::new(client))))
     }
 

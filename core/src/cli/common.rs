@@ -1,15 +1,16 @@
 //! The flags that every verb has, and the session they describe.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use clap::Args;
 use starttls::tls::{MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa, Version};
 use starttls::trace::Trace;
-use starttls::transport::{Blocking, Endpoint};
+use starttls::transport::{Blocking, Endpoint, Proxied, Proxy};
 use starttls::url::{Protocol, Url};
 use starttls::{Error, Options, Security, Timeouts, ftp, smtp};
 
@@ -20,6 +21,7 @@ use crate::output::note;
 
 const TLS: &str = "TLS";
 const LOGIN: &str = "Login";
+const NETWORK: &str = "Network";
 const OUTPUT: &str = "Output and time";
 
 /// The flags that every verb has.
@@ -59,9 +61,19 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) login: Login,
 
+    /// Connect through this proxy: socks5://[USER:PASSWORD@]HOST[:1080] or http://[USER:PASSWORD@]HOST[:80]
+    #[arg(long, global = true, value_name = "URL", value_parser = proxy, help_heading = NETWORK)]
+    proxy: Option<Proxy>,
+    /// Connect from this address of this machine
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = NETWORK)]
+    local_address: Option<IpAddr>,
+
     /// How long a connection, handshake or reply, or a pause in a transfer, may take
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help_heading = OUTPUT)]
     timeout: Option<Duration>,
+    /// How long everything may take
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help_heading = OUTPUT)]
+    max_time: Option<Duration>,
     /// Print one JSON value on standard output, errors included
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub(crate) json: bool,
@@ -88,7 +100,14 @@ impl Common {
             return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));
         }
         let options = self.options(&url)?;
-        Ok(Target { url, options })
+        Ok(Target { url, options, network: self.network() })
+    }
+
+    /// The way to servers. `--max-time` counts from now on.
+    pub(crate) fn network(&self) -> Network {
+        let until = self.max_time.and_then(|most| Instant::now().checked_add(most));
+        let network = Blocking::new().local_address(self.local_address).until(until);
+        Proxied::new(network, self.proxy.clone())
     }
 
     /// The options of a session with `url`; says aloud what is dangerous about them.
@@ -147,15 +166,19 @@ impl Common {
     }
 }
 
+/// The network as the flags have it.
+pub(crate) type Network = Proxied<Blocking>;
+
 /// A server, and how to open a session with it.
 pub(crate) struct Target {
     pub(crate) url: Url,
+    network: Network,
     options: Options,
 }
 
 impl Target {
     /// An FTP session, logged in.
-    pub(crate) async fn ftp(&self, common: &Common) -> Result<ftp::Client<Blocking>, Failure> {
+    pub(crate) async fn ftp(&self, common: &Common) -> Result<ftp::Client<Network>, Failure> {
         let found = credentials::find(&common.login, &self.url)?;
         let credentials = match found {
             None => ftp::Credentials::anonymous(),
@@ -166,7 +189,7 @@ impl Target {
             Some((user, None)) => return Err(credentials::no_password(&user)),
         };
         let fail = |error| self.failure(error, Exit::Unavailable);
-        let client = ftp::Client::connect(Blocking::new(), self.endpoint(), self.options.clone());
+        let client = ftp::Client::connect(self.network.clone(), self.endpoint(), self.options.clone());
         let mut client = client.await.map_err(fail)?;
         warn(client.tls());
         client.login(&credentials).await.map_err(fail)?;
@@ -174,14 +197,14 @@ impl Target {
     }
 
     /// A submission session, logged in if there is a user.
-    pub(crate) async fn smtp(&self, common: &Common, name: &smtp::EhloName) -> Result<smtp::Client<Blocking>, Failure> {
+    pub(crate) async fn smtp(&self, common: &Common, name: &smtp::EhloName) -> Result<smtp::Client<Network>, Failure> {
         let credentials = match credentials::find(&common.login, &self.url)? {
             None => None,
             Some((user, Some(password))) => Some(smtp::Credentials::password(user, password.as_str())),
             Some((user, None)) => return Err(credentials::no_password(&user)),
         };
         let fail = |error| self.failure(error, Exit::Unavailable);
-        let client = smtp::Client::connect_as(Blocking::new(), self.endpoint(), self.options.clone(), name);
+        let client = smtp::Client::connect_as(self.network.clone(), self.endpoint(), self.options.clone(), name);
         let mut client = client.await.map_err(fail)?;
         warn(client.tls());
         if let Some(credentials) = credentials {
@@ -232,6 +255,10 @@ fn pin(text: &str) -> Result<[u8; 32], String> {
         BASE64_STANDARD.decode(text).or_else(|_| BASE64_STANDARD_NO_PAD.decode(text)).ok()
     };
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| "64 hexadecimal digits or 44 of Base64".into())
+}
+
+fn proxy(url: &str) -> Result<Proxy, String> {
+    Proxy::parse(url).map_err(|error| error.to_string())
 }
 
 fn version(text: &str) -> Result<Version, String> {

@@ -121,6 +121,7 @@ fn exit(error: &Error, refused: Exit) -> Exit {
         ErrorKind::AccessDenied | ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Exit::NoPermission,
         ErrorKind::Tls(TlsFault::Configuration(_)) => Exit::Config,
         ErrorKind::NameUnresolvable => Exit::NoHost,
+        ErrorKind::Proxy(_) => Exit::Unavailable,
         ErrorKind::TimedOut | ErrorKind::Interrupted => Exit::TempFail,
         ErrorKind::Local(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => Exit::NoInput,
@@ -139,24 +140,28 @@ fn exit(error: &Error, refused: Exit) -> Exit {
 
 /// Advice in terms of this command line, where it says more than the library's.
 fn advice(error: &Error, url: Option<&Url>) -> Option<String> {
-    let instead = |security| {
-        let mut other = url?.clone();
-        other.security = security;
-        Some(other)
-    };
     match error.kind() {
         ErrorKind::Tls(TlsFault::UnknownIssuer) => Some("if the authority is your own, give its --ca-file".into()),
         ErrorKind::Tls(TlsFault::NameMismatch { .. }) => {
             Some("connect by a name that the certificate carries, or give that name with --server-name".into())
         }
         ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Some("give --client-cert and --client-key".into()),
-        ErrorKind::Tls(TlsFault::PlaintextInsideTls(_)) if url?.security == Security::Implicit => {
-            Some(format!("this port begins in clear text: try {}", instead(Security::Upgrade)?))
-        }
-        // The library has advice on a greeting only if TLS from the first byte may be what is missing.
-        _ if error.phase() == Some(Phase::Greeting) && error.advice().is_some() => {
-            Some(format!("if this port expects TLS at once, try {}", instead(Security::Implicit)?))
-        }
-        _ => None,
+        _ => Some(with_whole_urls(error.advice()?, url?)),
     }
+}
+
+/// The library names the server in the URL that would work; here the user and the path go with it.
+fn with_whole_urls(advice: &str, url: &Url) -> String {
+    let candidates = [Security::Upgrade, Security::Implicit].map(|security| {
+        let mut whole = url.clone();
+        whole.security = security;
+        let mut bare = whole.clone();
+        (bare.user, bare.path) = (None, Vec::new());
+        (bare.to_string(), whole.to_string())
+    });
+    let word = |word: &str| {
+        let found = candidates.iter().find(|(bare, _)| bare == word);
+        found.map_or_else(|| word.to_owned(), |(_, whole)| whole.clone())
+    };
+    advice.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }

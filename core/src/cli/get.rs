@@ -10,12 +10,12 @@ use clap::Args;
 use serde_json::json;
 use starttls::ftp::{self, TransferReceipt};
 use starttls::tls::TlsInfo;
-use starttls::transport::{Blocking, block};
+use starttls::transport::block;
 use starttls::url::Protocol;
 use starttls::{Error, ErrorKind};
 
 use self::part::Part;
-use crate::common::{Common, Target};
+use crate::common::{Common, Network, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Report;
@@ -128,7 +128,7 @@ async fn into_part(
     common: &Common,
     target: &Target,
     part: &Part,
-) -> Result<(Downloaded, ftp::Client<Blocking>), Failure> {
+) -> Result<(Downloaded, ftp::Client<Network>), Failure> {
     let mut client = target.ftp(common).await?;
     if part.offset > 0
         && let Ok(size) = client.size(&target.url.path).await
@@ -144,7 +144,7 @@ async fn into_part(
 async fn begin(
     common: &Common,
     target: &Target,
-    client: &mut ftp::Client<Blocking>,
+    client: &mut ftp::Client<Network>,
     offset: u64,
 ) -> Result<Option<u64>, Failure> {
     let path = &target.url.path;
@@ -156,7 +156,7 @@ async fn begin(
 async fn receive(
     common: &Common,
     target: &Target,
-    client: &mut ftp::Client<Blocking>,
+    client: &mut ftp::Client<Network>,
     writer: Box<dyn Write + Send + '_>,
     offset: u64,
     total: Option<u64>,

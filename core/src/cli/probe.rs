@@ -13,11 +13,11 @@ use clap::Args;
 use serde_json::{Value, json};
 use starttls::reply::Reply;
 use starttls::tls::{Certificate, TlsInfo};
-use starttls::transport::{Blocking, block};
+use starttls::transport::block;
 use starttls::url::{Protocol, Url};
 use starttls::{Error, ErrorKind, Options, Phase, Security, TlsFault, ftp, smtp};
 
-use crate::common::Common;
+use crate::common::{Common, Network};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Report;
@@ -50,10 +50,11 @@ impl Probe {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let url = Url::parse(&self.url).map_err(Failure::early)?;
         let options = common.options(&url)?;
-        let (look, failure) = match block(look(&url, options.clone())) {
+        let network = &common.network();
+        let (look, failure) = match block(look(network, &url, options.clone())) {
             Ok(look) => (look, None),
             Err(error) => {
-                let second = second_look(common, &url, &options, &error);
+                let second = second_look(common, network, &url, &options, &error);
                 // Nothing at all is to be seen: the error is the whole story.
                 let Some(look) = second else { return Err(Failure::session(error, &url, Exit::Unavailable)) };
                 (look, Some(Failure::session(error, &url, Exit::Unavailable)))
@@ -72,7 +73,7 @@ impl Probe {
 }
 
 /// After `error`: what can be seen all the same.
-fn second_look(common: &Common, url: &Url, options: &Options, error: &Error) -> Option<Look> {
+fn second_look(common: &Common, network: &Network, url: &Url, options: &Options, error: &Error) -> Option<Look> {
     let certificate = matches!(
         error.kind(),
         ErrorKind::Tls(
@@ -96,20 +97,20 @@ fn second_look(common: &Common, url: &Url, options: &Options, error: &Error) -> 
     } else {
         return None;
     }
-    let seen = block(look(url, options.clone())).ok()?;
+    let seen = block(look(network, url, options.clone())).ok()?;
     let clear = options.security == Security::Plaintext;
     Some(if clear { Look { clear: seen.offers, offers: None, ..seen } } else { seen })
 }
 
-async fn look(url: &Url, options: Options) -> Result<Look, Error> {
+async fn look(network: &Network, url: &Url, options: Options) -> Result<Look, Error> {
     match url.protocol {
-        Protocol::Smtp => look_smtp(url, options).await,
-        Protocol::Ftp => look_ftp(url, options).await,
+        Protocol::Smtp => look_smtp(network, url, options).await,
+        Protocol::Ftp => look_ftp(network, url, options).await,
     }
 }
 
-async fn look_smtp(url: &Url, options: Options) -> Result<Look, Error> {
-    let client = smtp::Client::connect(Blocking::new(), &url.endpoint, options).await?;
+async fn look_smtp(network: &Network, url: &Url, options: Options) -> Result<Look, Error> {
+    let client = smtp::Client::connect(network.clone(), &url.endpoint, options).await?;
     let seen = Look {
         greeting: Some(client.greeting().clone()),
         clear: client.offered_in_clear().map(|extensions| owned(extensions.iter())),
@@ -120,20 +121,20 @@ async fn look_smtp(url: &Url, options: Options) -> Result<Look, Error> {
     Ok(seen)
 }
 
-async fn look_ftp(url: &Url, options: Options) -> Result<Look, Error> {
+async fn look_ftp(network: &Network, url: &Url, options: Options) -> Result<Look, Error> {
     // The session proper asks nothing before TLS: what is offered then takes a connection of its own.
     let clear = if options.security == Security::Upgrade {
         let clear = Options { security: Security::Plaintext, ..options.clone() };
-        features(url, clear).await.ok().and_then(|seen| seen.offers)
+        features(network, url, clear).await.ok().and_then(|seen| seen.offers)
     } else {
         None
     };
-    let seen = features(url, options).await?;
+    let seen = features(network, url, options).await?;
     Ok(Look { clear, ..seen })
 }
 
-async fn features(url: &Url, options: Options) -> Result<Look, Error> {
-    let mut client = ftp::Client::connect(Blocking::new(), &url.endpoint, options).await?;
+async fn features(network: &Network, url: &Url, options: Options) -> Result<Look, Error> {
+    let mut client = ftp::Client::connect(network.clone(), &url.endpoint, options).await?;
     let offers = Some(owned(client.ask_features().await?.iter()));
     let seen = Look { greeting: Some(client.greeting().clone()), clear: None, offers, tls: client.tls().cloned() };
     client.quit().await;

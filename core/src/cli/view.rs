@@ -124,6 +124,7 @@ fn kind(kind: &ErrorKind) -> &'static str {
         ErrorKind::UpgradeNotOffered => "upgrade_not_offered",
         ErrorKind::BytesBeforeHandshake { .. } => "bytes_before_handshake",
         ErrorKind::Unsolicited(_) => "unsolicited",
+        ErrorKind::Proxy(_) => "proxy",
         ErrorKind::Tls(fault) => tls_fault(fault),
         ErrorKind::SizeMismatch { .. } => "size_mismatch",
         ErrorKind::Rejected => "rejected",

@@ -294,6 +294,7 @@ impl<T: Transport> Client<T> {
         let renew = self.session.private && self.session.tls.as_ref().is_some_and(|(tls, _)| used_up(tls));
         let Some(credentials) = self.credentials.clone().filter(|_| renew) else { return Ok(()) };
         let directory = self.pwd().await?;
+        let ends = self.session.dialogue.context.ends;
         self.say_goodbye().await;
         self.session = self.reopen().await?;
         self.settings.cut = false;
@@ -301,6 +302,7 @@ impl<T: Transport> Client<T> {
         if self.pwd().await? != directory {
             self.cwd(directory).await?;
         }
+        self.session.dialogue.context.ends = ends;
         Ok(())
     }
 
@@ -321,11 +323,13 @@ impl<T: Transport> Client<T> {
         session::open(&self.transport, &self.endpoint, &self.options).await
     }
 
-    pub(super) fn idle(&self) -> Result<()> {
+    /// No transfer is under way: an operation can begin.
+    pub(super) fn idle(&mut self) -> Result<()> {
         if self.transfer.is_some() {
             let why = "a transfer is under way on this session: finish or abort it first";
             return Err(self.explain(Error::invalid_state(why)));
         }
+        self.session.dialogue.context.begin_operation();
         Ok(())
     }
 

@@ -19,7 +19,7 @@ impl<T: Transport> Client<T> {
         let context = &self.session.dialogue.context;
         let to = Endpoint { host, port };
         let peer = to.to_string();
-        let stream = self.transport.connect(&to, Purpose::Data, context.timeouts.connect).await;
+        let stream = self.transport.connect(&to, Purpose::Data, context.within(context.timeouts.connect)).await;
         let stream = stream
             .map_err(|error| connect_error(error, &peer).advise("a firewall may block the server's passive ports"))?;
         context.trace.emit(|| Event::Connected { channel: trace::Channel::Data, peer });
@@ -47,7 +47,7 @@ impl<T: Transport> Client<T> {
         let Some((tls, name)) = self.session.tls.as_ref().filter(|_| self.session.private) else {
             return Ok(Link::Plain(Plain::new(stream)));
         };
-        stream.set_deadline(context.timeouts.handshake);
+        stream.set_deadline(context.within(context.timeouts.handshake));
         match Secure::implicit(stream, tls, name).await {
             Ok(secure) => {
                 let link = Link::Secure(Box::new(secure));

@@ -142,10 +142,11 @@ async fn auth_tls<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<()> {
     let reply = dialogue.exchange(&commands::auth_tls()).await.map_err(|error| error.during(Phase::Upgrade))?;
     let error = match reply.code().number() {
         234 => return Ok(()),
-        500 | 502 | 504 | 530 | 534 => Error::new(ErrorKind::UpgradeNotOffered)
-            .with_reply(reply)
-            .advise("try ftps:// (port 990); if the server used to offer AUTH TLS, somebody may be stripping it"),
-        400.. => Error::rejected(reply),
+        500 | 502 | 504 | 530 | 534 => {
+            let error = Error::new(ErrorKind::UpgradeNotOffered).with_reply(reply).during(Phase::Upgrade);
+            return Err(dialogue.context.no_upgrade(error));
+        }
+        400.. => return Err(dialogue.context.unfit(Error::rejected(reply).during(Phase::Upgrade))),
         _ => Error::violation("AUTH TLS is answered with 234 or a refusal").with_reply(reply),
     };
     Err(dialogue.context.explain(error.during(Phase::Upgrade)))

@@ -209,7 +209,8 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// The data connection's, with the server's words if it says any.
     pub async fn receive(&mut self, sink: &mut (dyn FnMut(&[u8]) + Send)) -> Result<bool> {
-        let within = self.session.dialogue.context.timeouts.stall;
+        let context = &self.session.dialogue.context;
+        let within = context.within(context.timeouts.stall);
         let transfer = self.under_way(Direction::Down)?;
         if transfer.end != End::Open {
             return Ok(false);
@@ -240,7 +241,8 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// The data connection's, with the server's words if it says any: quota, disk full.
     pub async fn transmit(&mut self, bytes: &[u8]) -> Result<()> {
-        let within = self.session.dialogue.context.timeouts.stall;
+        let context = &self.session.dialogue.context;
+        let within = context.within(context.timeouts.stall);
         self.under_way(Direction::Up)?;
         // Taken out meanwhile: a cancelled write drops it, and the reply that is still owed ends the session.
         let Some(mut transfer) = self.transfer.take() else { return Err(self.explain(no_transfer())) };
@@ -311,15 +313,15 @@ impl<T: Transport> Client<T> {
     }
 
     async fn end_upload(&mut self, transfer: &mut Transfer<T::Stream>) -> Result<()> {
-        let timeouts = self.session.dialogue.context.timeouts;
+        let context = &self.session.dialogue.context;
         let data = transfer.data.as_mut().expect("an open transfer has its connection");
-        data.set_deadline(timeouts.stall);
+        data.set_deadline(context.within(context.timeouts.stall));
         data.close().await?;
         transfer.end = End::Cut;
         if self.settings.lingers {
             return Ok(());
         }
-        data.set_deadline(LINGER.min(timeouts.finish));
+        data.set_deadline(context.within(LINGER.min(context.timeouts.finish)));
         loop {
             match data.pull(&mut |_| ()).await {
                 // Nothing belongs here, and nothing is made of it.

@@ -157,11 +157,13 @@ impl<T: Transport> Client<T> {
         Err(self.dialogue.context.explain(Error::rejected(reply).during(Phase::Command)))
     }
 
-    pub(super) fn idle(&self) -> Result<()> {
+    /// No message is under way: an operation can begin.
+    pub(super) fn idle(&mut self) -> Result<()> {
         if self.transaction.is_some() {
             let why = "a message is under way on this session: finish it, or close the session";
             return Err(self.dialogue.context.explain(Error::invalid_state(why)));
         }
+        self.dialogue.context.begin_operation();
         Ok(())
     }
 }
@@ -189,7 +191,7 @@ async fn ehlo<C: Channel>(dialogue: &mut Dialogue<C>, name: &EhloName) -> Result
     if reply.code() == 250 {
         return Ok(Extensions::parse(&reply));
     }
-    Err(dialogue.context.explain(Error::rejected(reply).during(Phase::Command)))
+    Err(dialogue.context.unfit(Error::rejected(reply).during(Phase::Command)))
 }
 
 /// EHLO, or HELO where it is unknown (RFC 5321 §3.2). In clear text by choice only.
@@ -210,10 +212,7 @@ async fn ehlo_or_helo<C: Channel>(dialogue: &mut Dialogue<C>, name: &EhloName) -
 async fn starttls<C: Channel>(dialogue: &mut Dialogue<C>, offered: &Extensions) -> Result<()> {
     if !offered.offers("STARTTLS") {
         let error = Error::new(ErrorKind::UpgradeNotOffered).during(Phase::Upgrade);
-        return Err(dialogue
-            .context
-            .explain(error)
-            .advise("try smtps:// (port 465); if the server used to offer STARTTLS, somebody may be stripping it"));
+        return Err(dialogue.context.no_upgrade(error));
     }
     let reply = dialogue.exchange(&commands::starttls()).await.map_err(|error| error.during(Phase::Upgrade))?;
     let error = match reply.code().number() {

@@ -33,6 +33,7 @@ impl<T: Transport> Client<T> {
     /// secret, if nothing fitting is offered, and after a login. [`InvalidArgument`](crate::ErrorKind::InvalidArgument)
     /// for what cannot be said. [`Local`](crate::ErrorKind::Local) if no token could be had.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
+        self.dialogue.context.begin_operation();
         self.authenticate(credentials).await.map_err(|error| {
             let error = error.during(Phase::Authenticate);
             let advice = advice(&error);

@@ -5,11 +5,14 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use super::addresses::ATTEMPT_DELAY;
+use super::addresses::{Unreached, in_order};
 use super::{Endpoint, Purpose, Stream, Transport};
 
 /// The longest single wait.
@@ -19,9 +22,14 @@ const SLICE: Duration = Duration::from_millis(100);
 pub type Interrupt = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// The transport over `std::net`.
+///
+/// On Unix a host's addresses are raced, without threads (RFC 8305); elsewhere they are tried in order, each with its
+/// share of the time that is left.
 #[derive(Clone, Default)]
 pub struct Blocking {
     interrupt: Option<Interrupt>,
+    local: Option<IpAddr>,
+    until: Option<Instant>,
 }
 
 impl Blocking {
@@ -32,17 +40,36 @@ impl Blocking {
 
     /// Asks `interrupt` at least every 100 ms of waiting.
     pub fn with_interrupt(interrupt: Interrupt) -> Self {
-        Self { interrupt: Some(interrupt) }
+        Self { interrupt: Some(interrupt), ..Self::default() }
+    }
+
+    /// Connects from this address of ours, data connections too. Where the system lets nobody choose (WASI), connecting
+    /// fails with [`io::ErrorKind::Unsupported`].
+    #[must_use]
+    pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
+        self.local = address;
+        self
+    }
+
+    /// Everything on this transport ends then, whatever the deadlines of single stages say.
+    #[must_use]
+    pub fn until(mut self, end: Option<Instant>) -> Self {
+        self.until = end;
+        self
     }
 
     fn clock(&self, within: Duration) -> Clock {
-        Clock { end: deadline(within), interrupt: self.interrupt.clone() }
+        Clock { end: deadline(within), until: self.until, interrupt: self.interrupt.clone() }
     }
 }
 
 impl fmt::Debug for Blocking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocking").field("interrupt", &self.interrupt.is_some()).finish()
+        f.debug_struct("Blocking")
+            .field("interrupt", &self.interrupt.is_some())
+            .field("local", &self.local)
+            .field("until", &self.until)
+            .finish()
     }
 }
 
@@ -51,21 +78,12 @@ impl Transport for Blocking {
 
     async fn connect(&self, to: &Endpoint, _: Purpose, within: Duration) -> io::Result<BlockingStream> {
         let clock = self.clock(within);
-        let addresses = match to.ip() {
+        let found = match to.ip() {
             Some(address) => vec![address],
             None => resolve(to, &clock)?,
         };
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for (i, address) in addresses.iter().enumerate() {
-            // Every address still to be tried has its share of the time that is left.
-            let share = clock.remaining()? / (addresses.len() - i) as u32;
-            match open(*address, &self.clock(share.max(Duration::from_millis(1)))) {
-                Ok(socket) => return BlockingStream::new(socket, clock),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        let socket = reach(&in_order(found, self.local)?, self.local, &clock)?;
+        BlockingStream::new(socket, clock)
     }
 }
 
@@ -83,12 +101,14 @@ impl BlockingStream {
     /// # Errors
     /// When the socket's options cannot be set.
     pub fn from_socket(socket: TcpStream) -> io::Result<Self> {
-        Self::new(socket, Clock { end: deadline(NEVER), interrupt: None })
+        Self::new(socket, Clock { end: deadline(NEVER), until: None, interrupt: None })
     }
 
     fn new(socket: TcpStream, clock: Clock) -> io::Result<Self> {
         // A flight is one write: without this, it waits for the last one's acknowledgement.
         socket.set_nodelay(true)?;
+        #[cfg(unix)]
+        super::keep_alive(&socket)?;
         Ok(Self { socket, clock, slices: [None, None] })
     }
 
@@ -165,12 +185,14 @@ fn deadline(within: Duration) -> Instant {
 /// A deadline and the interrupt.
 struct Clock {
     end: Instant,
+    until: Option<Instant>,
     interrupt: Option<Interrupt>,
 }
 
 impl Clock {
     fn remaining(&self) -> io::Result<Duration> {
-        match self.end.saturating_duration_since(Instant::now()) {
+        let end = self.until.map_or(self.end, |until| until.min(self.end));
+        match end.saturating_duration_since(Instant::now()) {
             Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
             left => Ok(left),
         }
@@ -178,10 +200,12 @@ impl Clock {
 
     /// After a slice: may we go on?
     fn tick(&self) -> io::Result<()> {
-        if let Some(interrupt) = &self.interrupt {
-            interrupt()?;
-        }
+        self.interrupted()?;
         self.remaining().map(drop)
+    }
+
+    fn interrupted(&self) -> io::Result<()> {
+        self.interrupt.as_ref().map_or(Ok(()), |interrupt| interrupt())
     }
 }
 
@@ -233,33 +257,193 @@ fn resolve(to: &Endpoint, _: &Clock) -> io::Result<Vec<SocketAddr>> {
     look_up(to)
 }
 
-/// A connection attempt that can be interrupted: started without blocking, then waited for in slices.
+/// Races the addresses: the next joins when the last to join has been alone for a while, or when one has failed.
 #[cfg(unix)]
-fn open(address: SocketAddr, clock: &Clock) -> io::Result<TcpStream> {
+fn reach(addresses: &[SocketAddr], local: Option<IpAddr>, clock: &Clock) -> io::Result<TcpStream> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut waiting = addresses.iter();
+    let mut running: Vec<(SocketAddr, socket2::Socket)> = Vec::new();
+    let mut failed = Unreached::new();
+    let mut next = Instant::now();
+    loop {
+        if Instant::now() >= next
+            && let Some(address) = waiting.next()
+        {
+            match begin(*address, local) {
+                Ok(Attempt::Open(socket)) => return finish(socket),
+                Ok(Attempt::Running(socket)) => {
+                    running.push((*address, socket));
+                    next = Instant::now() + ATTEMPT_DELAY;
+                }
+                Err(error) => failed.push(*address, error.kind()),
+            }
+            continue;
+        }
+        if running.is_empty() {
+            return Err(failed.into());
+        }
+        let Ok(left) = clock.remaining() else {
+            running.iter().for_each(|(address, _)| failed.push(*address, io::ErrorKind::TimedOut));
+            return Err(failed.into());
+        };
+        let pause = if waiting.len() == 0 { SLICE } else { next.saturating_duration_since(Instant::now()) };
+        let slice = pause.min(left).min(SLICE);
+        let slice = Timespec { tv_sec: 0, tv_nsec: slice.as_nanos() as _ };
+        let mut polled: Vec<_> = running.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::OUT)).collect();
+        let ready: Vec<bool> = match poll(&mut polled, Some(&slice)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {
+                clock.interrupted()?;
+                continue;
+            }
+            Ok(_) => polled.iter().map(|polled| !polled.revents().is_empty()).collect(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut ready = ready.into_iter();
+        for (address, socket) in std::mem::take(&mut running) {
+            match ready.next() {
+                Some(true) => match socket.take_error().and_then(|error| error.map_or(Ok(()), Err)) {
+                    Ok(()) => return finish(socket),
+                    Err(error) => {
+                        failed.push(address, error.kind());
+                        next = Instant::now();
+                    }
+                },
+                _ => running.push((address, socket)),
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+enum Attempt {
+    Open(socket2::Socket),
+    Running(socket2::Socket),
+}
+
+/// Begins to connect, without waiting.
+#[cfg(unix)]
+fn begin(address: SocketAddr, local: Option<IpAddr>) -> io::Result<Attempt> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    if let Some(local) = local {
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => loop {
-            let slice = clock.remaining()?.min(SLICE);
-            let slice = Timespec { tv_sec: 0, tv_nsec: slice.as_nanos() as _ };
-            let mut fds = [PollFd::new(&socket, PollFlags::OUT)];
-            match poll(&mut fds, Some(&slice)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => clock.tick()?,
-                Ok(_) => break socket.take_error()?.map_or(Ok(()), Err)?,
-                Err(error) => return Err(error.into()),
-            }
-        },
-        Err(error) => return Err(error),
+        Ok(()) => Ok(Attempt::Open(socket)),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Ok(Attempt::Running(socket))
+        }
+        Err(error) => Err(error),
     }
+}
+
+#[cfg(unix)]
+fn finish(socket: socket2::Socket) -> io::Result<TcpStream> {
     socket.set_nonblocking(false)?;
     Ok(socket.into())
 }
 
+/// One address after the other: every one still to be tried has its share of the time that is left.
 #[cfg(not(unix))]
-fn open(address: SocketAddr, clock: &Clock) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect_timeout(&address, clock.remaining()?)?;
+fn reach(addresses: &[SocketAddr], local: Option<IpAddr>, clock: &Clock) -> io::Result<TcpStream> {
+    if local.is_some() {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, super::NO_LOCAL_ADDRESS));
+    }
+    let mut failed = Unreached::new();
+    for (i, address) in addresses.iter().enumerate() {
+        let Ok(left) = clock.remaining() else { break };
+        clock.interrupted()?;
+        let share = (left / (addresses.len() - i) as u32).max(Duration::from_millis(1));
+        match open(*address, share) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed.push(*address, error.kind()),
+        }
+    }
+    Err(if failed.attempts().is_empty() { io::ErrorKind::TimedOut.into() } else { failed.into() })
+}
+
+#[cfg(not(unix))]
+fn open(address: SocketAddr, within: Duration) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect_timeout(&address, within)?;
     // On WASI an attempt that failed after it was started is told only here.
     socket.take_error()?.map_or(Ok(socket), Err)
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::places;
+    use super::*;
+
+    fn race(addresses: &[SocketAddr], within: Duration) -> (io::Result<TcpStream>, Duration) {
+        let began = Instant::now();
+        let reached = reach(addresses, None, &Blocking::new().clock(within));
+        (reached, began.elapsed())
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn an_address_that_swallows_packets_costs_the_delay() {
+        let (_hole, lost) = places::black_hole();
+        let (_listener, open) = places::open();
+        let (reached, took) = race(&[lost, open], LONG);
+        assert_eq!(reached.unwrap().peer_addr().unwrap(), open);
+        assert!(took >= ATTEMPT_DELAY && took < LONG / 10, "{took:?}");
+    }
+
+    #[test]
+    fn an_address_that_refuses_costs_nothing() {
+        let (_listener, open) = places::open();
+        let (reached, took) = race(&[places::refusing(), places::refusing(), open], LONG);
+        assert_eq!(reached.unwrap().peer_addr().unwrap(), open);
+        assert!(took < ATTEMPT_DELAY, "{took:?}");
+    }
+
+    #[test]
+    fn every_address_is_told() {
+        let (_hole, lost) = places::black_hole();
+        let refusing = places::refusing();
+        let (reached, _) = race(&[lost, refusing], Duration::from_millis(600));
+        let error = reached.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(error.to_string(), format!("tried {refusing} (connection refused), {lost} (timed out)"));
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_race() {
+        let (_hole, lost) = places::black_hole();
+        let transport = Blocking::with_interrupt(Arc::new(|| Err(io::ErrorKind::Interrupted.into())));
+        let error = reach(&[lost, lost], None, &transport.clock(LONG)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    }
+
+    #[test]
+    fn connections_come_from_the_local_address() {
+        let (listener, open) = places::open();
+        let local = IpAddr::from([127, 0, 0, 9]);
+        let to = Endpoint { host: open.ip().to_string(), port: open.port() };
+        let transport = Blocking::new().local_address(Some(local));
+        let stream = super::super::block(transport.connect(&to, Purpose::Control, LONG)).unwrap();
+        assert_eq!(listener.accept().unwrap().1.ip(), local);
+        let socket = socket2::SockRef::from(&stream.socket);
+        assert!(socket.keepalive().unwrap() && stream.socket.nodelay().unwrap());
+        let elsewhere = Blocking::new().local_address(Some("192.0.2.1".parse().unwrap()));
+        let error = super::super::block(elsewhere.connect(&to, Purpose::Control, LONG)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[test]
+    fn nothing_goes_on_beyond_the_end_of_all() {
+        let (listener, open) = places::open();
+        let to = Endpoint { host: open.ip().to_string(), port: open.port() };
+        let transport = Blocking::new().until(Some(Instant::now() + Duration::from_millis(300)));
+        let mut stream = super::super::block(transport.connect(&to, Purpose::Control, LONG)).unwrap();
+        let _peer = listener.accept().unwrap();
+        stream.set_deadline(LONG);
+        let read = super::super::block(std::future::poll_fn(|cx| stream.poll_read(cx, &mut [0])));
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let later = super::super::block(transport.connect(&to, Purpose::Control, LONG));
+        assert_eq!(later.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{Endpoint, Purpose, Stream, Transport};
+use super::{Endpoint, Purpose, Stream, Transport, Unreached};
 
 /// How many bytes may be handed to the host and not yet be written by it.
 const HIGH_WATER: usize = 256 * 1024;
@@ -110,10 +110,16 @@ struct Channel {
     /// The peer will send no more.
     eof: bool,
     /// Why the channel cannot be used any more; told after what was received before.
-    failure: Option<(io::ErrorKind, String)>,
+    failure: Option<Failure>,
     /// Bytes asked to be written and not yet [`Host::written`].
     outbound: usize,
     waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Failure {
+    Told(io::ErrorKind, String),
+    Unreached(Unreached),
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +131,10 @@ enum State {
 
 impl Channel {
     fn failure(&self) -> Option<io::Error> {
-        self.failure.as_ref().map(|(kind, text)| io::Error::new(*kind, text.clone()))
+        self.failure.as_ref().map(|failure| match failure {
+            Failure::Told(kind, text) => io::Error::new(*kind, text.clone()),
+            Failure::Unreached(unreached) => unreached.clone().into(),
+        })
     }
 
     fn wake(&mut self) {
@@ -185,7 +194,12 @@ impl Host {
     /// The connection failed, could not be opened, or its deadline passed. The dialogue sees it after the bytes that
     /// were handed in before.
     pub fn failed(&self, channel: ChannelId, kind: io::ErrorKind, text: &str) {
-        self.with(channel, |c| c.failure = Some((kind, text.to_owned())));
+        self.with(channel, |c| c.failure = Some(Failure::Told(kind, text.to_owned())));
+    }
+
+    /// The connection could not be opened: what became of each address that was tried.
+    pub fn unreached(&self, channel: ChannelId, unreached: Unreached) {
+        self.with(channel, |c| c.failure = Some(Failure::Unreached(unreached)));
     }
 
     fn with(&self, channel: ChannelId, change: impl FnOnce(&mut Channel)) {
@@ -282,7 +296,7 @@ impl Stream for HostedStream {
         let mut shared = self.host.lock();
         // The last deadline may have passed while nobody waited for this connection: that hurt nobody.
         let channel = shared.channel(self.id);
-        if matches!(channel.failure, Some((io::ErrorKind::TimedOut, _))) {
+        if matches!(channel.failure, Some(Failure::Told(io::ErrorKind::TimedOut, _))) {
             channel.failure = None;
         }
         // A deadline that nobody has seen yet is replaced, not queued.

@@ -8,9 +8,13 @@
 //! | [`Blocking`] | `std::net`, natively and on WASI 0.2 | [`block`] polls it once: its streams never pend |
 //! | `Tokio` (feature `tokio`) | tokio | awaited on tokio |
 //! | [`Hosted`] | the embedding program | the program polls, does what is asked, hands in bytes |
+//!
+//! [`Proxied`] puts a SOCKS5 or HTTP proxy before any of them.
 
+mod addresses;
 mod blocking;
 mod hosted;
+mod proxy;
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
 mod tokio;
 
@@ -21,8 +25,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+pub use addresses::{Unreached, in_order};
 pub use blocking::{Blocking, BlockingStream, Interrupt};
 pub use hosted::{ChannelId, Host, Hosted, HostedStream, Request};
+pub use proxy::{Proxied, ProxiedStream, Proxy, ProxyFailure};
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
 pub use tokio::{Tokio, TokioStream};
 
@@ -98,6 +104,18 @@ pub enum Purpose {
     Data,
 }
 
+/// Why a local address cannot be had.
+#[cfg(not(unix))]
+const NO_LOCAL_ADDRESS: &str = "a local address cannot be chosen on this platform";
+
+/// A connection that is silent for long by right (an FTP control connection during a transfer, one in a pool) must not be
+/// forgotten by what is in between, and a peer that is gone must be noticed.
+#[cfg(unix)]
+fn keep_alive(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+    let every = Duration::from_secs(60);
+    socket2::SockRef::from(socket).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(every))
+}
+
 /// Runs a dialogue over streams that never pend, such as [`Blocking`]'s: one poll finishes it.
 ///
 /// # Panics
@@ -106,5 +124,35 @@ pub fn block<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("a blocking stream never pends"),
+    }
+}
+
+/// Addresses for tests: one that takes connections, one that refuses them, one that swallows them.
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod places {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    pub(super) fn open() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    pub(super) fn refusing() -> SocketAddr {
+        open().1
+    }
+
+    /// A listener with a full backlog: the system answers no more attempts. It lasts as long as its parts.
+    pub(super) fn black_hole() -> ((socket2::Socket, Vec<TcpStream>), SocketAddr) {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, std::time::Duration::from_millis(100)) {
+            queued.push(stream);
+        }
+        ((socket, queued), address)
     }
 }

@@ -1,44 +1,120 @@
 //! tokio's sockets and clock (feature `tokio`).
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use ::tokio::net::TcpStream;
-use ::tokio::time::{Instant, Sleep, sleep, timeout};
+use ::tokio::net::{TcpSocket, TcpStream, lookup_host};
+use ::tokio::time::{Instant, Sleep, sleep, timeout_at};
 
+use super::addresses::{ATTEMPT_DELAY, Unreached, in_order};
 use super::{Endpoint, Purpose, Stream, Transport};
 
-/// The transport over tokio; must be used within its runtime.
+/// The transport over tokio; must be used within its runtime. A host's addresses are raced (RFC 8305).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tokio;
+pub struct Tokio {
+    local: Option<IpAddr>,
+}
+
+impl Tokio {
+    /// A transport that connects from whichever address the system chooses.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Connects from this address of ours, data connections too.
+    #[must_use]
+    pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
+        self.local = address;
+        self
+    }
+}
 
 impl Transport for Tokio {
     type Stream = TokioStream;
 
     async fn connect(&self, to: &Endpoint, _: Purpose, within: Duration) -> io::Result<TokioStream> {
-        let open = async {
-            match to.ip() {
-                Some(address) => TcpStream::connect(address).await,
-                None => {
-                    let found: Vec<_> = ::tokio::net::lookup_host((to.host.as_str(), to.port))
-                        .await
-                        .map_err(|_| io::Error::from(io::ErrorKind::NotFound))?
-                        .collect();
-                    if found.is_empty() {
-                        return Err(io::ErrorKind::NotFound.into());
+        let end = after(within);
+        let found = match to.ip() {
+            Some(address) => vec![address],
+            None => match timeout_at(end, lookup_host((to.host.as_str(), to.port))).await {
+                Ok(Ok(found)) => found.collect(),
+                Ok(Err(_)) => return Err(io::ErrorKind::NotFound.into()),
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            },
+        };
+        let mut race = Race::new(in_order(found, self.local)?, self.local);
+        match timeout_at(end, poll_fn(|cx| race.poll(cx))).await {
+            Ok(socket) => TokioStream::from_socket(socket?, end.saturating_duration_since(Instant::now())),
+            Err(_) => Err(race.timed_out()),
+        }
+    }
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// Addresses under way: the next joins when the last to join has been alone for a while, or when one has failed.
+struct Race {
+    waiting: std::vec::IntoIter<SocketAddr>,
+    running: Vec<(SocketAddr, Attempt)>,
+    failed: Unreached,
+    next: Pin<Box<Sleep>>,
+    local: Option<IpAddr>,
+}
+
+impl Race {
+    fn new(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Self {
+        let next = Box::pin(sleep(Duration::ZERO));
+        Self { waiting: addresses.into_iter(), running: Vec::new(), failed: Unreached::new(), next, local }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        loop {
+            for (address, mut attempt) in std::mem::take(&mut self.running) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(socket)) => return Poll::Ready(Ok(socket)),
+                    Poll::Ready(Err(error)) => {
+                        self.failed.push(address, error.kind());
+                        self.next.as_mut().reset(Instant::now());
                     }
-                    TcpStream::connect(found.as_slice()).await
+                    Poll::Pending => self.running.push((address, attempt)),
                 }
             }
-        };
-        let socket = timeout(within, open).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        TokioStream::from_socket(socket, within)
+            if self.waiting.len() == 0 {
+                break;
+            }
+            if !self.running.is_empty() {
+                ready!(self.next.as_mut().poll(cx));
+            }
+            if let Some(address) = self.waiting.next() {
+                self.running.push((address, Box::pin(open(address, self.local))));
+                self.next.as_mut().reset(Instant::now() + ATTEMPT_DELAY);
+            }
+        }
+        if self.running.is_empty() {
+            return Poll::Ready(Err(std::mem::take(&mut self.failed).into()));
+        }
+        Poll::Pending
     }
+
+    fn timed_out(mut self) -> io::Error {
+        for (address, _) in self.running {
+            self.failed.push(address, io::ErrorKind::TimedOut);
+        }
+        self.failed.into()
+    }
+}
+
+async fn open(address: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(local) = local {
+        socket.bind(SocketAddr::new(local, 0))?;
+    }
+    socket.connect(address).await
 }
 
 /// A tokio socket with a deadline.
@@ -56,6 +132,8 @@ impl TokioStream {
     pub fn from_socket(socket: TcpStream, within: Duration) -> io::Result<Self> {
         // A flight is one write: without this, it waits for the last one's acknowledgement.
         socket.set_nodelay(true)?;
+        #[cfg(unix)]
+        super::keep_alive(&socket)?;
         Ok(Self { socket, deadline: Box::pin(sleep(within)) })
     }
 
@@ -88,13 +166,62 @@ impl Stream for TokioStream {
     }
 
     fn set_deadline(&mut self, within: Duration) {
-        // Also right for a duration beyond what the clock can add.
-        let now = Instant::now();
-        let at = now.checked_add(within).unwrap_or(now + Duration::from_secs(30 * 365 * 24 * 3600));
-        self.deadline.as_mut().reset(at);
+        self.deadline.as_mut().reset(after(within));
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
+    }
+}
+
+/// Also right for a duration beyond what the clock can add.
+fn after(within: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(within).unwrap_or(now + Duration::from_secs(30 * 365 * 24 * 3600))
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::places;
+    use super::*;
+
+    async fn race(addresses: Vec<SocketAddr>, within: Duration) -> (io::Result<TcpStream>, Duration) {
+        let began = Instant::now();
+        let mut race = Race::new(addresses, None);
+        let reached = match timeout_at(after(within), poll_fn(|cx| race.poll(cx))).await {
+            Ok(reached) => reached,
+            Err(_) => Err(race.timed_out()),
+        };
+        (reached, began.elapsed())
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[::tokio::test]
+    async fn addresses_are_raced() {
+        let (_hole, lost) = places::black_hole();
+        let (_listener, open) = places::open();
+        let (reached, took) = race(vec![lost, open], LONG).await;
+        assert_eq!(reached.unwrap().peer_addr().unwrap(), open);
+        assert!(took >= ATTEMPT_DELAY && took < LONG / 10, "{took:?}");
+        let (reached, took) = race(vec![places::refusing(), places::refusing(), open], LONG).await;
+        assert_eq!(reached.unwrap().peer_addr().unwrap(), open);
+        assert!(took < ATTEMPT_DELAY, "{took:?}");
+        let refusing = places::refusing();
+        let (reached, _) = race(vec![lost, refusing], Duration::from_millis(600)).await;
+        let told = reached.unwrap_err().to_string();
+        assert_eq!(told, format!("tried {refusing} (connection refused), {lost} (timed out)"));
+        let (reached, _) = race(vec![places::refusing(), places::refusing()], LONG).await;
+        assert_eq!(reached.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[::tokio::test]
+    async fn connections_come_from_the_local_address() {
+        let (listener, open) = places::open();
+        let local = IpAddr::from([127, 0, 0, 9]);
+        let to = Endpoint { host: open.ip().to_string(), port: open.port() };
+        let _stream = Tokio::new().local_address(Some(local)).connect(&to, Purpose::Control, LONG).await.unwrap();
+        assert_eq!(listener.accept().unwrap().1.ip(), local);
     }
 }

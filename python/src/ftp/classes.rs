@@ -172,7 +172,8 @@ pub(crate) struct FtpSession {
 impl FtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
-        data_protection="private", verify_uploads=true, accept_missing_close_notify=false, host=None))]
+        data_protection="private", verify_uploads=true, accept_missing_close_notify=false, proxy=None, local_address=None,
+        host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -186,6 +187,8 @@ impl FtpSession {
         data_protection: &str,
         verify_uploads: bool,
         accept_missing_close_notify: bool,
+        proxy: Option<&str>,
+        local_address: Option<&str>,
         host: Option<&Host>,
     ) -> PyResult<Self> {
         let url = Url::parse(url).map_err(|why| error::core(py, &why, Hint::None))?;
@@ -204,6 +207,7 @@ impl FtpSession {
             "clear" => DataProtection::Clear,
             _ => return Err(error::argument(py, "data_protection is 'private' or 'clear'")),
         };
+        let network = config::Network::new(py, proxy, local_address)?;
         let ftp = Ftp {
             endpoint: url.endpoint.clone(),
             options: config::options(py, &url, tls, timeout, trace)?,
@@ -212,7 +216,7 @@ impl FtpSession {
             verify_uploads,
             accept_missing_close_notify,
         };
-        let session = Session::new(ftp, host.map(|host| host.0.clone()));
+        let session = Session::new(ftp, network, host.map(|host| host.0.clone()));
         Ok(Self { session, url: url.to_string(), path: url.path })
     }
 
