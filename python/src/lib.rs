@@ -6,6 +6,7 @@
 //! | `hosted` | what asyncio drives: requests out, events in |
 //! | `smtp`, `ftp` | commands as values, and how each is performed over any transport |
 //! | `message` | a message's header is looked through, and tells its envelope |
+//! | `many` | messages in batches, and what becomes of each |
 //! | `body` | where content comes from and goes to |
 //! | `config` | TLS, timeouts, trace |
 //! | `value`, `error` | results and errors become Python's; the only place for each |
@@ -16,6 +17,7 @@ mod config;
 mod error;
 mod ftp;
 mod hosted;
+mod many;
 mod message;
 mod session;
 mod smtp;

@@ -6,9 +6,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyIterator, PyString};
-use starttls::smtp::{self, Envelope, Header, Mailbox};
+use starttls::smtp::{self, Client, Envelope, Header, Mailbox};
+use starttls::transport::Transport;
 
-use crate::body::Source;
+use crate::body::{Pulse, Source};
 use crate::error::{self, Failure, Hint};
 
 /// Who sends it to whom: as given, else as the header says.
@@ -78,6 +79,23 @@ impl Message {
         }
         envelope.size = rest.remaining().map(|behind| behind + head.len() as u64);
         Ok(Self { envelope, head, rest })
+    }
+}
+
+impl Message {
+    /// Its bytes, once it is begun.
+    pub(crate) async fn stream<T: Transport + Clone + 'static>(
+        mut self,
+        client: &mut Client<T>,
+        mut pulse: Pulse,
+    ) -> Result<(), Failure> {
+        client.write(&self.head).await?;
+        pulse.advance(self.head.len())?;
+        while let Some(piece) = self.rest.next()? {
+            client.write(piece).await?;
+            pulse.advance(piece.len())?;
+        }
+        pulse.tell()
     }
 }
 

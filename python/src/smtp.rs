@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyList;
 use starttls::Options;
 use starttls::smtp::{Client, Credentials, EhloName, Envelope};
 use starttls::tls::TlsInfo;
@@ -14,6 +15,7 @@ use crate::body::{Pulse, Source};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
+use crate::many::{self, Letter};
 use crate::message::{Addressing, HeaderReader, Message};
 use crate::session::{Job, Protocol, Session};
 use crate::value::Value;
@@ -32,6 +34,7 @@ pub(crate) enum Command {
     Begin { envelope: Envelope, header: Vec<u8> },
     Write(PyBackedBytes),
     Finish,
+    Submit(Vec<Letter>),
     Noop,
     Rset,
 }
@@ -59,7 +62,7 @@ impl Protocol for Smtp {
                 pulse.expect(message.envelope.size);
                 client.begin(&message.envelope).await?;
                 // Without its end a message is none: if the body cannot be had, the session must go.
-                stream(client, message, pulse).await.map_err(Failure::fatal)?;
+                message.stream(client, pulse).await.map_err(Failure::fatal)?;
                 Value::Report(Box::new(client.finish().await?))
             }
             Command::Begin { envelope, header } => {
@@ -72,6 +75,7 @@ impl Protocol for Smtp {
                 Value::None
             }
             Command::Finish => Value::Report(Box::new(client.finish().await?)),
+            Command::Submit(batch) => Value::Reports(many::submit(client, batch).await?),
             Command::Noop => Value::Reply(client.noop().await?),
             Command::Rset => Value::Reply(client.rset().await?),
         })
@@ -92,20 +96,6 @@ impl Protocol for Smtp {
     fn offers<T: Transport + Clone + 'static>(client: &Client<T>) -> Vec<(String, String)> {
         client.extensions().iter().map(|(name, parameters)| (name.into(), parameters.into())).collect()
     }
-}
-
-async fn stream<T: Transport + Clone + 'static>(
-    client: &mut Client<T>,
-    mut message: Message,
-    mut pulse: Pulse,
-) -> Result<(), Failure> {
-    client.write(&message.head).await?;
-    pulse.advance(message.head.len())?;
-    while let Some(piece) = message.rest.next()? {
-        client.write(piece).await?;
-        pulse.advance(piece.len())?;
-    }
-    pulse.tell()
 }
 
 /// Something to do in a session; once.
@@ -169,6 +159,13 @@ impl SmtpCommand {
     #[staticmethod]
     fn finish() -> Self {
         Command::Finish.into()
+    }
+
+    /// Messages, one after another; `prepare` makes what is not bytes into a message, its sender, its recipients, and a
+    /// header to take those from that are not given. Gives their reports, and whether the session can send more.
+    #[staticmethod]
+    fn submit(messages: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>) -> Self {
+        Command::Submit(Letter::batch(messages, prepare)).into()
     }
 
     /// NOOP.

@@ -11,7 +11,8 @@ use starttls::reply::Reply;
 use starttls::smtp::DeliveryReport;
 use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
 
-use crate::error::{self, Hint};
+use crate::error::{self, Failure, Hint, Interrupted};
+use crate::many::Reports;
 
 /// What an operation gives.
 pub(crate) enum Value {
@@ -21,6 +22,8 @@ pub(crate) enum Value {
     Reply(Reply),
     /// The story of a message.
     Report(Box<DeliveryReport>),
+    /// The stories of messages, and whether there can be more.
+    Reports(Reports),
     /// The story of a transfer.
     Receipt(TransferReceipt),
     /// A directory.
@@ -37,6 +40,14 @@ impl Value {
             Self::None => py.None(),
             Self::Reply(it) => reply(py, &it)?.unbind(),
             Self::Report(it) => report(py, &it)?.unbind(),
+            Self::Reports(it) => {
+                let alive = it.alive;
+                let all = it.all.into_iter().map(|one| match one {
+                    Ok(it) => report(py, &it),
+                    Err(why) => not_sent(py, why),
+                });
+                (all.collect::<PyResult<Vec<_>>>()?, alive).into_pyobject(py)?.into_any().unbind()
+            }
             Self::Receipt(it) => receipt(py, &it)?.unbind(),
             Self::Entries(all) => {
                 let class = class(py, intern!(py, "Entry"))?;
@@ -80,6 +91,14 @@ fn report<'py>(py: Python<'py>, it: &DeliveryReport) -> PyResult<Bound<'py, PyAn
     let tls = it.tls().map(|agreed| tls(py, agreed)).transpose()?;
     let error = it.error().map(|why| error::core(py, why, Hint::None).into_value(py));
     let story = (it.outcome().as_str(), accepted, refused, last, it.queue_id(), tls, error);
+    class(py, intern!(py, "DeliveryReport"))?.call1(story)
+}
+
+/// The story of a message that never got as far as a verdict.
+fn not_sent(py: Python<'_>, why: Failure) -> PyResult<Bound<'_, PyAny>> {
+    let error = why.into_exception(py, Hint::None, &Interrupted::default()).into_value(py);
+    let nothing = (py.None(), py.None(), py.None());
+    let story = ("not-sent", PyTuple::empty(py), PyDict::new(py), nothing.0, nothing.1, nothing.2, error);
     class(py, intern!(py, "DeliveryReport"))?.call1(story)
 }
 

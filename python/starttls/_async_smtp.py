@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from . import _many
 from ._aio import Driver
 from ._files import is_async
 from ._native import HeaderReader, Host, SmtpCommand, SmtpSession
 from ._outcome import judged
+from ._results import DeliveryReport
 from ._settings import sink, stages
 from ._smtp import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable
-    from typing import Self, TypeVar
+    from typing import Any, Self, TypeVar
 
     from ._files import Progress
-    from ._message import Message
+    from ._message import Letter, Message
     from ._native import TLSConfig
-    from ._results import DeliveryReport, Reply, TLSInfo
+    from ._results import Reply, TLSInfo
     from ._settings import Timeout, Trace
 
     T = TypeVar("T")
@@ -102,10 +104,33 @@ class AsyncSMTP:
         """Send a message, as ``SMTP.send`` does; it may be an asynchronous iterable of bytes too."""
         return judged(await self._send(message, sender, recipients, progress))
 
-    async def send_many(self, messages: Iterable[Message | AsyncIterable[bytes]]) -> AsyncIterator[DeliveryReport]:
-        """Send messages one after another, and give the report of each, whatever its outcome."""
-        for message in messages:
-            yield await self._send(message, None, None, None)
+    async def send_many(
+        self, messages: Iterable[Message | Letter | AsyncIterable[bytes]] | AsyncIterable[Message | Letter]
+    ) -> AsyncIterator[DeliveryReport]:
+        """Send many messages, as ``SMTP.send_many`` does; they may come from an asynchronous iterable."""
+        supply = _many.Supply(messages)
+        extensions = self.extensions
+        while batch := await supply.take_async():
+            for together, awaited in _many.runs(batch):
+                reports, alive = await self._run(_many.command(together, extensions))
+                for report in reports:
+                    yield report
+                if awaited is not None and alive:
+                    report = await self._send_awaited(awaited)
+                    reports, alive = [report], self._session.is_open
+                    yield report
+                if not alive:
+                    await self.close()
+                    raise _many.lost(reports)
+        if supply.error is not None:
+            raise supply.error
+
+    async def _send_awaited(self, item: Any) -> DeliveryReport:
+        message, sender, recipients = item if isinstance(item, tuple) else (item, None, None)
+        try:
+            return await self._send_pieces(message, sender, recipients, None)
+        except Exception as error:
+            return DeliveryReport("not-sent", (), {}, error=error)
 
     async def _send(
         self,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Email = LegacyMessage[Any, Any]
     Message = Email | Content
+    Letter = tuple[Message, str | None, Iterable[str] | None]
     Source = bytes | os.PathLike[str] | Iterable[bytes]
 
 SHOWN = frozenset(resent + field for field in ("from", "sender", "reply-to", "to", "cc") for resent in ("", "resent-"))
@@ -44,6 +45,13 @@ def source(message: Message, *, seven_bit: bool) -> tuple[Source, bytes | None]:
         kinds = "an EmailMessage, bytes, a pathlib.Path, a binary file or an iterable of bytes"
         raise InvalidArgument(f"a message comes as {kinds}, not as str")
     return chunks(message), None
+
+
+def letter(item: Message | Letter, *, seven_bit: bool) -> tuple[Source, str | None, Iterable[str] | None, bytes | None]:
+    """A message that may come with its sender and its recipients, as the native module takes it."""
+    message, sender, recipients = item if isinstance(item, tuple) else (item, None, None)
+    content, header = source(message, seven_bit=seven_bit)
+    return content, sender, recipients, header
 
 
 def is_email(message: object) -> TypeGuard[Email]:

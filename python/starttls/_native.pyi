@@ -24,6 +24,7 @@ __all__ = [
 _T_co = TypeVar("_T_co", covariant=True)
 _T = TypeVar("_T")
 _Path = str | os.PathLike[str]
+_Message = bytes | _Path | Iterable[bytes]
 _Progress = Callable[[int, int | None], object]
 _Stages = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
 
@@ -81,7 +82,7 @@ def with_ascii_domain(address: str) -> str: ...
 class SmtpCommand(Generic[_T_co]):
     @staticmethod
     def send(
-        message: bytes | _Path | Iterable[bytes],
+        message: _Message,
         *,
         sender: str | None = None,
         recipients: Iterable[str] | None = None,
@@ -99,6 +100,13 @@ class SmtpCommand(Generic[_T_co]):
     def write(piece: bytes) -> SmtpCommand[None]: ...
     @staticmethod
     def finish() -> SmtpCommand[DeliveryReport]: ...
+    @staticmethod
+    def submit(
+        messages: list[Any],
+        prepare: Callable[
+            [Any], tuple[bytes | _Path | Iterable[bytes], str | None, Iterable[str] | None, bytes | None]
+        ],
+    ) -> SmtpCommand[tuple[list[DeliveryReport], bool]]: ...
     @staticmethod
     def noop() -> SmtpCommand[Reply]: ...
     @staticmethod

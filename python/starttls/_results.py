@@ -166,9 +166,10 @@ class DeliveryReport(Frozen):
 
     __slots__ = ("outcome", "accepted", "refused", "reply", "queue_id", "tls", "error")  # noqa: RUF023
 
-    outcome: Literal["accepted", "partial", "refused", "unknown"]
+    outcome: Literal["accepted", "partial", "refused", "unknown", "not-sent"]
     """``accepted`` for every recipient, ``partial``, ``refused`` for all, or ``unknown``: the connection was lost after
-    the message was sent and before the server's answer, so sending again may deliver it twice."""
+    the message was sent and before the server's answer, so sending again may deliver it twice. ``not-sent``, in
+    ``send_many``: it cannot be sent, or the connection was lost before all of it was, and nobody got it."""
     accepted: tuple[str, ...]
     """The recipients the server took responsibility for; if the outcome is ``unknown``, those it may have."""
     refused: dict[str, Reply]
@@ -180,11 +181,11 @@ class DeliveryReport(Frozen):
     tls: TLSInfo | None
     """What TLS agreed on the connection that carried it; ``None`` in clear text."""
     error: Exception | None
-    """Why the outcome is ``unknown``."""
+    """Why the outcome is ``unknown`` or ``not-sent``."""
 
     def __init__(
         self,
-        outcome: Literal["accepted", "partial", "refused", "unknown"],
+        outcome: Literal["accepted", "partial", "refused", "unknown", "not-sent"],
         accepted: tuple[str, ...],
         refused: dict[str, Reply],
         reply: Reply | None = None,

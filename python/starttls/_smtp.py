@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _message
+from . import _many, _message
 from ._native import SmtpCommand, SmtpSession
 from ._outcome import judged
 from ._settings import sink, stages
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._files import Progress
-    from ._message import Message
+    from ._message import Letter, Message
     from ._native import TLSConfig
     from ._results import DeliveryReport, Reply, TLSInfo
     from ._settings import Timeout, Trace
@@ -117,10 +117,24 @@ class SMTP:
         """
         return judged(self._send(message, sender, recipients, progress))
 
-    def send_many(self, messages: Iterable[Message]) -> Iterator[DeliveryReport]:
-        """Send messages one after another, and give the report of each, whatever its outcome."""
-        for message in messages:
-            yield self._send(message, None, None, None)
+    def send_many(self, messages: Iterable[Message | Letter]) -> Iterator[DeliveryReport]:
+        """Send many messages in this session, and give the report of each, in their order and whatever its outcome.
+
+        A message comes alone or with its envelope, as ``(message, sender, recipients)``, where ``None`` means: as the
+        header says. They are taken as there is room for them, so there may be any number. One that cannot be sent has
+        the outcome ``not-sent`` and the others go on. If the connection is lost, or ``messages`` raises an exception,
+        the reports of those that were taken come first, and then the exception.
+        """
+        supply = _many.Supply(messages)
+        extensions = self.extensions
+        while batch := supply.take():
+            reports, alive = self._session.run(_many.command(batch, extensions))
+            yield from reports
+            if not alive:
+                self._session.close()
+                raise _many.lost(reports)
+        if supply.error is not None:
+            raise supply.error
 
     def _send(
         self, message: Message, sender: str | None, recipients: Iterable[str] | None, progress: Progress | None
