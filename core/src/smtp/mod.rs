@@ -31,6 +31,7 @@ mod address;
 mod address_list;
 mod client;
 mod commands;
+pub mod dkim;
 mod dot_stuffing;
 mod extensions;
 mod fields;

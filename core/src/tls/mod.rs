@@ -24,4 +24,5 @@ pub use info::{TlsInfo, TlsWarning, VerifiedBy};
 pub(crate) use ledger::Resumable;
 pub use mta_sts::{MtaSts, MtaStsError, MtaStsMode, MtaStsVerdict};
 pub use name::ServerName;
+pub(crate) use pem::PrivateKey;
 pub use tlsa::{Tlsa, TlsaError};

@@ -40,7 +40,7 @@ impl ServerName {
     }
 
     /// Whether it is an IP address.
-    pub(super) fn is_address(&self) -> bool {
+    pub(crate) fn is_address(&self) -> bool {
         matches!(self.0, rustls::pki_types::ServerName::IpAddress(_))
     }
 

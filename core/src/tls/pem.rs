@@ -1,6 +1,7 @@
 //! PEM text (RFC 7468). The only file that names the `rustls-pemfile` crate.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result, TlsFault};
 
@@ -24,6 +25,30 @@ pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>> {
         }
         Ok(None) => Err(configuration("no private key in the PEM text: expected \"-----BEGIN PRIVATE KEY-----\"")),
         Err(error) => Err(configuration(format!("the private key's PEM text cannot be read: {error}"))),
+    }
+}
+
+/// A private key for other uses than TLS.
+pub(crate) struct PrivateKey(PrivateKeyDer<'static>);
+
+impl PrivateKey {
+    pub(crate) fn from_pem(text: &[u8]) -> Result<Self> {
+        private_key(text).map(Self)
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        self.0.secret_der()
+    }
+
+    /// Whether it is RSA's own form; else it is PKCS#8, or SEC 1.
+    pub(crate) fn is_pkcs1(&self) -> bool {
+        matches!(self.0, PrivateKeyDer::Pkcs1(_))
+    }
+}
+
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
