@@ -1,14 +1,15 @@
 //! Content: where it comes from and goes to, never held whole, and what happens beside its flow.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator};
+use starttls::smtp::dkim::Signer;
 
 use crate::error::{self, Failure};
 
@@ -61,6 +62,33 @@ impl Source {
             }
             Self::Iterator { .. } => None,
         }
+    }
+
+    /// Signs what is still to come: a file is read twice, and what comes in pieces is gathered first.
+    pub(crate) fn sign(&mut self, signer: &Signer) -> Result<Vec<u8>, Failure> {
+        let mut signing = signer.begin();
+        match self {
+            Self::Bytes { all, at } => signing.push(&all[*at..])?,
+            Self::File { file, .. } if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+                let start = file.stream_position().map_err(Failure::Local)?;
+                while let Some(piece) = self.next()? {
+                    signing.push(piece)?;
+                }
+                if let Self::File { file, .. } = self {
+                    file.seek(SeekFrom::Start(start)).map_err(Failure::Local)?;
+                }
+            }
+            _ => {
+                let mut gathered = Vec::new();
+                while let Some(piece) = self.next()? {
+                    gathered.extend_from_slice(piece);
+                }
+                signing.push(&gathered)?;
+                let all = Python::attach(|py| PyBytes::new(py, &gathered).into());
+                *self = Self::Bytes { all, at: 0 };
+            }
+        }
+        Ok(signing.finish(SystemTime::now())?)
     }
 
     /// The next piece; `None` at the end.

@@ -133,7 +133,7 @@ fn read(py: Python<'_>, path: &std::path::Path) -> PyResult<Vec<u8>> {
 }
 
 /// PEM text as bytes, or the path of a PEM file.
-fn pem(py: Python<'_>, it: &Bound<'_, PyAny>) -> PyResult<zeroize::Zeroizing<Vec<u8>>> {
+pub(crate) fn pem(py: Python<'_>, it: &Bound<'_, PyAny>) -> PyResult<zeroize::Zeroizing<Vec<u8>>> {
     let text = match it.cast::<PyBytes>() {
         Ok(text) => text.as_bytes().to_vec(),
         Err(_) => read(py, &it.extract::<PathBuf>()?)?,

@@ -8,12 +8,14 @@
 //! | `message` | a message's header is looked through, and tells its envelope |
 //! | `many` | messages in batches, and what becomes of each |
 //! | `body` | where content comes from and goes to |
+//! | `dkim` | signatures |
 //! | `config` | TLS, timeouts, trace |
 //! | `value`, `error` | results and errors become Python's; the only place for each |
 #![forbid(unsafe_code)]
 
 mod body;
 mod config;
+mod dkim;
 mod error;
 mod ftp;
 mod hosted;
@@ -28,6 +30,8 @@ mod value;
 mod _native {
     #[pymodule_export]
     use crate::config::TLSConfig;
+    #[pymodule_export]
+    use crate::dkim::Dkim;
     #[pymodule_export]
     use crate::ftp::{FtpCommand, FtpSession};
     #[pymodule_export]

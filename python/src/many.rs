@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use starttls::smtp::dkim::Signer;
 use starttls::smtp::{Client, DeliveryReport};
 use starttls::transport::Transport;
 
@@ -57,10 +58,11 @@ pub(crate) struct Reports {
 pub(crate) async fn submit<T: Transport + Clone + 'static>(
     client: &mut Client<T>,
     batch: Vec<Letter>,
+    signer: Option<&Signer>,
 ) -> Result<Reports, Failure> {
     let mut reports = Reports { all: Vec::with_capacity(batch.len()), alive: true };
     for letter in batch {
-        let (outcome, alive) = send(client, letter).await;
+        let (outcome, alive) = send(client, letter, signer).await;
         match outcome {
             // A signal's exception is about the call, not about the message.
             Err(failure) if failure.is_fatal() => return Err(failure),
@@ -74,9 +76,10 @@ pub(crate) async fn submit<T: Transport + Clone + 'static>(
 async fn send<T: Transport + Clone + 'static>(
     client: &mut Client<T>,
     letter: Letter,
+    signer: Option<&Signer>,
 ) -> (Result<DeliveryReport, Failure>, bool) {
     let opened = match letter {
-        Letter::Ready { message, addressing } => Message::open(message, &addressing),
+        Letter::Ready { message, addressing } => Message::open(message, &addressing, signer),
         Letter::Failed(error) => Err(Failure::Python(error)),
     };
     let message = match opened {

@@ -6,6 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyIterator, PyString};
+use starttls::smtp::dkim::Signer;
 use starttls::smtp::{self, Client, Envelope, Header, Mailbox};
 use starttls::transport::Transport;
 
@@ -52,9 +53,10 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Looks through the header, and at the rest if it is at hand.
-    pub(crate) fn open(mut rest: Source, addressing: &Addressing) -> Result<Self, Failure> {
-        let (mut envelope, head);
+    /// Signs it, if somebody does, looks through the header, and at the rest if it is at hand.
+    pub(crate) fn open(mut rest: Source, addressing: &Addressing, signer: Option<&Signer>) -> Result<Self, Failure> {
+        let signature = signer.map(|signer| rest.sign(signer)).transpose()?;
+        let (mut envelope, mut head);
         if let Source::Bytes { all, at } = &mut rest {
             let header = Header::of(all)?;
             let shown = header.shown();
@@ -76,6 +78,9 @@ impl Message {
             head = [&*reader.header().shown(), &behind].concat();
             // What is not at hand may have any bytes.
             envelope.eight_bit = true;
+        }
+        if let Some(signature) = signature {
+            head.splice(..0, signature);
         }
         envelope.size = rest.remaining().map(|behind| behind + head.len() as u64);
         Ok(Self { envelope, head, rest })

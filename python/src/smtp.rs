@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
 use starttls::Options;
+use starttls::smtp::dkim::Signer;
 use starttls::smtp::{Client, Credentials, EhloName, Envelope};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
@@ -13,6 +14,7 @@ use starttls::url::{Protocol as Scheme, Url};
 
 use crate::body::{Pulse, Source};
 use crate::config::{self, TLSConfig, TimeoutArgument};
+use crate::dkim::Dkim;
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
 use crate::many::{self, Letter};
@@ -30,11 +32,11 @@ pub(crate) struct Smtp {
 
 /// What to do in it.
 pub(crate) enum Command {
-    Send { message: Source, addressing: Addressing, pulse: Pulse },
+    Send { message: Source, addressing: Addressing, signer: Option<Signer>, pulse: Pulse },
     Begin { envelope: Envelope, header: Vec<u8> },
     Write(PyBackedBytes),
     Finish,
-    Submit(Vec<Letter>),
+    Submit { batch: Vec<Letter>, signer: Option<Signer> },
     Noop,
     Rset,
 }
@@ -57,8 +59,8 @@ impl Protocol for Smtp {
         command: Command,
     ) -> Result<Value, Failure> {
         Ok(match command {
-            Command::Send { message, addressing, mut pulse } => {
-                let message = Message::open(message, &addressing)?;
+            Command::Send { message, addressing, signer, mut pulse } => {
+                let message = Message::open(message, &addressing, signer.as_ref())?;
                 pulse.expect(message.envelope.size);
                 client.begin(&message.envelope).await?;
                 // Without its end a message is none: if the body cannot be had, the session must go.
@@ -75,7 +77,7 @@ impl Protocol for Smtp {
                 Value::None
             }
             Command::Finish => Value::Report(Box::new(client.finish().await?)),
-            Command::Submit(batch) => Value::Reports(many::submit(client, batch).await?),
+            Command::Submit { batch, signer } => Value::Reports(many::submit(client, batch, signer.as_ref()).await?),
             Command::Noop => Value::Reply(client.noop().await?),
             Command::Rset => Value::Reply(client.rset().await?),
         })
@@ -130,7 +132,7 @@ impl SmtpCommand {
     ) -> PyResult<Self> {
         let addressing = Addressing::new(sender, recipients, header)?;
         let message = Source::new(message, 0)?;
-        Ok(Command::Send { message, addressing, pulse: Pulse::new(progress, 0, None) }.into())
+        Ok(Command::Send { message, addressing, signer: None, pulse: Pulse::new(progress, 0, None) }.into())
     }
 
     /// A message that comes in pieces, from its header.
@@ -165,7 +167,7 @@ impl SmtpCommand {
     /// header to take those from that are not given. Gives their reports, and whether the session can send more.
     #[staticmethod]
     fn submit(messages: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>) -> Self {
-        Command::Submit(Letter::batch(messages, prepare)).into()
+        Command::Submit { batch: Letter::batch(messages, prepare), signer: None }.into()
     }
 
     /// NOOP.
@@ -185,14 +187,26 @@ impl SmtpCommand {
 #[pyclass(frozen, module = "starttls._native")]
 pub(crate) struct SmtpSession {
     session: Session<Smtp>,
+    signer: Option<Signer>,
     url: String,
+}
+
+impl SmtpSession {
+    /// The command's job, signed if this session signs.
+    fn job(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Job<Command>> {
+        let mut job = command.take(py)?;
+        if let Job::Perform(Command::Send { signer, .. } | Command::Submit { signer, .. }) = &mut job {
+            signer.clone_from(&self.signer);
+        }
+        Ok(job)
+    }
 }
 
 #[pymethods]
 impl SmtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, tls=None, timeout=None, trace=None, ehlo_name=None,
-        proxy=None, local_address=None, host=None))]
+        proxy=None, local_address=None, dkim=None, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -205,6 +219,7 @@ impl SmtpSession {
         ehlo_name: Option<String>,
         proxy: Option<&str>,
         local_address: Option<&str>,
+        dkim: Option<&Dkim>,
         host: Option<&Host>,
     ) -> PyResult<Self> {
         let raise = |why| error::core(py, &why, Hint::None);
@@ -220,7 +235,8 @@ impl SmtpSession {
             credentials: config::credentials(py, &url, user, password)?
                 .map(|(user, password)| Credentials::password(user, password)),
         };
-        Ok(Self { session: Session::new(smtp, network, host.map(|host| host.0.clone())), url: url.to_string() })
+        let session = Session::new(smtp, network, host.map(|host| host.0.clone()));
+        Ok(Self { session, signer: dkim.map(|dkim| dkim.signer.clone()), url: url.to_string() })
     }
 
     /// The URL, without a password.
@@ -241,7 +257,7 @@ impl SmtpSession {
 
     /// Does something in it.
     fn run(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Py<PyAny>> {
-        self.session.run(py, command.take(py)?)
+        self.session.run(py, self.job(py, command)?)
     }
 
     /// `connect`, as an operation for an event loop.
@@ -256,7 +272,7 @@ impl SmtpSession {
 
     /// `run`, as an operation for an event loop.
     fn start(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Operation> {
-        self.session.start(py, command.take(py)?)
+        self.session.start(py, self.job(py, command)?)
     }
 
     /// Whether it is open.
@@ -269,6 +285,13 @@ impl SmtpSession {
     #[getter]
     fn tls(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.session.tls(py)
+    }
+
+    /// Whether a message should have no bytes above 127: the server takes none, or it is signed, and somebody on the way
+    /// may have to re-encode them, which would break the signature (RFC 6376 §5.3).
+    #[getter]
+    fn seven_bit(&self) -> bool {
+        self.signer.is_some() || !self.session.offers().iter().any(|(keyword, _)| keyword == "8BITMIME")
     }
 
     /// What the server offers: keywords and parameters.

@@ -49,12 +49,13 @@ if TYPE_CHECKING:
         UpgradeNotOffered,
     )
     from ._ftp import FTP, download, upload
-    from ._native import TLSConfig
+    from ._native import DKIM, TLSConfig
     from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
     from ._settings import Timeout
     from ._smtp import SMTP, send
 
 __all__ = [
+    "DKIM",
     "FTP",
     "SMTP",
     "AccessDenied",
@@ -113,7 +114,7 @@ _ELSEWHERE = {
         "UpgradeNotOffered",
     ),
     "_ftp": ("FTP", "download", "upload"),
-    "_native": ("TLSConfig",),
+    "_native": ("DKIM", "TLSConfig"),
     "_results": ("Certificate", "DeliveryReport", "Entry", "Reply", "TLSInfo", "TransferReceipt"),
     "_settings": ("Timeout",),
     "_smtp": ("SMTP", "send"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._files import Progress
     from ._message import Letter, Message
-    from ._native import TLSConfig
+    from ._native import DKIM, TLSConfig
     from ._results import Reply, TLSInfo
     from ._settings import Timeout, Trace
 
@@ -32,7 +32,7 @@ class AsyncSMTP:
     next use says so.
     """
 
-    __slots__ = ("_driver", "_session")
+    __slots__ = ("_driver", "_session", "_signs")
 
     def __init__(
         self,
@@ -46,7 +46,9 @@ class AsyncSMTP:
         ehlo_name: str | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
+        dkim: DKIM | None = None,
     ) -> None:
+        self._signs = dkim is not None
         host = Host()
         self._driver = Driver(host, local_address)
         self._session = SmtpSession(
@@ -59,6 +61,7 @@ class AsyncSMTP:
             ehlo_name=ehlo_name,
             proxy=proxy,
             local_address=local_address,
+            dkim=dkim,
             host=host,
         )
 
@@ -109,10 +112,9 @@ class AsyncSMTP:
     ) -> AsyncIterator[DeliveryReport]:
         """Send many messages, as ``SMTP.send_many`` does; they may come from an asynchronous iterable."""
         supply = _many.Supply(messages)
-        extensions = self.extensions
         while batch := await supply.take_async():
             for together, awaited in _many.runs(batch):
-                reports, alive = await self._run(_many.command(together, extensions))
+                reports, alive = await self._run(_many.command(together, self._session.seven_bit))
                 for report in reports:
                     yield report
                 if awaited is not None and alive:
@@ -141,7 +143,7 @@ class AsyncSMTP:
     ) -> DeliveryReport:
         if is_async(message):
             return await self._send_pieces(message, sender, recipients, progress)
-        letter = command(message, sender, recipients, self.extensions, progress)  # type: ignore[arg-type] # not async
+        letter = command(message, sender, recipients, self._session.seven_bit, progress)  # type: ignore[arg-type] # not async
         return await self._run(letter)
 
     async def _send_pieces(
@@ -151,6 +153,10 @@ class AsyncSMTP:
         recipients: Iterable[str] | None,
         progress: Progress | None,
     ) -> DeliveryReport:
+        if self._signs:
+            # The signature goes before the message.
+            whole = b"".join([piece async for piece in message])
+            return await self._run(command(whole, sender, recipients, self._session.seven_bit, progress))
         pieces = aiter(message)
         header = HeaderReader()
         done, rest = 0, b""

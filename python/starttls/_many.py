@@ -83,9 +83,9 @@ def runs(batch: list[Any]) -> Iterator[tuple[list[Any], Any]]:
         yield together, None
 
 
-def command(batch: list[Any], extensions: dict[str, str]) -> SmtpCommand[tuple[list[DeliveryReport], bool]]:
+def command(batch: list[Any], seven_bit: bool) -> SmtpCommand[tuple[list[DeliveryReport], bool]]:
     """Send these."""
-    return SmtpCommand.submit(batch, partial(_message.letter, seven_bit="8BITMIME" not in extensions))
+    return SmtpCommand.submit(batch, partial(_message.letter, seven_bit=seven_bit))
 
 
 def lost(reports: list[DeliveryReport]) -> Exception:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar, final
 from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
 
 __all__ = [
+    "DKIM",
     "FtpCommand",
     "FtpSession",
     "HeaderReader",
@@ -49,6 +50,19 @@ class TLSConfig:
         server_name: str | None = None,
         danger_accept_any_certificate: bool = False,
     ) -> TLSConfig: ...
+
+@final
+class DKIM:
+    def __new__(
+        cls,
+        domain: str,
+        selector: str,
+        key: _Path | bytes,
+        *,
+        fields: Sequence[str] | None = None,
+        expires_after: float | None = None,
+    ) -> DKIM: ...
+    def sign(self, message: bytes) -> bytes: ...
 
 @final
 class Host:
@@ -126,6 +140,7 @@ class SmtpSession:
         ehlo_name: str | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
+        dkim: DKIM | None = None,
         host: Host | None = None,
     ) -> SmtpSession: ...
     @property
@@ -134,6 +149,8 @@ class SmtpSession:
     def is_open(self) -> bool: ...
     @property
     def tls(self) -> TLSInfo | None: ...
+    @property
+    def seven_bit(self) -> bool: ...
     @property
     def offers(self) -> list[tuple[str, str]]: ...
     def connect(self) -> None: ...

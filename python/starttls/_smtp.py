@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._files import Progress
     from ._message import Letter, Message
-    from ._native import TLSConfig
+    from ._native import DKIM, TLSConfig
     from ._results import DeliveryReport, Reply, TLSInfo
     from ._settings import Timeout, Trace
 
@@ -23,11 +23,11 @@ def command(
     message: Message,
     sender: str | None,
     recipients: Iterable[str] | None,
-    extensions: dict[str, str],
+    seven_bit: bool,
     progress: Progress | None,
 ) -> SmtpCommand[DeliveryReport]:
     """A message of any kind as a command."""
-    source, header = _message.source(message, seven_bit="8BITMIME" not in extensions)
+    source, header = _message.source(message, seven_bit=seven_bit)
     return SmtpCommand.send(source, sender=sender, recipients=recipients, header=header, progress=progress)
 
 
@@ -41,7 +41,8 @@ class SMTP:
     ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
     with a line for each event, without secrets; ``True`` logs them to ``starttls.smtp``. ``ehlo_name`` is how we
     introduce ourselves. ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
-    ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
+    ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from. ``dkim`` signs
+    every message; one that comes in pieces is gathered in memory first then.
     """
 
     __slots__ = ("_session",)
@@ -58,6 +59,7 @@ class SMTP:
         ehlo_name: str | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
+        dkim: DKIM | None = None,
     ) -> None:
         self._session = SmtpSession(
             url,
@@ -69,6 +71,7 @@ class SMTP:
             ehlo_name=ehlo_name,
             proxy=proxy,
             local_address=local_address,
+            dkim=dkim,
         )
 
     def connect(self) -> None:
@@ -126,9 +129,8 @@ class SMTP:
         the reports of those that were taken come first, and then the exception.
         """
         supply = _many.Supply(messages)
-        extensions = self.extensions
         while batch := supply.take():
-            reports, alive = self._session.run(_many.command(batch, extensions))
+            reports, alive = self._session.run(_many.command(batch, self._session.seven_bit))
             yield from reports
             if not alive:
                 self._session.close()
@@ -139,7 +141,7 @@ class SMTP:
     def _send(
         self, message: Message, sender: str | None, recipients: Iterable[str] | None, progress: Progress | None
     ) -> DeliveryReport:
-        return self._session.run(command(message, sender, recipients, self.extensions, progress))
+        return self._session.run(command(message, sender, recipients, self._session.seven_bit, progress))
 
     def noop(self) -> Reply:
         """Ask for a sign of life."""
@@ -160,6 +162,7 @@ def send(
     ehlo_name: str | None = None,
     proxy: str | None = None,
     local_address: str | None = None,
+    dkim: DKIM | None = None,
 ) -> DeliveryReport:
     """Send one message in a session of its own."""
     with SMTP(
@@ -172,5 +175,6 @@ def send(
         ehlo_name=ehlo_name,
         proxy=proxy,
         local_address=local_address,
+        dkim=dkim,
     ) as session:
         return session.send(message, sender=sender, recipients=recipients)

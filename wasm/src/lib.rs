@@ -6,6 +6,7 @@
 //! | `options` | options and traces |
 //! | `tls` | trust, identity, versions |
 //! | `smtp`, `ftp` | sessions as resources |
+//! | `dkim` | signatures of messages |
 //! | `streams` | transfers to and from the caller's streams |
 //! | `slot` | a client that its session shares with a message or transfer under way |
 //!
@@ -16,6 +17,8 @@
 // The error is a record of the interface, and crosses the boundary by value.
 #![allow(clippy::result_large_err)]
 
+#[forbid(unsafe_code)]
+mod dkim;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]

@@ -1,6 +1,7 @@
 //! `starttls send`: one message, streamed from a file or standard input.
 
 mod message;
+mod signature;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use starttls::url::Protocol;
 use zeroize::Zeroizing;
 
 use self::message::{Addressing, Message};
+use self::signature::Signature;
 use crate::common::{Common, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -41,6 +43,8 @@ pub(crate) struct Send {
     /// The name to give in EHLO
     #[arg(long, value_name = "NAME")]
     ehlo: Option<String>,
+    #[command(flatten)]
+    signature: Signature,
 }
 
 impl Send {
@@ -57,7 +61,8 @@ impl Send {
             return Err(Failure::usage("--password-file - and the message both want standard input"));
         }
         // Opened and looked at before anything is sent.
-        let mut message = Message::open(&self.file, &addressing)?;
+        let open = || Message::open(&self.file, &addressing);
+        let mut message = self.signature.sign(open()?, &self.file, open)?;
         let report = block(self.deliver(common, &target, &name, &mut message))?;
         Ok(tell(&report))
     }

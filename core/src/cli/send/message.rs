@@ -54,6 +54,18 @@ impl Message {
         Self::from_file(file, start, unreadable)
     }
 
+    /// The same behind `field`, which its header begins with then.
+    pub(crate) fn behind(mut self, field: Vec<u8>) -> Self {
+        self.envelope.size = self.envelope.size.map(|size| size + field.len() as u64);
+        self.source = Box::new(Cursor::new(field).chain(self.source));
+        self
+    }
+
+    /// The same from its beginning: `bytes` are what was read of it.
+    pub(crate) fn again(self, bytes: Vec<u8>) -> Self {
+        Self { source: Box::new(Cursor::new(bytes)), ..self }
+    }
+
     fn from_file(
         mut file: File,
         start: impl FnOnce(Vec<u8>) -> Result<Start, Failure>,
