@@ -8,10 +8,14 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from tests.cli import DEADLINE, PROGRAM, environment, starttls
 from tests.servers.ftp import PASSWORD, FTPServer
 from tests.servers.postfix import PostfixServer
 
+PRIVATE_KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 PAGE = Path(__file__).parents[2] / "docs/cli.md"
 
 
@@ -38,7 +42,8 @@ def on_our_servers(example: str, postfix: PostfixServer, ftp: FTPServer) -> str:
 
 
 def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) -> None:
-    (tmp_path / "message.eml").write_bytes(b"Subject: hello\n\nHello.\n")
+    (tmp_path / "message.eml").write_bytes(b"From: ann@example.org\nSubject: hello\n\nHello.\n")
+    (tmp_path / "dkim.pem").write_bytes(PRIVATE_KEY)
     report = bytes(range(256)) * 100
     (tmp_path / "report.pdf").write_bytes(report)
     blocks = examples(PAGE)
