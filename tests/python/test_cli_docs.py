@@ -61,7 +61,7 @@ def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     for verb in ("send", "get", "put", "ls", "mkdir", "mv", "rm", "probe"):
         assert any(f"starttls {verb} " in block for block in blocks), verb
-    assert len(postfix.messages(5)) == 5
+    assert len(postfix.messages(6)) == 6
     assert [path.name for path in proftpd.root.iterdir()] == ["report.pdf"]
     for name in ("copy.pdf", "half.pdf"):
         assert (tmp_path / name).read_bytes() == report
