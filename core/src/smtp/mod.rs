@@ -38,6 +38,7 @@ mod fields;
 mod header;
 mod login;
 mod outcome;
+mod route;
 mod sasl;
 mod transaction;
 
@@ -47,4 +48,5 @@ pub use dot_stuffing::DotStuffing;
 pub use extensions::Extensions;
 pub use header::{HEADER_LIMIT, Header, HeaderReader};
 pub use outcome::{DeliveryReport, Outcome, RecipientVerdict};
+pub use route::{Route, Routes, SrvOrigin, SrvRecord};
 pub use sasl::{Credentials, LoginInfo, Mechanism, Strength, Token};
