@@ -36,6 +36,8 @@ PACKAGES = (
     "dovecot-submissiond",
     "dovecot-lmtpd",
     "exim4-daemon-heavy",
+    "microsocks",
+    "tinyproxy-bin",
 )
 """The packages the tests want; the libraries these need are found out by the solver."""
 
@@ -52,6 +54,8 @@ PROGRAMS = {
     "dovecot-lmtp": "usr/lib/dovecot/lmtp",
     "exim": "usr/sbin/exim4",
     "smtp-sink": "usr/sbin/smtp-sink",
+    "microsocks": "usr/bin/microsocks",
+    "tinyproxy": "usr/bin/tinyproxy",
 }
 """The programs the tests start, below the unpacked root."""
 

@@ -22,7 +22,8 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 pub use addresses::{Unreached, in_order};
@@ -116,14 +117,41 @@ fn keep_alive(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(every))
 }
 
-/// Runs a dialogue over streams that never pend, such as [`Blocking`]'s: one poll finishes it.
+/// Runs a dialogue over streams that never pend, such as [`Blocking`]'s: one poll finishes it. If it waits for another
+/// thread (a [`Pool`](crate::smtp::Pool)'s session is taken), this one is parked meanwhile.
 ///
 /// # Panics
-/// If the future pends, which no dialogue over [`Blocking`] does.
+/// On WASI, which has no other threads, if the future pends.
 pub fn block<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("a blocking stream never pends"),
+    block_while(future, || true).unwrap_or_else(|| unreachable!("it goes on until it is done"))
+}
+
+/// [`block`], asking at least every 100 ms of waiting for another thread whether to `go_on`; `None` if not.
+///
+/// # Panics
+/// As [`block`].
+pub fn block_while<F: Future>(future: F, mut go_on: impl FnMut() -> bool) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+        if cfg!(target_family = "wasm") {
+            unreachable!("a blocking stream never pends");
+        }
+        if !go_on() {
+            return None;
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -1,0 +1,393 @@
+//! Sessions kept for reuse: each is handed out for one message at a time.
+//!
+//! ```text
+//!   send ─ a place (waits while all are taken) ─ an idle session, or a new one ─ message ─▶ idle again, or closed
+//!                                                        │
+//!                                        it had ended before the message: a new one, once
+//! ```
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::address::Envelope;
+use super::client::{Client, EhloName};
+use super::outcome::{DeliveryReport, Outcome};
+use super::route::Routes;
+use super::sasl::Credentials;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Options;
+use crate::transport::Transport;
+
+/// How long a good-bye may take: nobody waits for it gladly.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a pool's sessions are like, and how many there may be.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// The servers, tried in order for each new session.
+    pub routes: Routes,
+    /// How to open a session.
+    pub options: Options,
+    /// The name we give in EHLO.
+    pub name: EhloName,
+    /// Who logs in, if anybody.
+    pub credentials: Option<Credentials>,
+    /// The most sessions at a time; who wants one more waits. At least 1.
+    pub connections: usize,
+    /// How long a session may have been idle and still be used: servers close them, many after a minute.
+    pub idle: Duration,
+    /// The most messages in one session, or the server's own limit (MAILMAX, RFC 9422) if that is less. At least 1.
+    pub messages: u32,
+}
+
+impl PoolSettings {
+    /// Four sessions at most, idle for 50 s at most, 100 messages each; no login.
+    pub fn new(routes: impl Into<Routes>) -> Self {
+        Self {
+            routes: routes.into(),
+            options: Options::default(),
+            name: EhloName::default(),
+            credentials: None,
+            connections: 4,
+            idle: Duration::from_secs(50),
+            messages: 100,
+        }
+    }
+}
+
+/// Sessions that are opened when they are wanted, and kept for the next message. Clones share them.
+///
+/// On threads, run it with [`block`](crate::transport::block), which parks a thread that waits for a session. Nothing runs
+/// in the background: a session that was idle for too long is closed by whoever comes next.
+pub struct Pool<T: Transport> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T: Transport> {
+    transport: T,
+    settings: PoolSettings,
+    state: Mutex<State<T>>,
+}
+
+struct State<T: Transport> {
+    /// The longest idle first.
+    idle: VecDeque<Idle<T>>,
+    taken: usize,
+    /// Who waits for a place, in order.
+    queue: VecDeque<(u64, Waker)>,
+    last_ticket: u64,
+    closed: bool,
+}
+
+struct Idle<T: Transport> {
+    client: Client<T>,
+    sent: u32,
+    since: Instant,
+}
+
+impl<T: Transport> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<T: Transport + Clone> Pool<T> {
+    /// A pool without sessions; nothing is connected yet.
+    pub fn new(transport: T, settings: PoolSettings) -> Self {
+        let state = State { idle: VecDeque::new(), taken: 0, queue: VecDeque::new(), last_ticket: 0, closed: false };
+        Self { shared: Arc::new(Shared { transport, settings, state: Mutex::new(state) }) }
+    }
+
+    /// Sends a message held in memory, as [`Client::send`] does, in a session of the pool.
+    ///
+    /// A kept session that had ended, or says 421 instead of taking the message, is replaced once, by a new one, without
+    /// a word: nothing was accepted then. A message whose end may have left is never sent again.
+    ///
+    /// # Errors
+    /// As [`Client::connect_any`], [`Client::login`] and [`Client::send`]; [`InvalidState`](ErrorKind::InvalidState) for
+    /// a closed pool.
+    pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<DeliveryReport> {
+        let mut lease = self.lease().await?;
+        let kept = lease.kept;
+        let mut outcome = lease.client().send(envelope, message).await;
+        if kept && is_stale(&outcome) {
+            lease.renew().await?;
+            outcome = lease.client().send(envelope, message).await;
+        }
+        lease.give_back().await;
+        outcome
+    }
+
+    /// Begins a message whose body comes in pieces; replaces an ended session as [`Pool::send`] does.
+    ///
+    /// # Errors
+    /// As [`Pool::send`].
+    pub async fn begin(&self, envelope: &Envelope) -> Result<PooledMessage<T>> {
+        let mut lease = self.lease().await?;
+        let begun = lease.client().begin(envelope).await;
+        let ended = match begun {
+            Ok(()) if lease.client().is_closed() => lease.client().finish().await,
+            Ok(()) => return Ok(PooledMessage { lease, report: None }),
+            Err(error) => Err(error),
+        };
+        if !(lease.kept && is_stale(&ended)) {
+            return ended.map(|report| PooledMessage { lease, report: Some(report) });
+        }
+        lease.renew().await?;
+        lease.client().begin(envelope).await?;
+        Ok(PooledMessage { lease, report: None })
+    }
+
+    /// Says good-bye in all idle sessions. Those that carry a message are closed after it; a message that comes later is
+    /// an error, and so are those that wait for a session.
+    pub async fn close(&self) {
+        let idle = {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            state.queue.drain(..).for_each(|(_, waker)| waker.wake());
+            std::mem::take(&mut state.idle)
+        };
+        for Idle { client, .. } in idle {
+            quit(client).await;
+        }
+    }
+
+    /// How many sessions are open: those with a message, and those without.
+    pub fn sessions(&self) -> (usize, usize) {
+        let state = self.shared.lock();
+        (state.taken, state.idle.len())
+    }
+
+    /// A place, and a session for it.
+    async fn lease(&self) -> Result<Lease<T>> {
+        let mut ticket = Ticket { shared: &self.shared, number: None };
+        let place = poll_fn(|cx| ticket.poll(cx.waker())).await?;
+        drop(ticket);
+        let mut lease = Lease { place, client: None, sent: 0, kept: false };
+        lease.take_idle().await;
+        if lease.client.is_none() {
+            lease.renew().await?;
+        }
+        Ok(lease)
+    }
+}
+
+/// Whether the session had ended before the message: closed, or left with a 421. Errors mean that nothing was accepted,
+/// and so does a refusal.
+fn is_stale(outcome: &Result<DeliveryReport>) -> bool {
+    match outcome {
+        Ok(report) => {
+            report.outcome() == Outcome::Refused && report.reply().is_some_and(|reply| reply.code().is_closing())
+        }
+        Err(error) => error.is_end_of_session(),
+    }
+}
+
+impl<T: Transport> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Transport> State<T> {
+    fn wake_next(&self) {
+        if let Some((_, waker)) = self.queue.front() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// A turn in the queue for a place.
+struct Ticket<'p, T: Transport> {
+    shared: &'p Arc<Shared<T>>,
+    number: Option<u64>,
+}
+
+impl<T: Transport> Ticket<'_, T> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Result<Place<T>>> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Poll::Ready(Err(Error::invalid_state("this pool is closed")));
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            state.last_ticket += 1;
+            state.last_ticket
+        });
+        let first = state.queue.front().is_none_or(|(first, _)| *first == number);
+        if first && state.taken < self.shared.settings.connections.max(1) {
+            state.taken += 1;
+            return Poll::Ready(Ok(Place { shared: self.shared.clone() }));
+        }
+        match state.queue.iter_mut().find(|(waiting, _)| *waiting == number) {
+            Some((_, stored)) => stored.clone_from(waker),
+            None => state.queue.push_back((number, waker.clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl<T: Transport> Drop for Ticket<'_, T> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let mut state = self.shared.lock();
+            state.queue.retain(|(waiting, _)| *waiting != number);
+            // Who is first now may have missed a call that was for us.
+            state.wake_next();
+        }
+    }
+}
+
+/// One of the pool's places; free again when it is dropped.
+struct Place<T: Transport> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: Transport> Drop for Place<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.taken -= 1;
+        state.wake_next();
+    }
+}
+
+/// A session in its place. Dropped in the middle of anything, its connection closes.
+struct Lease<T: Transport> {
+    // Before the place: a connection is gone when its place is free.
+    client: Option<Client<T>>,
+    place: Place<T>,
+    sent: u32,
+    /// It carried messages before.
+    kept: bool,
+}
+
+impl<T: Transport + Clone> Lease<T> {
+    fn client(&mut self) -> &mut Client<T> {
+        self.client.as_mut().expect("a lease has its client until it is given back")
+    }
+
+    /// The session that was used last; those that were idle for too long are closed.
+    async fn take_idle(&mut self) {
+        let (found, old) = {
+            let mut state = self.place.shared.lock();
+            let limit = self.place.shared.settings.idle;
+            let fresh = state.idle.iter().take_while(|idle| idle.since.elapsed() >= limit).count();
+            let old: Vec<_> = state.idle.drain(..fresh).collect();
+            (state.idle.pop_back(), old)
+        };
+        if let Some(Idle { client, sent, .. }) = found {
+            (self.client, self.sent, self.kept) = (Some(client), sent, true);
+        }
+        for Idle { client, .. } in old {
+            quit(client).await;
+        }
+    }
+
+    /// A new session.
+    async fn renew(&mut self) -> Result<()> {
+        (self.client, self.sent, self.kept) = (None, 0, false);
+        let Shared { transport, settings, .. } = &*self.place.shared;
+        let options = settings.options.clone();
+        let mut client = Client::connect_any(transport.clone(), &settings.routes, options, &settings.name).await?;
+        if let Some(credentials) = &settings.credentials {
+            client.login(credentials).await?;
+        }
+        self.client = Some(client);
+        Ok(())
+    }
+
+    /// After a message.
+    async fn give_back(mut self) {
+        let Some(client) = self.client.take().filter(|client| !client.is_closed()) else { return };
+        let sent = self.sent + 1;
+        let most = mail_max(&client).unwrap_or(u32::MAX).min(self.place.shared.settings.messages);
+        let kept = {
+            let mut state = self.place.shared.lock();
+            if state.closed || sent >= most {
+                Some(client)
+            } else {
+                state.idle.push_back(Idle { client, sent, since: Instant::now() });
+                None
+            }
+        };
+        if let Some(client) = kept {
+            quit(client).await;
+        }
+    }
+}
+
+/// `LIMITS MAILMAX=n` (RFC 9422 §4.1).
+fn mail_max<T: Transport>(client: &Client<T>) -> Option<u32> {
+    let limits = client.extensions().iter().find(|(keyword, _)| *keyword == "LIMITS")?.1;
+    let words = limits.split_ascii_whitespace();
+    words.filter_map(|word| word.strip_prefix("MAILMAX=")?.parse().ok()).find(|most| *most > 0)
+}
+
+async fn quit<T: Transport>(mut client: Client<T>) {
+    let timeouts = &mut client.dialogue.context.timeouts;
+    timeouts.reply = timeouts.reply.min(GOODBYE);
+    client.quit().await;
+}
+
+/// A message under way in a session of a [`Pool`]. Dropped unfinished, its connection closes, so that nothing half-written
+/// is delivered.
+#[must_use = "a message ends with finish()"]
+pub struct PooledMessage<T: Transport> {
+    lease: Lease<T>,
+    /// Refused before its body.
+    report: Option<DeliveryReport>,
+}
+
+impl<T: Transport + Clone> PooledMessage<T> {
+    /// As [`Client::write`].
+    ///
+    /// # Errors
+    /// As [`Client::write`]. No other session is tried, since pieces of the body are gone.
+    pub async fn write(&mut self, body: &[u8]) -> Result<()> {
+        if self.report.is_some() { Ok(()) } else { self.lease.client().write(body).await }
+    }
+
+    /// As [`Client::finish`]; then the session is the pool's again.
+    ///
+    /// # Errors
+    /// As [`Client::finish`].
+    pub async fn finish(mut self) -> Result<DeliveryReport> {
+        let outcome = match self.report.take() {
+            Some(report) => Ok(report),
+            None => self.lease.client().finish().await,
+        };
+        self.lease.give_back().await;
+        outcome
+    }
+}
+
+impl<T: Transport> std::fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("smtp::Pool")
+            .field("taken", &state.taken)
+            .field("idle", &state.idle.len())
+            .field("closed", &state.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Transport> std::fmt::Debug for PooledMessage<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("smtp::PooledMessage").finish_non_exhaustive()
+    }
+}
+
+impl Error {
+    /// Whether the server had ended the session, or ends it with this reply: closed or reset it, or said 421. Where the
+    /// operation's errors mean that nothing was done, as those of sending a message do, the same may be tried in a new
+    /// session.
+    pub fn is_end_of_session(&self) -> bool {
+        match self.kind() {
+            ErrorKind::ClosedByPeer | ErrorKind::Truncated => true,
+            _ => self.reply().is_some_and(|reply| reply.code().is_closing()),
+        }
+    }
+}
