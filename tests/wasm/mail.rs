@@ -227,3 +227,24 @@ fn the_trace_tells_what_was_said_and_no_secret() {
     assert!(!told.contains(server.text("password")));
     assert!(sandbox.events(trace).expect("events").is_empty(), "what was taken is gone");
 }
+
+#[test]
+fn a_header_tells_the_envelope() {
+    let mut sandbox = sandbox();
+    let Sandbox { store, client } = &mut sandbox;
+    let smtp = client.starttls_client_smtp();
+    let mut read = |message: &[u8]| smtp.call_read_header(&mut *store, message).expect("no trap");
+    let message = b"From: Ada <ada@x>\r\nTo: Us: bob@x,\r\n eve@x;\r\nBcc: zoe@x\r\n\r\nBcc: body\r\n";
+    let header = read(message).expect("a header");
+    assert_eq!((header.sender.as_str(), header.utf8), ("ada@x", false));
+    assert_eq!(header.recipients, ["bob@x", "eve@x", "zoe@x"]);
+    let sent = [&header.shown, &message[header.length as usize..]].concat();
+    assert_eq!(sent, b"From: Ada <ada@x>\r\nTo: Us: bob@x,\r\n eve@x;\r\n\r\nBcc: body\r\n");
+    for address in ["bob\0@x", "\"bob\rRSET\"@x", "=?utf-8?q?bob?=@x", "<bob@x> <eve@x>", "eve@x <bob@x>", "nobody", ""]
+    {
+        let error = read(format!("From: ada@x\r\nTo: {address}\r\n\r\n").as_bytes()).expect_err("an error");
+        assert!(matches!(error.code, ErrorCode::InvalidArgument(_)), "{address:?}: {error:?}");
+    }
+    let error = read(&b"A: b\r\n".repeat(200_000)).expect_err("an error");
+    assert!(matches!(error.code, ErrorCode::LimitExceeded(_)), "{error:?}");
+}

@@ -6,7 +6,7 @@ use starttls::transport::block;
 use crate::Component;
 use crate::error;
 use crate::exports::smtp::{
-    DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestSession, MessageWriter, Outcome, Session, Verdict,
+    DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestSession, Header, MessageWriter, Outcome, Session, Verdict,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply};
@@ -19,6 +19,18 @@ type Client = smtp::Client<Network>;
 impl Guest for Component {
     type Session = Submission;
     type MessageWriter = Message;
+
+    fn read_header(message: Vec<u8>) -> Result<Header, Error> {
+        let header = smtp::Header::of(&message)?;
+        let recipients = header.recipients()?.iter().map(smtp::Mailbox::to_string).collect();
+        Ok(Header {
+            sender: header.sender()?.to_string(),
+            recipients,
+            utf8: header.needs_utf8(),
+            shown: header.shown().into_owned(),
+            length: header.as_bytes().len() as u64,
+        })
+    }
 }
 
 /// A submission session.
