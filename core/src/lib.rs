@@ -10,6 +10,8 @@ mod options;
 pub mod ftp;
 pub mod link;
 pub mod reply;
+#[cfg(feature = "serde")]
+pub mod report;
 pub mod smtp;
 pub mod tls;
 pub mod trace;

@@ -109,6 +109,11 @@ class TLSInfo(Frozen):
 
         return tuple(tls_warnings(self.chain, self.verified_by, self.mta_sts))
 
+    def _shown(self) -> tuple[str, ...]:
+        # What the chain says, instead of its bytes.
+        told = (name for name in self.__slots__ if name != "chain")
+        return (*told, "name_checked", "warnings", "certificates")
+
     def __repr__(self) -> str:
         resumed = ", resumed" if self.resumed else ""
         return f"<TLSInfo {self.version}, {self.cipher_suite}, {self.server_name}{resumed}>"

@@ -19,6 +19,19 @@ class Frozen:
     def _state(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The value as dictionaries, lists, strings, numbers, booleans and ``None``, by the names of its attributes."""
+        return {name: plain(getattr(self, name)) for name in self._shown()}
+
+    def to_json(self) -> str:
+        """``to_dict`` as JSON, in one line."""
+        from json import dumps
+
+        return dumps(self.to_dict())
+
+    def _shown(self) -> tuple[str, ...]:
+        return tuple(name.lstrip("_") for name in self.__slots__)
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is frozen: {name!r} cannot be set")
 
@@ -39,3 +52,21 @@ class Frozen:
     def __repr__(self) -> str:
         shown = ", ".join(f"{name.lstrip('_')}={getattr(self, name)!r}" for name in self.__slots__)
         return f"{type(self).__name__}({shown})"
+
+
+def plain(value: Any) -> Any:
+    """What JSON has for it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Frozen):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {key: plain(it) for key, it in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(it) for it in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Exception):
+        told = ("kind", "phase", "host", "advice", "transient", "reply")
+        return {"message": str(value), **{name: plain(getattr(value, name, None)) for name in told}}
+    return value.isoformat()  # a datetime, which is not imported for the question

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -314,3 +315,42 @@ def test_warnings(face: Face, pki: PKI, server: Server) -> None:
     with face.smtp(mail.url, tls=starttls.TLSConfig(danger_accept_any_certificate=True)) as session:
         assert session.tls.warnings == ("not-verified", "expires-soon")
     assert datetime.datetime.now(datetime.UTC) < shown.not_after
+
+
+def test_reports_as_data(face: Face, server: Server) -> None:
+    mail = server("good")
+    with face.smtp(mail.url, tls=starttls.TLSConfig(ca_file=mail.ca_file)) as session:
+        to = ["bob@example.test", "unknown@example.test"]
+        report = session.send(MESSAGE, recipients=to)
+    told = json.loads(report.to_json())
+    assert told == report.to_dict()
+    assert told["outcome"] == "partial" and told["accepted"] == to[:1]
+    assert told["refused"][to[1]] == {
+        "code": 550,
+        "lines": list(report.refused[to[1]].lines),
+        "enhanced_code": "5.1.1",
+    }
+    assert told["queue_id"] == report.queue_id and told["error"] is None
+    agreed = told["tls"]
+    assert agreed["verified_by"] == "authorities" and agreed["name_checked"] is True
+    assert agreed["warnings"] == ["expires-soon"] and "chain" not in agreed
+    assert agreed["certificates"][0]["not_after"] == report.tls.certificates[0].not_after.isoformat()
+    error = starttls.Rejected("no", phase="command", reply=starttls.Reply(550, ("no",)))
+    lost = starttls.DeliveryReport("unknown", (), {}, error=error).to_dict()
+    assert lost["error"]["kind"] == "rejected" and lost["error"]["reply"]["code"] == 550
+
+
+def test_the_command_line_tells_the_same(server: Server) -> None:
+    mail = server("good")
+    done = cli("send", mail.url, *FROM, *TO, "--to", "full@example.test", *ca(mail), "--json", stdin=MESSAGE)
+    assert done.code == 79
+    told = done.json
+    assert set(told) == {"outcome", "recipients", "reply", "queue_id", "tls", "error", "exit_code"}
+    assert [(one["recipient"], one["accepted"], one["reply"]["code"]) for one in told["recipients"]] == [
+        ("bob@example.test", True, 250),
+        ("full@example.test", False, 452),
+    ]
+    agreed = told["tls"]
+    assert agreed["verified_by"] == "authorities" and agreed["name_checked"] is True and agreed["mta_sts"] is None
+    assert agreed["warnings"] == ["expires-soon"]
+    assert agreed["certificates"][0]["subject"] == "CN=starttls test"

@@ -91,7 +91,7 @@ impl Failure {
     /// The object for programs.
     pub(crate) fn json(&self) -> Value {
         let mut object = match &self.error {
-            Some(error) => view::error(error),
+            Some(error) => view::json(error),
             None => {
                 let kind = if self.exit == Exit::Usage { "invalid_argument" } else { "local" };
                 json!({"kind": kind, "phase": null, "peer": null, "transient": false, "reply": null})

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 use starttls::ErrorKind;
 use starttls::ftp::{Entry, EntryKind};
+use starttls::report::timestamp;
 use starttls::transport::block;
 use starttls::url::Protocol;
 
@@ -66,13 +67,10 @@ fn listing(entries: &[Entry]) -> String {
             EntryKind::Symlink => 'l',
             EntryKind::Other => '?',
         };
-        let modified = entry.modified.map_or_else(
-            || " ".repeat(16),
-            |time| {
-                let (date, clock) = view::date_and_clock(time);
-                format!("{date} {}", &clock[..5])
-            },
-        );
+        // To the minute, without what JSON has between day and clock.
+        let modified = entry
+            .modified
+            .map_or_else(|| " ".repeat(16), |time| timestamp(time).replace('T', " ").chars().take(16).collect());
         let target = entry.target.as_ref().map_or(String::new(), |to| format!(" -> {}", String::from_utf8_lossy(to)));
         let name = view::printable(&format!("{}{target}", entry.name()));
         // Writing to a String does not fail.

@@ -29,7 +29,7 @@ impl Mkdir {
             Ok(reply)
         })?;
         let path = String::from_utf8_lossy(path);
-        let json = json!({"made": path, "reply": view::reply(&reply), "error": null});
+        let json = json!({"made": path, "reply": reply, "error": null});
         Ok(Report::note(json, view::printable(&format!("{path}: made"))))
     }
 }

@@ -36,7 +36,7 @@ impl Mv {
             Ok(reply)
         })?;
         let (from, to) = (String::from_utf8_lossy(from), String::from_utf8_lossy(&to));
-        let json = json!({"from": from, "to": to, "reply": view::reply(&reply), "error": null});
+        let json = json!({"from": from, "to": to, "reply": reply, "error": null});
         Ok(Report::note(json, view::printable(&format!("{from} -> {to}"))))
     }
 }

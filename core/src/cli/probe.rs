@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde_json::{Value, json};
 use starttls::reply::Reply;
+use starttls::report::timestamp;
 use starttls::tls::{Certificate, TlsInfo};
 use starttls::transport::block;
 use starttls::url::{Protocol, Url};
@@ -156,13 +157,13 @@ impl Look {
             offers.iter().map(|(name, parameters)| json!({"name": name, "parameters": parameters})).collect()
         };
         let certificates = self.certificates();
-        let certificates: Vec<_> = certificates.iter().map(|one| one.as_ref().map(view::certificate)).collect();
+        let certificates: Vec<_> = certificates.iter().map(|one| one.as_ref().map(view::json)).collect();
         json!({
             "url": url.to_string(),
-            "greeting": self.greeting.as_ref().map(view::reply),
+            "greeting": self.greeting,
             "offered_in_clear": self.clear.as_ref().map(offers),
             "offered": self.offers.as_ref().map(offers),
-            "tls": self.tls.as_ref().map(view::tls),
+            "tls": self.tls,
             "certificates": certificates,
         })
     }
@@ -216,7 +217,7 @@ fn describe(out: &mut String, url: &Url, look: &Look, trusted: Option<bool>) {
 
 fn validity(certificate: &Certificate, now: SystemTime) -> String {
     let days = |span: Duration| span.as_secs() / 86_400;
-    let (from, until) = (view::timestamp(certificate.not_before), view::timestamp(certificate.not_after));
+    let (from, until) = (timestamp(certificate.not_before), timestamp(certificate.not_after));
     let state = if now < certificate.not_before {
         "NOT YET VALID".to_owned()
     } else {

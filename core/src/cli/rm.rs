@@ -33,7 +33,7 @@ impl Rm {
             Ok(reply)
         })?;
         let path = String::from_utf8_lossy(path);
-        let json = json!({"removed": path, "reply": view::reply(&reply), "error": null});
+        let json = json!({"removed": path, "reply": reply, "error": null});
         Ok(Report::note(json, view::printable(&format!("{path}: deleted"))))
     }
 }

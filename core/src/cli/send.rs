@@ -116,7 +116,7 @@ fn tell(report: &DeliveryReport) -> Report {
         ),
     });
     let notes = notes.iter().map(|line| view::printable(line)).collect();
-    Report { exit: exit(report), json: view::delivery(report), data: String::new(), notes }
+    Report { exit: exit(report), json: view::json(report), data: String::new(), notes }
 }
 
 fn exit(report: &DeliveryReport) -> Exit {

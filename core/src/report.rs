@@ -1,0 +1,185 @@
+//! Results and errors as data, for any format that serde knows (feature `serde`).
+//!
+//! | value | keys |
+//! |---|---|
+//! | [`DeliveryReport`] | `outcome`, `recipients`, `reply`, `queue_id`, `tls`, `error` |
+//! | [`RecipientVerdict`] | `recipient`, `accepted`, `reply` |
+//! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `reply` |
+//! | [`Reply`] | `code`, `enhanced`, `lines` |
+//! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `warnings` (as of now), `certificates` |
+//! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
+//! | [`Error`] | `kind`, `phase`, `peer`, `transient`, `reply`, `message`, `advice` |
+//!
+//! What is not known is null. No secret is in any of them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+use crate::error::{Error, ErrorKind, Phase, TlsFault};
+use crate::ftp::TransferReceipt;
+use crate::reply::Reply;
+use crate::smtp::{DeliveryReport, RecipientVerdict};
+use crate::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning};
+
+/// A value's keys, in this order.
+macro_rules! keys {
+    ($type:ty, $it:ident, { $($key:literal: $value:expr),* $(,)? }) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $it = self;
+                let mut keys = serializer.serialize_struct(stringify!($type), [$($key),*].len())?;
+                $(keys.serialize_field($key, &$value)?;)*
+                keys.end()
+            }
+        }
+    };
+}
+
+keys!(Reply, it, {
+    "code": it.code().number(),
+    "enhanced": it.enhanced().map(|code| code.to_string()),
+    "lines": it.lines().collect::<Vec<_>>(),
+});
+
+keys!(Certificate, it, {
+    "subject": it.subject,
+    "issuer": it.issuer,
+    "names": it.names,
+    "not_before": timestamp(it.not_before),
+    "not_after": timestamp(it.not_after),
+    "serial": it.serial,
+    "pin": BASE64_STANDARD.encode(it.public_key_sha256),
+});
+
+keys!(TlsInfo, it, {
+    "version": it.version,
+    "cipher_suite": it.cipher_suite,
+    "group": Some(&it.group).filter(|group| !group.is_empty()),
+    "alpn": it.alpn,
+    "resumed": it.resumed,
+    "server_name": it.server_name,
+    "name_checked": it.verified_by.checks_name(),
+    "verified_by": it.verified_by.as_str(),
+    "mta_sts": it.mta_sts.map(MtaStsVerdict::as_str),
+    "warnings": it.warnings(SystemTime::now()).iter().map(TlsWarning::as_str).collect::<Vec<_>>(),
+    "certificates": it.certificates(),
+});
+
+keys!(RecipientVerdict, it, {
+    "recipient": it.recipient.as_str(),
+    "accepted": it.is_accepted(),
+    "reply": it.reply,
+});
+
+keys!(DeliveryReport, it, {
+    "outcome": it.outcome().as_str(),
+    "recipients": it.recipients(),
+    "reply": it.reply(),
+    "queue_id": it.queue_id(),
+    "tls": it.tls(),
+    "error": it.error(),
+});
+
+keys!(TransferReceipt, it, {
+    "status": it.status.as_str(),
+    "size": it.size,
+    "offset": it.offset,
+    "tls_resumed": it.tls_resumed,
+    "close_notify": it.close_notify,
+    "reply": it.reply,
+});
+
+keys!(Error, it, {
+    "kind": kind(it.kind()),
+    "phase": it.phase().map(Phase::as_str),
+    "peer": it.peer(),
+    "transient": it.is_transient(),
+    "reply": it.reply(),
+    "message": it.to_string(),
+    "advice": it.advice(),
+});
+
+fn kind(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::AccessDenied => "access_denied",
+        ErrorKind::NameUnresolvable => "name_unresolvable",
+        ErrorKind::ConnectionRefused => "connection_refused",
+        ErrorKind::Unreachable => "unreachable",
+        ErrorKind::TimedOut => "timed_out",
+        ErrorKind::ClosedByPeer => "closed_by_peer",
+        ErrorKind::Truncated => "truncated",
+        ErrorKind::UpgradeNotOffered => "upgrade_not_offered",
+        ErrorKind::BytesBeforeHandshake { .. } => "bytes_before_handshake",
+        ErrorKind::Unsolicited(_) => "unsolicited",
+        ErrorKind::Proxy(_) => "proxy",
+        ErrorKind::Tls(fault) => tls_fault(fault),
+        ErrorKind::SizeMismatch { .. } => "size_mismatch",
+        ErrorKind::Rejected => "rejected",
+        ErrorKind::ProtocolViolation(_) => "protocol_violation",
+        ErrorKind::LimitExceeded(_) => "limit_exceeded",
+        ErrorKind::InvalidArgument(_) => "invalid_argument",
+        ErrorKind::InvalidState(_) => "invalid_state",
+        ErrorKind::Local(_) => "local",
+        ErrorKind::Interrupted => "interrupted",
+        _ => "io",
+    }
+}
+
+fn tls_fault(fault: &TlsFault) -> &'static str {
+    match fault {
+        TlsFault::CertificateExpired => "tls_certificate_expired",
+        TlsFault::CertificateNotYetValid => "tls_certificate_not_yet_valid",
+        TlsFault::UnknownIssuer => "tls_unknown_issuer",
+        TlsFault::NameMismatch { .. } => "tls_name_mismatch",
+        TlsFault::Revoked => "tls_revoked",
+        TlsFault::WrongUsage => "tls_wrong_usage",
+        TlsFault::PinMismatch => "tls_pin_mismatch",
+        TlsFault::TlsaMismatch => "tls_tlsa_mismatch",
+        TlsFault::TlsaUnusable => "tls_tlsa_unusable",
+        TlsFault::MtaStsViolation(_) => "tls_mta_sts_violation",
+        TlsFault::BadCertificate(_) => "tls_bad_certificate",
+        TlsFault::NothingInCommon(_) => "tls_nothing_in_common",
+        TlsFault::AlertReceived { .. } => "tls_alert_received",
+        TlsFault::ClientCertificateRequired => "tls_client_certificate_required",
+        TlsFault::PlaintextInsideTls(_) => "tls_plaintext",
+        TlsFault::PeerMisbehaved(_) => "tls_peer_misbehaved",
+        TlsFault::Configuration(_) => "tls_configuration",
+    }
+}
+
+/// A moment as reports have it: `2026-11-22T01:02:03Z` (RFC 3339), UTC.
+pub fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that a leap day is a year's last; an era is 400 years.
+    let (era, day_of_era) = ((days + 719_468) / 146_097, (days + 719_468) % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn moments() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_825_600, "2000-02-29T12:00:00Z"),
+            (1_795_309_323, "2026-11-22T01:02:03Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+}
