@@ -9,9 +9,10 @@
 //! A cancelled or failed exchange leaves `owed` above zero, so that the next use is a clear error and never another
 //! reply's answer. No verb is known here, and of the codes only 421, which is about the connection itself.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
@@ -22,6 +23,12 @@ use crate::reply::{Assembler, Budget, Dialect, Reply, printable};
 use crate::tls::{ChannelBinding, ServerName, TlsInfo, TlsSession};
 use crate::trace::{self, Event, Trace};
 use crate::transport::{Endpoint, Purpose, Stream, Transport, Unreached};
+
+/// How much is gathered before it is handed to the channel.
+const FLIGHT: usize = 64 * 1024;
+
+/// The most content of a TLS record.
+const RECORD: usize = 16 * 1024;
 
 /// What a conversation knows besides its channel.
 pub(crate) struct Context {
@@ -46,6 +53,10 @@ pub(crate) struct Context {
 /// A conversation over a channel.
 pub(crate) struct Dialogue<C> {
     channel: C,
+    /// Commands, and small pieces of content, that leave together: in one write, and in as few records as they need.
+    flight: Vec<u8>,
+    /// Whether a secret is among them.
+    flight_is_secret: bool,
     pub(crate) context: Context,
 }
 
@@ -96,15 +107,15 @@ pub(crate) fn connect_error(error: std::io::Error, peer: &str) -> Error {
 
 impl<S: Stream> Dialogue<Plain<S>> {
     pub(crate) fn plain(stream: S, context: Context) -> Self {
-        Self { channel: Plain::new(stream), context }
+        Self::over(Plain::new(stream), context)
     }
 
     /// Makes the connection TLS, in place, after the server agreed to it.
     pub(crate) async fn secure(mut self, tls: &TlsSession, name: &ServerName) -> Result<Dialogue<Secure<S>>> {
         self.channel.set_deadline(self.context.within(self.context.timeouts.handshake));
-        let Self { channel, context } = self;
+        let Self { channel, context, .. } = self;
         match channel.secure(tls, name).await {
-            Ok(channel) => Ok(Dialogue { channel, context }.secured()),
+            Ok(channel) => Ok(Dialogue::over(channel, context).secured()),
             Err(error) => Err(context.explain(error.during(Phase::Handshake))),
         }
     }
@@ -115,7 +126,7 @@ impl<S: Stream> Dialogue<Secure<S>> {
     pub(crate) async fn implicit(mut stream: S, context: Context, tls: &TlsSession, name: &ServerName) -> Result<Self> {
         stream.set_deadline(context.within(context.timeouts.handshake));
         match Secure::implicit(stream, tls, name).await {
-            Ok(channel) => Ok(Self { channel, context }.secured()),
+            Ok(channel) => Ok(Self::over(channel, context).secured()),
             Err(error) => {
                 let advice = match error.kind() {
                     ErrorKind::Tls(TlsFault::PlaintextInsideTls(words)) => {
@@ -131,7 +142,7 @@ impl<S: Stream> Dialogue<Secure<S>> {
 
     fn secured(self) -> Self {
         if let Some(tls) = self.channel.tls() {
-            let tls = Box::new(tls.clone());
+            let tls = tls.clone();
             self.context.trace.emit(|| Event::Secured { channel: trace::Channel::Control, tls });
         }
         self
@@ -139,14 +150,20 @@ impl<S: Stream> Dialogue<Secure<S>> {
 }
 
 impl<S> From<Dialogue<Plain<S>>> for Dialogue<Link<S>> {
-    fn from(Dialogue { channel, context }: Dialogue<Plain<S>>) -> Self {
-        Self { channel: Link::Plain(channel), context }
+    fn from(Dialogue { channel, context, .. }: Dialogue<Plain<S>>) -> Self {
+        Self::over(Link::Plain(channel), context)
     }
 }
 
 impl<S> From<Dialogue<Secure<S>>> for Dialogue<Link<S>> {
-    fn from(Dialogue { channel, context }: Dialogue<Secure<S>>) -> Self {
-        Self { channel: Link::Secure(Box::new(channel)), context }
+    fn from(Dialogue { channel, context, .. }: Dialogue<Secure<S>>) -> Self {
+        Self::over(Link::Secure(Box::new(channel)), context)
+    }
+}
+
+impl<C> Dialogue<C> {
+    fn over(channel: C, context: Context) -> Self {
+        Self { channel, flight: Vec::new(), flight_is_secret: false, context }
     }
 }
 
@@ -183,21 +200,50 @@ impl<C: Channel> Dialogue<C> {
 
     /// Adds a command to the flight.
     pub(crate) fn send(&mut self, line: &Line) -> Result<()> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        line.append_to(&mut bytes);
+        if line.is_secret() {
+            // Room at once: a buffer that moves leaves a copy behind.
+            self.flight.reserve(2 * FLIGHT);
+            self.flight_is_secret = true;
+        }
+        line.append_to(&mut self.flight);
         self.context.trace.emit(|| Event::Sent(line.to_string()));
         self.context.owed += 1;
-        self.channel.queue(&bytes)
+        if self.flight.len() >= FLIGHT { self.launch() } else { Ok(()) }
+    }
+
+    /// Hands the flight to the channel.
+    fn launch(&mut self) -> Result<()> {
+        if self.flight.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.channel.queue(&self.flight);
+        if std::mem::take(&mut self.flight_is_secret) {
+            self.flight.zeroize();
+        }
+        self.flight.clear();
+        outcome
     }
 
     /// Sends the flight; its replies have the usual time from now on.
     pub(crate) async fn flush(&mut self) -> Result<()> {
+        self.launch()?;
         if self.channel.queued() == 0 {
             return Ok(());
         }
         self.channel.set_deadline(self.context.within(self.context.timeouts.reply));
         let outcome = self.channel.flush().await;
         outcome.map_err(|error| self.context.explain(error))
+    }
+
+    /// The next reply owed. If it is not there yet, it may take so long from now, or as long as its flight has left.
+    pub(crate) async fn reply_within(&mut self, within: Option<Duration>) -> Result<Reply> {
+        if let Some(within) = within
+            && !self.channel.inbox().has_line()
+        {
+            self.flush().await?;
+            self.channel.set_deadline(self.context.within(within));
+        }
+        self.reply().await
     }
 
     /// The next reply owed, after sending what is queued. A preliminary reply (1yz) leaves its command owed.
@@ -281,6 +327,7 @@ impl<C: Channel> Dialogue<C> {
 
     /// A reply that no command asked for, or that has a time of its own.
     pub(crate) async fn await_reply(&mut self, within: Duration) -> Result<Reply> {
+        self.flush().await?;
         self.channel.set_deadline(self.context.within(within));
         self.context.owed = self.context.owed.max(1);
         self.reply().await
@@ -288,6 +335,14 @@ impl<C: Channel> Dialogue<C> {
 
     /// Content that is part of the conversation (a message body): sent in flights, each with the time of a stall.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.flight.len() + bytes.len() < FLIGHT {
+            self.flight.extend_from_slice(bytes);
+            return Ok(());
+        }
+        // The first record is filled up, so that what follows it is cut as if it had come alone.
+        let (first, bytes) = bytes.split_at(bytes.len().min(RECORD - self.flight.len() % RECORD));
+        self.flight.extend_from_slice(first);
+        self.launch()?;
         self.channel.set_deadline(self.context.within(self.context.timeouts.stall));
         let outcome = self.channel.write(bytes).await;
         outcome.map_err(|error| self.context.explain(error))
@@ -309,11 +364,16 @@ impl<C: Channel> Dialogue<C> {
         self.context.ended.get_or_insert(why);
     }
 
+    /// Whether nothing more can be said, as opposed to: not now.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.context.ended.is_some()
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.context.ended.is_some() || self.context.owed > 0
     }
 
-    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+    pub(crate) fn tls(&self) -> Option<&Arc<TlsInfo>> {
         self.channel.tls()
     }
 

@@ -267,6 +267,24 @@ impl Error {
     }
 
     /// Names the phase, unless a deeper layer already did.
+    /// The same error once more, for another operation that it ended.
+    pub(crate) fn echo(&self) -> Self {
+        let kind = match &self.0.kind {
+            ErrorKind::TimedOut => ErrorKind::TimedOut,
+            ErrorKind::ClosedByPeer => ErrorKind::ClosedByPeer,
+            ErrorKind::Truncated => ErrorKind::Truncated,
+            ErrorKind::Rejected => ErrorKind::Rejected,
+            ErrorKind::Interrupted => ErrorKind::Interrupted,
+            ErrorKind::ProtocolViolation(why) => ErrorKind::ProtocolViolation(why.clone()),
+            _ => ErrorKind::InvalidState(format!("the session was lost: {self}")),
+        };
+        let Inner { phase, peer, advice, reply, .. } = &*self.0;
+        let mut echo = Self::new(kind);
+        echo.0.phase = *phase;
+        (echo.0.peer, echo.0.advice, echo.0.reply) = (peer.clone(), advice.clone(), reply.clone());
+        echo
+    }
+
     pub(crate) fn during(mut self, phase: Phase) -> Self {
         self.0.phase.get_or_insert(phase);
         self

@@ -58,6 +58,11 @@ impl Line {
         Ok(self)
     }
 
+    /// Whether a part of it may not be shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
     /// The line as it goes on the wire, with CRLF.
     pub(crate) fn append_to(&self, flight: &mut Vec<u8>) {
         flight.extend_from_slice(&self.bytes);

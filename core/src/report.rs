@@ -78,7 +78,7 @@ keys!(DeliveryReport, it, {
     "recipients": it.recipients(),
     "reply": it.reply(),
     "queue_id": it.queue_id(),
-    "tls": it.tls(),
+    "tls": it.tls().map(AsRef::as_ref),
     "error": it.error(),
 });
 

@@ -27,7 +27,7 @@ pub enum Event {
         /// Which connection.
         channel: Channel,
         /// What was agreed.
-        tls: Box<TlsInfo>,
+        tls: Arc<TlsInfo>,
     },
     /// The body of a message, a file or a listing went by.
     Data {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyIterator, PyString};
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{self, Client, Envelope, Header, Mailbox};
+use starttls::smtp::{self, BodyKind, Client, Envelope, Header, Mailbox};
 use starttls::transport::Transport;
 
 use crate::body::{Pulse, Source};
@@ -64,7 +64,7 @@ impl Message {
             envelope = addressing.envelope(header)?;
             // Mostly there is nothing to leave out, and nothing to copy.
             (head, *at) = if shown.len() == taken { (Vec::new(), 0) } else { (shown.into_owned(), taken) };
-            envelope.eight_bit = !(head.is_ascii() && all[*at..].is_ascii());
+            envelope.body = BodyKind::of_text(!(head.is_ascii() && all[*at..].is_ascii()));
         } else {
             let mut reader = smtp::HeaderReader::new();
             let mut behind = Vec::new();
@@ -77,7 +77,7 @@ impl Message {
             envelope = addressing.envelope(reader.header())?;
             head = [&*reader.header().shown(), &behind].concat();
             // What is not at hand may have any bytes.
-            envelope.eight_bit = true;
+            envelope.body = BodyKind::EightBit;
         }
         if let Some(signature) = signature {
             head.splice(..0, signature);

@@ -7,7 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
 use starttls::Options;
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{Client, Credentials, EhloName, Envelope};
+use starttls::smtp::{BodyKind, Client, Credentials, EhloName, Envelope};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use starttls::url::{Protocol as Scheme, Url};
@@ -147,7 +147,7 @@ impl SmtpCommand {
         let read = header.read(&Addressing::new(sender, recipients, None)?);
         let (mut envelope, header) = read.map_err(|why| error::core(py, &why, Hint::None))?;
         // What is still to come may have any bytes.
-        envelope.eight_bit = true;
+        envelope.body = BodyKind::EightBit;
         Ok(Command::Begin { envelope, header }.into())
     }
 

@@ -85,7 +85,7 @@ fn report<'py>(py: Python<'py>, it: &DeliveryReport) -> PyResult<Bound<'py, PyAn
     let accepted = PyTuple::new(py, it.accepted().map(|mailbox| mailbox.as_str()).collect::<Vec<_>>())?;
     let refused = PyDict::new(py);
     for (mailbox, why) in it.refused() {
-        refused.set_item(mailbox.as_str(), reply(py, why)?)?;
+        refused.set_item(mailbox.as_str(), why.map(|why| reply(py, why)).transpose()?)?;
     }
     let last = it.reply().map(|last| reply(py, last)).transpose()?;
     let tls = it.tls().map(|agreed| tls(py, agreed)).transpose()?;

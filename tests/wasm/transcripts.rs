@@ -234,7 +234,12 @@ fn delivery(report: &smtp::DeliveryReport) -> String {
     };
     let id = report.queue_id.as_ref().map(|id| format!(" id={id}")).unwrap_or_default();
     let refused = report.recipients.iter().filter(|verdict| !verdict.accepted);
-    let refused: String = refused.map(|verdict| format!(" {}={}", verdict.recipient, verdict.reply.code)).collect();
+    let refused: String = refused
+        .map(|verdict| {
+            let code = verdict.reply.as_ref().map_or_else(|| "none".into(), |reply| reply.code.to_string());
+            format!(" {}={code}", verdict.recipient)
+        })
+        .collect();
     format!("{word}{id}{refused}")
 }
 

@@ -1,6 +1,6 @@
 //! Submission sessions and messages as resources.
 
-use starttls::smtp::{self, Credentials};
+use starttls::smtp::{self, BodyKind, Credentials};
 use starttls::transport::block;
 
 use crate::Component;
@@ -116,7 +116,7 @@ impl Drop for Message {
 fn read(envelope: Envelope) -> Result<smtp::Envelope, Error> {
     let mut read = smtp::Envelope::new(envelope.sender.as_deref().unwrap_or_default(), &envelope.recipients)?;
     read.size = envelope.size;
-    read.eight_bit = envelope.eight_bit;
+    read.body = BodyKind::of_text(envelope.eight_bit);
     read.utf8 = envelope.utf8;
     Ok(read)
 }
@@ -143,7 +143,7 @@ impl From<&smtp::RecipientVerdict> for Verdict {
         Self {
             recipient: verdict.recipient.to_string(),
             accepted: verdict.is_accepted(),
-            reply: (&verdict.reply).into(),
+            reply: verdict.reply.as_ref().map(Reply::from),
         }
     }
 }

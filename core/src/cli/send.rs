@@ -99,7 +99,10 @@ fn tell(report: &DeliveryReport) -> Report {
     let queue_id = report.queue_id().map_or(String::new(), |id| format!(", queue id {id}"));
     let mut notes: Vec<_> = report
         .refused()
-        .map(|(recipient, reply)| format!("{recipient} refused: the server said \"{reply}\""))
+        .map(|(recipient, reply)| match reply {
+            Some(reply) => format!("{recipient} refused: the server said \"{reply}\""),
+            None => format!("{recipient} was not asked for: the connection was lost before"),
+        })
         .collect();
     notes.push(match report.outcome() {
         Outcome::Accepted => format!("accepted for {}{queue_id}", people(accepted)),
@@ -120,7 +123,7 @@ fn tell(report: &DeliveryReport) -> Report {
 }
 
 fn exit(report: &DeliveryReport) -> Exit {
-    let mut refusals = report.refused().map(|(_, reply)| reply.code()).peekable();
+    let mut refusals = report.refused().filter_map(|(_, reply)| Some(reply?.code())).peekable();
     match report.outcome() {
         Outcome::Accepted => Exit::Ok,
         Outcome::Partial => Exit::Partial,

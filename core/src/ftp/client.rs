@@ -122,7 +122,7 @@ impl<T: Transport> Client<T> {
 
     /// What TLS agreed on the control connection; `None` in clear text.
     pub fn tls(&self) -> Option<&TlsInfo> {
-        self.session.dialogue.tls()
+        self.session.dialogue.tls().map(AsRef::as_ref)
     }
 
     /// Whether the session can be used no more: closed, failed, or cancelled in the middle of an exchange.

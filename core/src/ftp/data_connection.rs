@@ -52,7 +52,7 @@ impl<T: Transport> Client<T> {
             Ok(secure) => {
                 let link = Link::Secure(Box::new(secure));
                 if let Some(tls) = link.tls() {
-                    let tls = Box::new(tls.clone());
+                    let tls = tls.clone();
                     context.trace.emit(|| Event::Secured { channel: trace::Channel::Data, tls });
                 }
                 Ok(link)

@@ -52,6 +52,11 @@ impl Inbox {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Whether a complete line waits.
+    pub(crate) fn has_line(&self) -> bool {
+        memchr::memchr(b'\n', &self.bytes[self.scanned.max(self.start)..]).is_some()
+    }
+
     /// Takes the next complete line out, without its CRLF or LF.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ mod secure;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ pub trait Channel: Send {
     fn peer_addr(&self) -> Option<SocketAddr>;
 
     /// What TLS agreed; `None` in clear text.
-    fn tls(&self) -> Option<&TlsInfo>;
+    fn tls(&self) -> Option<&Arc<TlsInfo>>;
 
     /// What ties a login to this TLS connection; `None` in clear text, and where TLS has nothing of the kind.
     fn channel_binding(&self) -> Option<ChannelBinding>;
@@ -276,7 +277,7 @@ impl<S: Stream> Channel for Link<S> {
         either!(self, channel => channel.peer_addr())
     }
 
-    fn tls(&self) -> Option<&TlsInfo> {
+    fn tls(&self) -> Option<&Arc<TlsInfo>> {
         either!(self, channel => channel.tls())
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub struct Secure<S> {
     end: End,
     /// Whether our close_notify is queued.
     closing: bool,
-    info: TlsInfo,
+    info: Arc<TlsInfo>,
     _proof: Drained,
 }
 
@@ -67,11 +68,11 @@ impl<S: Stream> Secure<S> {
             at_boundary: true,
             end: End::Open,
             closing: false,
-            info: TlsInfo::default(),
+            info: Arc::default(),
             _proof: proof,
         };
         poll_fn(|cx| this.poll_handshake(cx)).await?;
-        this.info = this.engine.info();
+        this.info = Arc::new(this.engine.info());
         Ok(this)
     }
 
@@ -200,7 +201,7 @@ impl<S: Stream> Channel for Secure<S> {
         self.stream.peer_addr()
     }
 
-    fn tls(&self) -> Option<&TlsInfo> {
+    fn tls(&self) -> Option<&Arc<TlsInfo>> {
         Some(&self.info)
     }
 

@@ -1,4 +1,4 @@
-//! Addresses and envelopes (RFC 5321 §4.1.2).
+//! Addresses (RFC 5321 §4.1.2).
 
 use std::fmt;
 use std::str::FromStr;
@@ -100,42 +100,6 @@ fn quotes_balance(inner: &str) -> bool {
         }
     }
     true
-}
-
-/// Who sends to whom, and what the server must know of the message before it comes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
-    /// The reverse-path; `None` is the null reverse-path `<>` of notifications.
-    pub sender: Option<Mailbox>,
-    /// The forward-paths, in the order in which they are asked for. At least one.
-    pub recipients: Vec<Mailbox>,
-    /// The message's size in bytes, if known: declared where the server offers SIZE (RFC 1870), and held against the
-    /// server's limit before anything is sent.
-    pub size: Option<u64>,
-    /// Whether the message has bytes above 127: declared as BODY=8BITMIME where the server offers it (RFC 6152).
-    pub eight_bit: bool,
-    /// Whether the message's header has UTF-8 (RFC 6531). Addresses that need it are seen without this.
-    pub utf8: bool,
-}
-
-impl Envelope {
-    /// An envelope from a sender and recipients.
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an address that is none, or no recipient.
-    pub fn new<R: AsRef<str>>(sender: &str, recipients: impl IntoIterator<Item = R>) -> Result<Self> {
-        let sender = if sender.is_empty() { None } else { Some(sender.parse()?) };
-        let recipients = recipients.into_iter().map(|r| r.as_ref().parse()).collect::<Result<Vec<_>>>()?;
-        if recipients.is_empty() {
-            return Err(Error::invalid_argument("a message needs at least one recipient"));
-        }
-        Ok(Self { sender, recipients, size: None, eight_bit: false, utf8: false })
-    }
-
-    /// Whether an address, or the message's header, needs SMTPUTF8.
-    pub(crate) fn needs_utf8(&self) -> bool {
-        self.utf8 || self.sender.iter().chain(&self.recipients).any(|mailbox| !mailbox.local_part().is_ascii())
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::address::{Envelope, Mailbox};
+use super::address::Mailbox;
 use super::address_list;
+use super::envelope::Envelope;
 use super::fields::{self, Field, Fields, Part};
 use crate::error::{Error, Result};
 
@@ -376,7 +377,7 @@ mod tests {
         let told = |sender, recipients: Option<&[&str]>| {
             let envelope = header.envelope_unless(sender, recipients).unwrap();
             let sender = envelope.sender.map_or(String::new(), |sender| sender.to_string());
-            (sender, envelope.recipients.iter().map(Mailbox::to_string).collect::<Vec<_>>())
+            (sender, envelope.recipients.iter().map(|r| r.mailbox.to_string()).collect::<Vec<_>>())
         };
         assert_eq!(told(None, None), ("a@x".into(), vec!["b@x".into()]));
         assert_eq!(told(Some(""), None), (String::new(), vec!["b@x".into()]));

@@ -1,5 +1,7 @@
 //! What became of a message.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::reply::Reply;
 use crate::smtp::Mailbox;
@@ -38,13 +40,16 @@ pub struct RecipientVerdict {
     /// Who.
     pub recipient: Mailbox,
     /// The reply that decided: to RCPT, or, if that was positive and the message was refused, the one that refused it.
-    pub reply: Reply,
+    /// `None` if the connection was lost before the server said anything about this one.
+    pub reply: Option<Reply>,
+    pub(super) accepted: bool,
 }
 
 impl RecipientVerdict {
-    /// Whether RCPT, and all that came later, was answered with yes.
+    /// Whether RCPT, and all that came later, was answered with yes; with [`Outcome::Unknown`], whether it may have
+    /// been.
     pub fn is_accepted(&self) -> bool {
-        self.reply.code().is_completion()
+        self.accepted
     }
 }
 
@@ -56,7 +61,7 @@ pub struct DeliveryReport {
     pub(super) recipients: Vec<RecipientVerdict>,
     pub(super) reply: Option<Reply>,
     pub(super) error: Option<Error>,
-    pub(super) tls: Option<TlsInfo>,
+    pub(super) tls: Option<Arc<TlsInfo>>,
 }
 
 impl DeliveryReport {
@@ -75,12 +80,11 @@ impl DeliveryReport {
         self.recipients.iter().filter(|verdict| verdict.is_accepted()).map(|verdict| &verdict.recipient)
     }
 
-    /// The recipients that the server refused, each with its reply.
-    pub fn refused(&self) -> impl Iterator<Item = (&Mailbox, &Reply)> {
-        self.recipients
-            .iter()
-            .filter(|verdict| !verdict.is_accepted())
-            .map(|verdict| (&verdict.recipient, &verdict.reply))
+    /// The recipients that the server refused, each with its reply; those without one were never asked for, since the
+    /// connection was lost between two transactions of one message.
+    pub fn refused(&self) -> impl Iterator<Item = (&Mailbox, Option<&Reply>)> {
+        let refused = self.recipients.iter().filter(|verdict| !verdict.is_accepted());
+        refused.map(|verdict| (&verdict.recipient, verdict.reply.as_ref()))
     }
 
     /// The server's last word on the message; `None` if none came.
@@ -88,7 +92,7 @@ impl DeliveryReport {
         self.reply.as_ref()
     }
 
-    /// Why the outcome is unknown.
+    /// Why the outcome is unknown, or why some recipients were never asked for.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
@@ -99,7 +103,7 @@ impl DeliveryReport {
     }
 
     /// What TLS agreed on the connection that carried it.
-    pub fn tls(&self) -> Option<&TlsInfo> {
+    pub fn tls(&self) -> Option<&Arc<TlsInfo>> {
         self.tls.as_ref()
     }
 }

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::address::Envelope;
-use super::client::{Client, EhloName};
+use super::client::Client;
+use super::envelope::Envelope;
 use super::outcome::{DeliveryReport, Outcome};
 use super::route::Routes;
 use super::sasl::Credentials;
+use super::settings::EhloName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::transport::Transport;
@@ -302,7 +303,9 @@ impl<T: Transport + Clone> Lease<T> {
     async fn give_back(mut self) {
         let Some(client) = self.client.take().filter(|client| !client.is_closed()) else { return };
         let sent = self.sent + 1;
-        let most = mail_max(&client).unwrap_or(u32::MAX).min(self.place.shared.settings.messages);
+        let limit =
+            client.extensions().limits().messages.map_or(u32::MAX, |limit| limit.try_into().unwrap_or(u32::MAX));
+        let most = limit.min(self.place.shared.settings.messages);
         let kept = {
             let mut state = self.place.shared.lock();
             if state.closed || sent >= most {
@@ -316,13 +319,6 @@ impl<T: Transport + Clone> Lease<T> {
             quit(client).await;
         }
     }
-}
-
-/// `LIMITS MAILMAX=n` (RFC 9422 §4.1).
-fn mail_max<T: Transport>(client: &Client<T>) -> Option<u32> {
-    let limits = client.extensions().iter().find(|(keyword, _)| *keyword == "LIMITS")?.1;
-    let words = limits.split_ascii_whitespace();
-    words.filter_map(|word| word.strip_prefix("MAILMAX=")?.parse().ok()).find(|most| *most > 0)
 }
 
 async fn quit<T: Transport>(mut client: Client<T>) {

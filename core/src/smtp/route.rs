@@ -1,6 +1,7 @@
 //! Several servers for one job, in the order to try: given by the caller, or made of SRV records (RFC 6186, RFC 8314).
 
-use super::client::{Client, EhloName};
+use super::client::Client;
+use super::settings::EhloName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, Security};
 use crate::transport::{Endpoint, Transport};

@@ -1,343 +1,332 @@
-//! One message: MAIL, RCPT, DATA, the body, and the verdicts (RFC 5321 §3.3, RFC 2920).
+//! The story of one message: which replies are due, what they said, what became of it. No I/O happens here.
 //!
 //! ```text
-//!   begin    MAIL RCPT RCPT … DATA      one flight where PIPELINING is offered; a verdict for each recipient
-//!   write    body, dot-stuffed          up to here a failure means: not sent
-//!   finish   .                          from its first byte until the reply, a failure means: unknown
+//!   Envelope ── 354, or the last chunk begins ──▶ Body ── its end may have left ──▶ Ended ── the verdict ──▶ Over
+//!      └──────────────────────── refused ───────────┴───────────────────────────────────────────────────────▶ Over
 //! ```
 
-use super::address::{Envelope, Mailbox};
-use super::client::Client;
-use super::commands::{self, MailParameters};
-use super::dot_stuffing::DotStuffing;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::envelope::Envelope;
 use super::outcome::{DeliveryReport, Outcome, RecipientVerdict};
-use crate::dialogue::Dialogue;
-use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::link::Channel;
+use super::plan::Plan;
+use crate::error::{Error, Phase, Result};
 use crate::reply::Reply;
-use crate::trace::{Direction, Event};
-use crate::transport::Transport;
+use crate::tls::TlsInfo;
 
-/// How many RCPT go in one flight: their replies must fit the sockets' buffers, or both sides wait for ever.
-const RECIPIENTS_PER_FLIGHT: usize = 100;
+/// A reply that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// To RSET.
+    Reset,
+    /// To MAIL.
+    Sender,
+    /// To RCPT, of this recipient.
+    Recipient(usize),
+    /// To DATA.
+    Data,
+    /// To a chunk that is not the last.
+    Chunk,
+    /// To the end of the body.
+    End,
+    /// About this recipient, behind the first one after the end (LMTP), or all of them (PRDR).
+    Verdict(usize),
+    /// To the end of a body that was for nobody.
+    Nothing,
+}
 
-/// How much stuffed body is gathered before it is encrypted.
-const BODY_FLIGHT: usize = 64 * 1024;
+impl Due {
+    pub(super) fn phase(self) -> Phase {
+        match self {
+            Self::Reset | Self::Sender | Self::Recipient(_) | Self::Data => Phase::Command,
+            _ => Phase::Data,
+        }
+    }
+}
 
-/// A message under way.
+/// How far a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its envelope is under way.
+    Envelope,
+    /// The server waits for the body, or takes it in chunks: whatever fails now, the message was not sent.
+    Body,
+    /// The end of the body may have left: until the verdict comes, nobody knows.
+    Ended,
+    /// Nothing more will come for this transaction.
+    Over,
+}
+
+/// What a reply means for those that are still due.
+pub(super) enum Next {
+    /// Nothing.
+    Same,
+    /// The server waits for the body.
+    Invited,
+    /// The server waits for a body that is for nobody.
+    InvitedForNobody,
+    /// These are due before all others.
+    Also(Vec<Due>),
+}
+
+/// One message, through one transaction or several.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    recipients: Vec<RecipientVerdict>,
-    stage: Stage,
-    wire: Vec<u8>,
-    /// Bytes of the body so far, before stuffing.
-    size: u64,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// The server waits for the body.
-    Body(DotStuffing),
-    /// The server will not have it; its word.
-    Refused(Reply),
-    /// A write was cancelled: nobody knows how much of it left.
-    Cut,
-}
-
-impl<T: Transport> Client<T> {
-    /// Sends a message held in memory.
-    ///
-    /// Line ends are normalised to CRLF, dots are doubled. The size, and whether it has 8-bit content, are seen here and
-    /// need not be set in the envelope.
-    ///
-    /// A refusal by the server, of one recipient or of the whole message, is no error but told by the report.
-    ///
-    /// # Errors
-    /// As [`Client::begin`] and [`Client::write`].
-    pub async fn send(&mut self, envelope: &Envelope, message: &[u8]) -> Result<DeliveryReport> {
-        let mut envelope = envelope.clone();
-        envelope.size = envelope.size.or(Some(message.len() as u64));
-        envelope.eight_bit |= !message.is_ascii();
-        self.begin(&envelope).await?;
-        self.write(message).await?;
-        self.finish().await
-    }
-
-    /// Begins a message: the envelope goes out, the server answers. Then [`Client::write`] the body in pieces of any
-    /// size, and [`Client::finish`]. If the server refuses every recipient, writing does nothing and the report says so.
-    ///
-    /// # Errors
-    /// [`LimitExceeded`](ErrorKind::LimitExceeded) if the server said that it takes no message of this size, and
-    /// [`InvalidState`](ErrorKind::InvalidState) if the envelope needs SMTPUTF8 and it is not offered, both before
-    /// anything is sent. The connection's errors mean that nothing was accepted.
-    pub async fn begin(&mut self, envelope: &Envelope) -> Result<()> {
-        self.idle()?;
-        let parameters = self.mail_parameters(envelope)?;
-        let plan = Plan::new(envelope, &parameters)?;
-        self.dialogue.ready().map_err(|error| error.during(Phase::Command))?;
-        let begun = if self.extensions().offers("PIPELINING") {
-            self.begin_pipelined(&plan).await
-        } else {
-            self.begin_stepwise(&plan).await
-        };
-        let transaction = begun.map_err(|error| error.during(Phase::Command))?;
-        if matches!(transaction.stage, Stage::Refused(_)) && !self.dialogue.is_ended() {
-            self.rset().await?;
-        }
-        if matches!(transaction.stage, Stage::Body(_)) {
-            // What was said before the body would be taken for the verdict on it.
-            self.dialogue.ready().map_err(|error| error.during(Phase::Data))?;
-        }
-        self.transaction = Some(transaction);
-        Ok(())
-    }
-
-    fn mail_parameters(&self, envelope: &Envelope) -> Result<MailParameters> {
-        let extensions = self.extensions();
-        if let (Some(size), Some(limit)) = (envelope.size, extensions.size_limit())
-            && size > limit
-        {
-            let why = format!("the message has {size} bytes and the server takes at most {limit}");
-            return Err(self.dialogue.context.explain(Error::limit(why)));
-        }
-        let utf8 = envelope.needs_utf8();
-        if utf8 && !extensions.offers("SMTPUTF8") {
-            let why = "an address or the header needs SMTPUTF8, and the server does not offer it";
-            return Err(self.dialogue.context.explain(Error::invalid_state(why)));
-        }
-        Ok(MailParameters {
-            size: envelope.size.filter(|_| extensions.offers("SIZE")),
-            eight_bit: envelope.eight_bit && extensions.offers("8BITMIME"),
-            utf8,
-        })
-    }
-
-    async fn begin_pipelined(&mut self, plan: &Plan) -> Result<Transaction> {
-        let dialogue = &mut self.dialogue;
-        let mut sender: Option<Reply> = None;
-        let mut recipients = Vec::with_capacity(plan.recipients.len());
-        let mut flights = plan.recipients.chunks(RECIPIENTS_PER_FLIGHT).peekable();
-        dialogue.send(&plan.mail)?;
-        while let Some(flight) = flights.next() {
-            for recipient in flight {
-                dialogue.send(&commands::rcpt(recipient)?)?;
-            }
-            let last = flights.peek().is_none();
-            if last {
-                dialogue.send(&commands::data())?;
-            }
-            if sender.is_none() {
-                sender = Some(dialogue.reply().await?);
-            }
-            for recipient in flight {
-                recipients.push(RecipientVerdict { recipient: recipient.clone(), reply: dialogue.reply().await? });
-            }
-        }
-        let sender = sender.expect("an envelope has a recipient, so there was a flight");
-        let data = dialogue.reply().await?;
-        let nobody = !recipients.iter().any(RecipientVerdict::is_accepted);
-        if data.code() == 354 && !nobody && !sender.code().is_completion() {
-            dialogue.end("the server's answers to an envelope contradict each other");
-            let error = Error::violation("the server refuses the sender and asks for the body").with_reply(data);
-            return Err(dialogue.context.explain(error));
-        }
-        let refusal = if data.code() == 354 && nobody {
-            // The server waits for a body that is for nobody: it gets an empty one (RFC 2920 §3.1).
-            dialogue.write(b".\r\n").await?;
-            dialogue.owe();
-            dialogue.reply().await?;
-            Some(recipients[0].reply.clone())
-        } else if data.code() == 354 {
-            None
-        } else {
-            refusal_of_data(dialogue, &data)?;
-            // The first no is the reason for those behind it.
-            Some(if sender.code().is_completion() { data } else { sender })
-        };
-        Ok(Transaction::new(recipients, refusal))
-    }
-
-    async fn begin_stepwise(&mut self, plan: &Plan) -> Result<Transaction> {
-        let dialogue = &mut self.dialogue;
-        let sender = dialogue.exchange(&plan.mail).await?;
-        if !sender.code().is_completion() {
-            let refused = |r: &Mailbox| RecipientVerdict { recipient: r.clone(), reply: sender.clone() };
-            return Ok(Transaction::new(plan.recipients.iter().map(refused).collect(), Some(sender)));
-        }
-        let mut recipients = Vec::with_capacity(plan.recipients.len());
-        for recipient in &plan.recipients {
-            let reply = dialogue.exchange(&commands::rcpt(recipient)?).await?;
-            recipients.push(RecipientVerdict { recipient: recipient.clone(), reply });
-        }
-        if !recipients.iter().any(RecipientVerdict::is_accepted) {
-            let first = recipients[0].reply.clone();
-            return Ok(Transaction::new(recipients, Some(first)));
-        }
-        let data = dialogue.exchange(&commands::data()).await?;
-        let refusal = match data.code().number() {
-            354 => None,
-            _ => {
-                refusal_of_data(dialogue, &data)?;
-                Some(data)
-            }
-        };
-        Ok(Transaction::new(recipients, refusal))
-    }
-
-    /// Sends the next piece of the body.
-    ///
-    /// # Errors
-    /// The connection's: the message was not accepted. What the server said before it hung up is in the error.
-    pub async fn write(&mut self, body: &[u8]) -> Result<()> {
-        let Some(Transaction { stage, wire, size, .. }) = &mut self.transaction else {
-            return Err(self.dialogue.context.explain(Error::invalid_state("no message was begun on this session")));
-        };
-        let mut stuffing = match std::mem::replace(stage, Stage::Cut) {
-            Stage::Body(stuffing) => stuffing,
-            refused @ Stage::Refused(_) => {
-                *stage = refused;
-                return Ok(());
-            }
-            Stage::Cut => return Err(self.cut_short()),
-        };
-        *size += body.len() as u64;
-        for piece in body.chunks(BODY_FLIGHT) {
-            stuffing.push(piece, wire);
-            if wire.len() >= BODY_FLIGHT {
-                if let Err(error) = self.dialogue.write(wire).await {
-                    return Err(self.last_words(error).await);
-                }
-                wire.clear();
-            }
-        }
-        *stage = Stage::Body(stuffing);
-        Ok(())
-    }
-
-    /// The error for a message of which a write was cancelled.
-    fn cut_short(&mut self) -> Error {
-        self.dialogue.end("a write of a message was cancelled");
-        let why = "a write of this message was cancelled: its end was not sent, and nothing was accepted";
-        self.dialogue.context.explain(Error::invalid_state(why).advise("open a new session"))
-    }
-
-    /// A server that refuses a body while it comes says why, then closes: the reason is worth more than the closing.
-    async fn last_words(&mut self, error: Error) -> Error {
-        self.transaction = None;
-        let said = match error.kind() {
-            ErrorKind::ClosedByPeer => self.dialogue.await_reply(std::time::Duration::from_secs(1)).await.ok(),
-            _ => None,
-        };
-        self.dialogue.end("the connection was lost in the middle of a message");
-        match said {
-            Some(reply) => self.dialogue.context.explain(Error::rejected(reply).during(Phase::Data)),
-            None => error.during(Phase::Data),
-        }
-    }
-
-    /// Ends the body and waits for the server's word.
-    ///
-    /// # Errors
-    /// None once the end of the body may have left: then a lost connection is [`Outcome::Unknown`], told by the report.
-    pub async fn finish(&mut self) -> Result<DeliveryReport> {
-        let Some(Transaction { mut recipients, stage, mut wire, size }) = self.transaction.take() else {
-            return Err(self.dialogue.context.explain(Error::invalid_state("no message was begun on this session")));
-        };
-        let tls = self.dialogue.tls().cloned();
-        let stuffing = match stage {
-            Stage::Body(stuffing) => stuffing,
-            Stage::Cut => return Err(self.cut_short()),
-            Stage::Refused(reply) => {
-                return Ok(DeliveryReport {
-                    outcome: Outcome::Refused,
-                    recipients,
-                    reply: Some(reply),
-                    error: None,
-                    tls,
-                });
-            }
-        };
-        stuffing.finish(&mut wire);
-        self.dialogue.context.trace.emit(|| Event::Data { direction: Direction::Up, bytes: size });
-        self.dialogue.owe();
-        let (outcome, reply, error) = match self.commit(&wire).await {
-            Ok(reply) if reply.code().is_completion() => {
-                let partial = recipients.iter().any(|verdict| !verdict.is_accepted());
-                (if partial { Outcome::Partial } else { Outcome::Accepted }, Some(reply), None)
-            }
-            Ok(reply) if reply.code().is_transient_negative() || reply.code().is_permanent_negative() => {
-                refuse(&mut recipients, &reply);
-                (Outcome::Refused, Some(reply), None)
-            }
-            // Anything else is no verdict on the message.
-            Ok(reply) => {
-                self.dialogue.end("the server answered a message with nonsense");
-                let error = Error::violation("this is no answer to a message").with_reply(reply);
-                (Outcome::Unknown, None, Some(self.dialogue.context.explain(error.during(Phase::Data))))
-            }
-            Err(error) => {
-                self.dialogue.end("the connection was lost at the end of a message");
-                (Outcome::Unknown, None, Some(error.during(Phase::Data)))
-            }
-        };
-        Ok(DeliveryReport { outcome, recipients, reply, error, tls })
-    }
-
-    async fn commit(&mut self, wire: &[u8]) -> Result<Reply> {
-        self.dialogue.write(wire).await?;
-        self.dialogue.flush().await?;
-        let within = self.dialogue.context.timeouts.finish;
-        self.dialogue.await_reply(within).await
-    }
+    pub(super) plan: Plan,
+    envelope: Envelope,
+    verdicts: Vec<Option<Reply>>,
+    /// The recipients of the transaction under way.
+    pub(super) group: Vec<usize>,
+    /// Those of the transactions to come.
+    later: VecDeque<usize>,
+    pub(super) stage: Stage,
+    /// Why the transaction under way cannot succeed.
+    pub(super) refusal: Option<Reply>,
+    /// The server's last word on the message.
+    last: Option<Reply>,
+    /// What went wrong, as opposed to what was refused.
+    error: Option<Error>,
+    /// Some transaction's end left, and its verdict never came.
+    unknown: bool,
 }
 
 impl Transaction {
-    fn new(mut recipients: Vec<RecipientVerdict>, refusal: Option<Reply>) -> Self {
-        let stage = match refusal {
-            None => Stage::Body(DotStuffing::new()),
-            Some(reply) => {
-                refuse(&mut recipients, &reply);
-                Stage::Refused(reply)
+    pub(super) fn new(envelope: Envelope, plan: Plan) -> Self {
+        let count = envelope.recipients.len();
+        let mut this = Self {
+            plan,
+            envelope,
+            verdicts: vec![None; count],
+            group: Vec::new(),
+            later: (0..count).collect(),
+            stage: Stage::Envelope,
+            refusal: None,
+            last: None,
+            error: None,
+            unknown: false,
+        };
+        this.regroup();
+        this
+    }
+
+    /// Takes as many of the recipients to come as the server takes at a time. Whether there were any.
+    fn regroup(&mut self) -> bool {
+        self.group.clear();
+        let mut domains: Vec<&str> = Vec::new();
+        while let Some(&index) = self.later.front() {
+            if self.plan.recipient_limit.is_some_and(|limit| self.group.len() >= limit) {
+                break;
             }
-        };
-        Self { recipients, stage, wire: Vec::new(), size: 0 }
-    }
-}
-
-/// The message was refused as a whole: that is the verdict for those who were accepted so far.
-fn refuse(recipients: &mut [RecipientVerdict], reply: &Reply) {
-    for verdict in recipients.iter_mut().filter(|verdict| verdict.is_accepted()) {
-        verdict.reply = reply.clone();
-    }
-}
-
-/// DATA has three answers: go on, not now, never. Anything else is no verdict and no invitation.
-fn refusal_of_data<C: Channel>(dialogue: &mut Dialogue<C>, reply: &Reply) -> Result<()> {
-    if reply.code().is_transient_negative() || reply.code().is_permanent_negative() {
-        return Ok(());
-    }
-    dialogue.end("the server answered DATA with nonsense");
-    let error = Error::violation("DATA is answered with 354 or a refusal").with_reply(reply.clone());
-    Err(dialogue.context.explain(error))
-}
-
-/// What will be said, checked before the first byte is.
-struct Plan {
-    mail: crate::line::Line,
-    recipients: Vec<Mailbox>,
-}
-
-impl Plan {
-    fn new(envelope: &Envelope, parameters: &MailParameters) -> Result<Self> {
-        if envelope.recipients.is_empty() {
-            return Err(Error::invalid_argument("a message needs at least one recipient"));
+            if let Some(limit) = self.plan.domain_limit {
+                let domain = self.envelope.recipients[index].mailbox.domain();
+                if !domains.iter().any(|known| known.eq_ignore_ascii_case(domain)) {
+                    if domains.len() >= limit {
+                        break;
+                    }
+                    domains.push(domain);
+                }
+            }
+            self.group.push(index);
+            self.later.pop_front();
         }
-        // Without SMTPUTF8 a domain goes as A-labels; with it, as it is written.
-        let ascii = |mailbox: &Mailbox| {
-            if parameters.utf8 { Ok(mailbox.clone()) } else { mailbox.with_ascii_domain() }
-        };
-        let sender = envelope.sender.as_ref().map(ascii).transpose()?;
-        let recipients = envelope.recipients.iter().map(ascii).collect::<Result<_>>()?;
-        Ok(Self { mail: commands::mail(sender.as_ref(), parameters)?, recipients })
+        !self.group.is_empty()
     }
+
+    /// Whether a later transaction needs the body again.
+    pub(super) fn continues(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// Makes the next transaction the one under way.
+    pub(super) fn proceed(&mut self) {
+        self.stage = Stage::Envelope;
+        self.refusal = None;
+        self.regroup();
+    }
+
+    /// The recipients to come stay with what was said about them.
+    pub(super) fn give_up_rest(&mut self) {
+        self.later.clear();
+    }
+
+    fn is_accepted(&self, index: usize) -> bool {
+        self.verdicts[index].as_ref().is_some_and(|reply| reply.code().is_completion())
+    }
+
+    pub(super) fn nobody_accepted(&self) -> bool {
+        !self.group.iter().any(|&index| self.is_accepted(index))
+    }
+
+    /// The first recipient of this transaction that was refused.
+    pub(super) fn first_refused(&self) -> Option<&Reply> {
+        self.group.iter().filter(|&&index| !self.is_accepted(index)).find_map(|&index| self.verdicts[index].as_ref())
+    }
+
+    /// The reply that was due.
+    ///
+    /// # Errors
+    /// Where the reply makes no sense, so that nothing more on this session does.
+    pub(super) fn take(&mut self, due: Due, reply: Reply) -> Result<Next> {
+        let code = reply.code();
+        let negative = code.is_transient_negative() || code.is_permanent_negative();
+        match due {
+            Due::Reset if !code.is_completion() => return Err(Error::rejected(reply)),
+            Due::Reset | Due::Nothing => {}
+            Due::Sender => {
+                if !code.is_completion() {
+                    self.refusal = Some(reply);
+                }
+            }
+            Due::Recipient(index) => self.verdicts[index] = Some(reply),
+            Due::Data if code == 354 => {
+                return match (self.nobody_accepted(), &self.refusal) {
+                    (true, _) => Ok(Next::InvitedForNobody),
+                    (false, None) => Ok(Next::Invited),
+                    (false, Some(_)) => {
+                        let why = "the server refuses the sender and asks for the body";
+                        Err(Error::violation(why).with_reply(reply))
+                    }
+                };
+            }
+            Due::Data if negative => {
+                // The first no is the reason for those behind it.
+                self.refusal.get_or_insert(reply);
+            }
+            Due::Data => return Err(Error::violation("DATA is answered with 354 or a refusal").with_reply(reply)),
+            Due::Chunk if code.is_completion() => {}
+            Due::Chunk if negative => {
+                self.check_chunking(&reply)?;
+                self.refusal.get_or_insert(reply);
+            }
+            Due::Chunk => return Err(Error::violation("this is no answer to BDAT").with_reply(reply)),
+            Due::End => return self.end(reply),
+            Due::Verdict(index) => {
+                if !code.is_completion() && !negative {
+                    return Err(Error::violation("this is no verdict on a recipient").with_reply(reply));
+                }
+                self.last = Some(reply.clone());
+                self.verdicts[index] = Some(reply);
+            }
+        }
+        Ok(Next::Same)
+    }
+
+    /// The reply to the end of the body.
+    fn end(&mut self, reply: Reply) -> Result<Next> {
+        let accepted = || self.group.iter().copied().filter(|&index| self.is_accepted(index));
+        let code = reply.code();
+        if code == 353 && self.plan.chunk_size.is_none() {
+            // A reply for each recipient, then one for the message (draft-hall-prdr §4).
+            let also = accepted().map(Due::Verdict).chain([Due::End]).collect();
+            return Ok(Next::Also(also));
+        }
+        if self.plan.lmtp
+            && self.refusal.is_none()
+            && let Some(first) = accepted().next()
+        {
+            let also = accepted().skip(1).map(Due::Verdict).collect();
+            self.take(Due::Verdict(first), reply)?;
+            return Ok(Next::Also(also));
+        }
+        if code.is_completion() {
+            if self.refusal.is_some() || self.nobody_accepted() {
+                let why = "the server accepts a message after refusing its sender, its recipients or a part of it";
+                return Err(Error::violation(why).with_reply(reply));
+            }
+            self.last = Some(reply);
+        } else if code.is_transient_negative() || code.is_permanent_negative() {
+            if !self.nobody_accepted() {
+                self.check_chunking(&reply)?;
+            }
+            self.refusal.get_or_insert(reply);
+        } else {
+            return Err(Error::violation("this is no answer to a message").with_reply(reply));
+        }
+        Ok(Next::Same)
+    }
+
+    /// A server that offers CHUNKING and does not know BDAT took the body for commands: nothing after it can be
+    /// believed.
+    fn check_chunking(&self, reply: &Reply) -> Result<()> {
+        if self.plan.chunk_size.is_some() && self.refusal.is_none() && matches!(reply.code().number(), 500 | 502 | 504)
+        {
+            let why = "the server offers CHUNKING and does not know BDAT";
+            let error = Error::violation(why).with_reply(reply.clone());
+            return Err(error.advise("send it again in a new session: it will go by DATA"));
+        }
+        Ok(())
+    }
+
+    /// The transaction under way is over: its refusal reaches everyone in it who was accepted so far, and those whom the
+    /// server had no room for come next.
+    pub(super) fn conclude(&mut self) {
+        self.stage = Stage::Over;
+        if let Some(refusal) = self.refusal.clone() {
+            for &index in &self.group {
+                if self.verdicts[index].as_ref().is_none_or(|reply| reply.code().is_completion()) {
+                    self.verdicts[index] = Some(refusal.clone());
+                }
+            }
+            self.last = Some(refusal);
+        } else if !self.plan.all_or_none && !self.nobody_accepted() {
+            let overflow = |index: &&usize| self.verdicts[**index].as_ref().is_some_and(is_overflow);
+            let crowded: Vec<_> = self.group.iter().filter(overflow).copied().collect();
+            for index in crowded.into_iter().rev() {
+                self.later.push_front(index);
+            }
+        }
+    }
+
+    /// The session is lost, or the body is.
+    pub(super) fn fail(&mut self, error: Error) {
+        if self.stage == Stage::Over && self.later.is_empty() {
+            return;
+        }
+        self.unknown |= self.stage == Stage::Ended;
+        if self.stage != Stage::Ended {
+            // Those of an earlier transaction keep their verdicts; these were not even asked for, or not sent to.
+            for &index in self.group.iter().filter(|_| self.stage != Stage::Over) {
+                if self.verdicts[index].as_ref().is_some_and(|reply| reply.code().is_completion()) {
+                    self.verdicts[index] = None;
+                }
+            }
+        }
+        self.stage = Stage::Over;
+        self.later.clear();
+        self.error = Some(error);
+    }
+
+    /// What became of it.
+    ///
+    /// # Errors
+    /// Why it was not sent to anybody.
+    pub(super) fn report(self, tls: Option<Arc<TlsInfo>>) -> Result<DeliveryReport> {
+        let accepted = (0..self.verdicts.len()).filter(|&index| self.is_accepted(index)).count();
+        let error = match self.error {
+            Some(error) if !self.unknown && accepted == 0 => return Err(error),
+            error => error,
+        };
+        let outcome = match accepted {
+            _ if self.unknown => Outcome::Unknown,
+            0 => Outcome::Refused,
+            n if n == self.verdicts.len() => Outcome::Accepted,
+            _ => Outcome::Partial,
+        };
+        let asked = |index: &usize| self.unknown && self.group.contains(index);
+        let recipients = (0..).zip(self.envelope.recipients).zip(self.verdicts).map(|((index, recipient), reply)| {
+            let accepted = reply.as_ref().map_or_else(|| asked(&index), |reply| reply.code().is_completion());
+            RecipientVerdict { recipient: recipient.mailbox, accepted, reply }
+        });
+        let recipients = recipients.collect();
+        let reply = if self.unknown { None } else { self.last };
+        Ok(DeliveryReport { outcome, recipients, reply, error, tls })
+    }
+}
+
+/// "Too many recipients": the rest go in a transaction of their own (RFC 5321 §4.5.3.1.10, which also wants 552 read as
+/// 452 there). Other reasons for these codes have their own enhanced code.
+fn is_overflow(reply: &Reply) -> bool {
+    matches!(reply.code().number(), 452 | 552)
+        && reply.enhanced().is_none_or(|code| (code.subject, code.detail) == (5, 3))
 }

@@ -59,7 +59,9 @@ pub async fn play<T: Transport>(
         return tell("a session begins with connect".into());
     }
     if script.is_smtp() {
-        match smtp::Client::connect(transport, &url.endpoint, options).await {
+        // A port is another server each time.
+        let settings = smtp::Settings { memory: smtp::ServerMemory::new(), ..smtp::Settings::default() };
+        match smtp::Client::connect_with(transport, &url.endpoint, options, &settings).await {
             Err(error) => tell(describe(&error)),
             Ok(mut client) => {
                 tell("ok".into());
@@ -114,7 +116,8 @@ async fn mail<T: Transport>(client: &mut smtp::Client<T>, task: &Task) -> Result
                 line.push_str(&format!(" id={id}"));
             }
             for (mailbox, reply) in report.refused() {
-                line.push_str(&format!(" {mailbox}={}", reply.code()));
+                let code = reply.map_or_else(|| "none".into(), |reply| reply.code().to_string());
+                line.push_str(&format!(" {mailbox}={code}"));
             }
             return Ok(line);
         }

@@ -59,7 +59,9 @@ impl Send {
         smtp.session().call_quit(&mut *store, session)?;
         for verdict in &report.recipients {
             let word = if verdict.accepted { "accepted" } else { "refused" };
-            println!("{}: {word}: {} {}", verdict.recipient, verdict.reply.code, verdict.reply.lines.join(" / "));
+            let reply = verdict.reply.as_ref();
+            let said = reply.map_or_else(String::new, |reply| format!("{} {}", reply.code, reply.lines.join(" / ")));
+            println!("{}: {word}: {said}", verdict.recipient);
         }
         let why = match report.outcome {
             Outcome::Accepted => return Ok(()),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Cursor, Read, Seek};
 use std::path::Path;
 
-use starttls::smtp::{Envelope, HEADER_LIMIT, Header};
+use starttls::smtp::{BodyKind, Envelope, HEADER_LIMIT, Header};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -134,7 +134,7 @@ impl Start {
 
     fn followed_by(mut self, rest: impl Read + 'static, scan: Option<Scan>) -> Message {
         self.envelope.size = scan.as_ref().map(|scan| scan.size);
-        self.envelope.eight_bit = scan.is_none_or(|scan| scan.eight_bit);
+        self.envelope.body = BodyKind::of_text(scan.is_none_or(|scan| scan.eight_bit));
         Message { envelope: self.envelope, source: Box::new(Cursor::new(self.bytes).chain(rest)) }
     }
 }
@@ -198,14 +198,14 @@ mod tests {
     #[test]
     fn eight_bit_is_seen() {
         let (ascii, _) = message(b"To: a\n\nb");
-        assert!(!ascii.eight_bit && !ascii.utf8);
+        assert!(ascii.body == BodyKind::SevenBit && !ascii.utf8);
         let (body, _) = message("To: a\n\nü".as_bytes());
-        assert!(body.eight_bit && !body.utf8);
+        assert!(body.body == BodyKind::EightBit && !body.utf8);
         let (header, _) = message("To: ü\n\nb".as_bytes());
-        assert!(header.eight_bit && header.utf8);
+        assert!(header.body == BodyKind::EightBit && header.utf8);
         let (latin, _) = message(b"To: \xfc\n\nb");
-        assert!(latin.eight_bit && !latin.utf8);
+        assert!(latin.body == BodyKind::EightBit && !latin.utf8);
         let (long, out) = message(Box::leak([b"\n".to_vec(), vec![b'x'; HELD + 6]].concat().into_boxed_slice()));
-        assert!(long.eight_bit && long.size.is_none() && out.len() == HELD + 7);
+        assert!(long.body == BodyKind::EightBit && long.size.is_none() && out.len() == HELD + 7);
     }
 }

@@ -111,7 +111,7 @@ mod tests {
         let mut exchange = OAuth::x("someuser@example.com", "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg").unwrap();
         let message = "user=someuser@example.com\x01auth=Bearer ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg\x01\x01";
         assert_eq!(**exchange.initial().unwrap(), *message.as_bytes());
-        assert_eq!(**exchange.answer(Challenge("eyJzdGF0dXMiOiI0MDAifQ==")).unwrap(), []);
+        assert_eq!(**exchange.answer(Challenge("eyJzdGF0dXMiOiI0MDAifQ==")).unwrap(), [0; 0]);
         assert_eq!(exchange.detail().unwrap(), "{\"status\":\"400\"}");
         assert!(OAuth::x("a", "t").unwrap().answer(Challenge("no base64!")).is_err());
     }

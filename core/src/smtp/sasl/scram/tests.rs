@@ -30,7 +30,7 @@ fn the_example_of_rfc_5802() {
     assert_eq!(**proof, *expected);
     assert_eq!(scram.servers_proof(), Some(SERVER_FINAL.as_bytes()));
     assert!(!scram.is_complete());
-    assert_eq!(**scram.answer(Challenge(&encoded(SERVER_FINAL))).unwrap(), []);
+    assert_eq!(**scram.answer(Challenge(&encoded(SERVER_FINAL))).unwrap(), [0; 0]);
     assert!(scram.is_complete());
     assert!(scram.answer(Challenge("")).is_err());
 }
@@ -130,7 +130,7 @@ fn a_last_message_that_is_refused() {
     }
     let mut scram = sha_1();
     scram.answer(Challenge(&encoded(SERVER_FIRST))).unwrap();
-    assert_eq!(**scram.answer(Challenge(&encoded("e=invalid-proof\r\n,x=y"))).unwrap(), []);
+    assert_eq!(**scram.answer(Challenge(&encoded("e=invalid-proof\r\n,x=y"))).unwrap(), [0; 0]);
     assert!(!scram.is_complete());
     assert_eq!(scram.detail().unwrap(), "invalid-proof\\r\\n,x=y");
 }
