@@ -38,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) trace: Trace,
     /// Never shown, whoever says them.
     secrets: Vec<Zeroizing<Vec<u8>>>,
+    /// Whether a login is under way, whose challenges must be read as they are.
+    pub(crate) verbatim: bool,
     /// Replies to what was sent, not yet received.
     owed: usize,
     /// Why nothing more can be said.
@@ -74,6 +76,7 @@ pub(crate) async fn dial<T: Transport>(
         timeouts: options.timeouts,
         trace: options.trace.clone(),
         secrets: Vec::new(),
+        verbatim: false,
         owed: 0,
         ended: None,
         stranger: None,
@@ -280,7 +283,8 @@ impl<C: Channel> Dialogue<C> {
             };
             // FTP's replies hold ports, sizes and paths, of which a password like 1234 may be a part: what is read there
             // is not scrubbed, only what is shown.
-            let line = if self.context.dialect == Dialect::Smtp { self.context.scrub(line) } else { line };
+            let scrubbed = self.context.dialect == Dialect::Smtp && !self.context.verbatim;
+            let line = if scrubbed { self.context.scrub(line) } else { line };
             self.context.trace.emit(|| Event::Received(printable(&self.context.scrub(line.clone()))));
             if let Some(reply) = assembler.push(&line)? {
                 return Ok(reply);

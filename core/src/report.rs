@@ -8,7 +8,7 @@
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
 //! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `warnings` (as of now), `certificates` |
 //! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
-//! | [`Error`] | `kind`, `phase`, `peer`, `transient`, `reply`, `message`, `advice` |
+//! | [`Error`] | `kind`, `phase`, `peer`, `transient`, `reply`, `message`, `advice`, `detail` |
 //!
 //! What is not known is null. No secret is in any of them.
 
@@ -99,6 +99,7 @@ keys!(Error, it, {
     "reply": it.reply(),
     "message": it.to_string(),
     "advice": it.advice(),
+    "detail": it.detail(),
 });
 
 fn kind(kind: &ErrorKind) -> &'static str {

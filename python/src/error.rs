@@ -99,6 +99,10 @@ impl Interrupted {
 /// The exception for a core error.
 pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
     if let ErrorKind::Local(error) = error.kind() {
+        // The caller's own code, called by the core, raised it.
+        if let Some(raised) = error.get_ref().and_then(|inner| inner.downcast_ref::<PyErr>()) {
+            return raised.clone_ref(py);
+        }
         return local(py, error, None);
     }
     let (module, name) = class(error, hint);
@@ -110,6 +114,7 @@ pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
         details.set_item("phase", error.phase().map(Phase::as_str))?;
         details.set_item("host", error.peer())?;
         details.set_item("advice", error.advice())?;
+        details.set_item("detail", error.detail())?;
         details.set_item("transient", error.is_transient())?;
         details.set_item("reply", error.reply().map(|reply| value::reply(py, reply)).transpose()?)
     })();

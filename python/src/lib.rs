@@ -19,6 +19,7 @@ mod dkim;
 mod error;
 mod ftp;
 mod hosted;
+mod login;
 mod many;
 mod message;
 mod session;

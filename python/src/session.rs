@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
+use starttls::smtp::LoginInfo;
 use starttls::tls::TlsInfo;
 use starttls::transport::{Blocking, Host, Hosted, Proxied, Transport, block};
 
@@ -47,6 +48,11 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
 
     /// What TLS agreed.
     fn tls<T: Transport + Clone + 'static>(client: &Self::Client<T>) -> Option<&TlsInfo>;
+
+    /// How the session logged in.
+    fn login<T: Transport + Clone + 'static>(_: &Self::Client<T>) -> Option<LoginInfo> {
+        None
+    }
 
     /// What the server offers: names and parameters.
     fn offers<T: Transport + Clone + 'static>(client: &Self::Client<T>) -> Vec<(String, String)>;
@@ -196,6 +202,15 @@ impl<P: Protocol> Session<P> {
             Face::Hosted(_, slot) => look(slot, |client| P::tls(client).cloned()),
         };
         agreed.flatten().map(|agreed| value::tls(py, &agreed).map(Bound::unbind)).transpose()
+    }
+
+    /// How it logged in, while the session is open and idle.
+    pub(crate) fn login(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let login = match &self.face {
+            Face::Blocking(_, slot) => look(slot, P::login),
+            Face::Hosted(_, slot) => look(slot, P::login),
+        };
+        login.flatten().map(|login| value::login(py, &login).map(Bound::unbind)).transpose()
     }
 
     /// What the server offers, while the session is open and idle.

@@ -7,7 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
 use starttls::Options;
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{BodyKind, Client, Credentials, EhloName, Envelope};
+use starttls::smtp::{BodyKind, Client, Credentials, EhloName, Envelope, LoginInfo};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use starttls::url::{Protocol as Scheme, Url};
@@ -17,6 +17,7 @@ use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::dkim::Dkim;
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
+use crate::login::Login;
 use crate::many::{self, Letter};
 use crate::message::{Addressing, HeaderReader, Message};
 use crate::session::{Job, Protocol, Session};
@@ -93,6 +94,10 @@ impl Protocol for Smtp {
 
     fn tls<T: Transport + Clone + 'static>(client: &Client<T>) -> Option<&TlsInfo> {
         client.tls()
+    }
+
+    fn login<T: Transport + Clone + 'static>(client: &Client<T>) -> Option<LoginInfo> {
+        client.login_info()
     }
 
     fn offers<T: Transport + Clone + 'static>(client: &Client<T>) -> Vec<(String, String)> {
@@ -205,14 +210,17 @@ impl SmtpSession {
 #[pymethods]
 impl SmtpSession {
     #[new]
-    #[pyo3(signature = (url, *, user=None, password=None, tls=None, timeout=None, trace=None, ehlo_name=None,
-        proxy=None, local_address=None, dkim=None, host=None))]
+    #[pyo3(signature = (url, *, user=None, password=None, token=None, authzid=None, auth=None, tls=None, timeout=None,
+        trace=None, ehlo_name=None, proxy=None, local_address=None, dkim=None, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
         url: &str,
         user: Option<String>,
         password: Option<String>,
+        token: Option<Py<PyAny>>,
+        authzid: Option<String>,
+        auth: Option<String>,
         tls: Option<&TLSConfig>,
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
@@ -232,8 +240,7 @@ impl SmtpSession {
             endpoint: url.endpoint.clone(),
             options: config::options(py, &url, tls, timeout, trace)?,
             name: ehlo_name.map(EhloName::new).transpose().map_err(raise)?.unwrap_or_default(),
-            credentials: config::credentials(py, &url, user, password)?
-                .map(|(user, password)| Credentials::password(user, password)),
+            credentials: Login { user, password, token, authzid, auth }.credentials(py, &url)?,
         };
         let session = Session::new(smtp, network, host.map(|host| host.0.clone()));
         Ok(Self { session, signer: dkim.map(|dkim| dkim.signer.clone()), url: url.to_string() })
@@ -292,6 +299,12 @@ impl SmtpSession {
     #[getter]
     fn seven_bit(&self) -> bool {
         self.signer.is_some() || !self.session.offers().iter().any(|(keyword, _)| keyword == "8BITMIME")
+    }
+
+    /// How it logged in.
+    #[getter]
+    fn login(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.session.login(py)
     }
 
     /// What the server offers: keywords and parameters.

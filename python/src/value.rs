@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use starttls::ftp::{Entry, TransferReceipt};
 use starttls::reply::Reply;
-use starttls::smtp::DeliveryReport;
+use starttls::smtp::{DeliveryReport, LoginInfo};
 use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
 
 use crate::error::{self, Failure, Hint, Interrupted};
@@ -70,6 +70,11 @@ pub(crate) fn reply<'py>(py: Python<'py>, it: &Reply) -> PyResult<Bound<'py, PyA
     let lines = PyTuple::new(py, it.lines())?;
     let enhanced = it.enhanced().map(|code| code.to_string());
     class(py, intern!(py, "Reply"))?.call1((it.code().number(), lines, enhanced))
+}
+
+pub(crate) fn login<'py>(py: Python<'py>, it: &LoginInfo) -> PyResult<Bound<'py, PyAny>> {
+    let binding = it.binding.map(|binding| binding.as_str());
+    class(py, intern!(py, "LoginInfo"))?.call1((it.mechanism.name(), binding))
 }
 
 pub(crate) fn tls<'py>(py: Python<'py>, it: &TlsInfo) -> PyResult<Bound<'py, PyAny>> {

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from ._ftp import FTP, download, upload
     from ._native import DKIM, TLSConfig
-    from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
+    from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
     from ._settings import Timeout
     from ._smtp import SMTP, send
 
@@ -76,6 +76,7 @@ __all__ = [
     "LocalError",
     "LocalFileNotFound",
     "LocalPermissionDenied",
+    "LoginInfo",
     "MessageRefused",
     "NameUnresolvable",
     "OutcomeUnknown",
@@ -115,7 +116,7 @@ _ELSEWHERE = {
     ),
     "_ftp": ("FTP", "download", "upload"),
     "_native": ("DKIM", "TLSConfig"),
-    "_results": ("Certificate", "DeliveryReport", "Entry", "Reply", "TLSInfo", "TransferReceipt"),
+    "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),
     "_settings": ("Timeout",),
     "_smtp": ("SMTP", "send"),
 }

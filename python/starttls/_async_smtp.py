@@ -13,26 +13,26 @@ from ._smtp import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
     from typing import Any, Self, TypeVar
 
     from ._files import Progress
     from ._message import Letter, Message
     from ._native import DKIM, TLSConfig
-    from ._results import Reply, TLSInfo
+    from ._results import LoginInfo, Reply, TLSInfo
     from ._settings import Timeout, Trace
 
     T = TypeVar("T")
 
 
 class AsyncSMTP:
-    """``SMTP`` for asyncio: the same arguments and methods, awaited.
+    """``SMTP`` for asyncio: the same arguments and methods, awaited. ``token`` may be an asynchronous callable.
 
     An operation that is cancelled, by ``asyncio.timeout`` for one, closes the session: nothing is sent twice, and the
     next use says so.
     """
 
-    __slots__ = ("_driver", "_session", "_signs")
+    __slots__ = ("_driver", "_fresh", "_session", "_signs", "_token")
 
     def __init__(
         self,
@@ -40,6 +40,9 @@ class AsyncSMTP:
         *,
         user: str | None = None,
         password: str | None = None,
+        token: str | Callable[[], str | Awaitable[str]] | None = None,
+        authzid: str | None = None,
+        auth: str | None = None,
         tls: TLSConfig | None = None,
         timeout: float | Timeout | None = None,
         trace: Trace = None,
@@ -51,10 +54,15 @@ class AsyncSMTP:
         self._signs = dkim is not None
         host = Host()
         self._driver = Driver(host, local_address)
+        self._token = token if callable(token) else None
+        self._fresh: list[str] = []
         self._session = SmtpSession(
             url,
             user=user,
             password=password,
+            token=self._fresh.pop if callable(token) else token,
+            authzid=authzid,
+            auth=auth,
             tls=tls,
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
@@ -70,6 +78,10 @@ class AsyncSMTP:
 
     async def connect(self) -> None:
         """Open the session and log in."""
+        if self._token is not None:
+            given = self._token()
+            # Only here can it be waited for; the core takes it when it logs in.
+            self._fresh[:] = [given if isinstance(given, str) else await given]
         await self._driver.drive(self._session.start_connect())
 
     async def close(self) -> None:
@@ -90,6 +102,11 @@ class AsyncSMTP:
     def tls(self) -> TLSInfo | None:
         """What TLS agreed on."""
         return self._session.tls
+
+    @property
+    def login(self) -> LoginInfo | None:
+        """How the session logged in."""
+        return self._session.login
 
     @property
     def extensions(self) -> dict[str, str]:

@@ -27,6 +27,9 @@ class Error(Exception):
     """The server, ``host:port``, if one was involved."""
     advice: str | None
     """What to try, where it is known."""
+    detail: str | None
+    """What a login mechanism said beside the reply: OAuth's JSON object (``status``, ``scope``,
+    ``openid-configuration``), SCRAM's error value."""
     transient: bool
     """Whether the same call may succeed later without a change."""
     reply: Reply | None
@@ -40,6 +43,7 @@ class Error(Exception):
         phase: str | None = None,
         host: str | None = None,
         advice: str | None = None,
+        detail: str | None = None,
         transient: bool = False,
         reply: Reply | None = None,
     ) -> None:
@@ -50,6 +54,7 @@ class Error(Exception):
         self.phase = phase
         self.host = host
         self.advice = advice
+        self.detail = detail
         self.transient = transient
         self.reply = reply
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, TypeVar, final
 
-from ._results import Certificate, DeliveryReport, Entry, Reply, TLSInfo, TransferReceipt
+from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
 
 __all__ = [
     "DKIM",
@@ -134,6 +134,9 @@ class SmtpSession:
         *,
         user: str | None = None,
         password: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        authzid: str | None = None,
+        auth: str | None = None,
         tls: TLSConfig | None = None,
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
@@ -151,6 +154,8 @@ class SmtpSession:
     def tls(self) -> TLSInfo | None: ...
     @property
     def seven_bit(self) -> bool: ...
+    @property
+    def login(self) -> LoginInfo | None: ...
     @property
     def offers(self) -> list[tuple[str, str]]: ...
     def connect(self) -> None: ...

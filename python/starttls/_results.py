@@ -166,6 +166,20 @@ def _utc(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC)
 
 
+class LoginInfo(Frozen):
+    """How a session logged in."""
+
+    __slots__ = ("mechanism", "binding")  # noqa: RUF023 - the constructor's order
+
+    mechanism: str
+    """The SASL mechanism, such as ``SCRAM-SHA-256-PLUS``."""
+    binding: str | None
+    """What tied it to the TLS connection: ``tls-exporter``, ``tls-server-end-point``, or nothing."""
+
+    def __init__(self, mechanism: str, binding: str | None = None) -> None:
+        self._set(mechanism, binding)
+
+
 class DeliveryReport(Frozen):
     """The whole story of one message."""
 

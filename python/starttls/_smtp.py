@@ -9,13 +9,13 @@ from ._settings import sink, stages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from ._files import Progress
     from ._message import Letter, Message
     from ._native import DKIM, TLSConfig
-    from ._results import DeliveryReport, Reply, TLSInfo
+    from ._results import DeliveryReport, LoginInfo, Reply, TLSInfo
     from ._settings import Timeout, Trace
 
 
@@ -38,6 +38,11 @@ class SMTP:
     user and the password in it or beside it. In a ``with`` statement it connects and logs in at the beginning, and says
     good-bye at the end.
 
+    ``token`` is an OAuth 2.0 access token instead of a password, or what gives one when it is called, at each login.
+    The best mechanism that the server offers for the credentials is used, and no other after a refusal; ``auth``
+    insists on one: ``"PLAIN"``, ``"SCRAM-SHA-256"`` …, ``"EXTERNAL"`` for the client certificate of ``tls``, or
+    ``"ANONYMOUS"``. ``authzid`` is whom to act as.
+
     ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
     with a line for each event, without secrets; ``True`` logs them to ``starttls.smtp``. ``ehlo_name`` is how we
     introduce ourselves. ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
@@ -53,6 +58,9 @@ class SMTP:
         *,
         user: str | None = None,
         password: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        authzid: str | None = None,
+        auth: str | None = None,
         tls: TLSConfig | None = None,
         timeout: float | Timeout | None = None,
         trace: Trace = None,
@@ -65,6 +73,9 @@ class SMTP:
             url,
             user=user,
             password=password,
+            token=token,
+            authzid=authzid,
+            auth=auth,
             tls=tls,
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
@@ -96,6 +107,11 @@ class SMTP:
     def tls(self) -> TLSInfo | None:
         """What TLS agreed on."""
         return self._session.tls
+
+    @property
+    def login(self) -> LoginInfo | None:
+        """How the session logged in."""
+        return self._session.login
 
     @property
     def extensions(self) -> dict[str, str]:
@@ -156,6 +172,9 @@ def send(
     recipients: Iterable[str] | None = None,
     user: str | None = None,
     password: str | None = None,
+    token: str | Callable[[], str] | None = None,
+    authzid: str | None = None,
+    auth: str | None = None,
     tls: TLSConfig | None = None,
     timeout: float | Timeout | None = None,
     trace: Trace = None,
@@ -169,6 +188,9 @@ def send(
         url,
         user=user,
         password=password,
+        token=token,
+        authzid=authzid,
+        auth=auth,
         tls=tls,
         timeout=timeout,
         trace=trace,

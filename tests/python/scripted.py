@@ -37,10 +37,12 @@ class Peer:
         line, _, self._received = self._received.partition(b"\r\n")
         return line.decode()
 
-    def secure(self, identity: Identity) -> None:
+    def secure(self, identity: Identity, maximum: ssl.TLSVersion | None = None) -> None:
         """Shake hands as the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity.cert_file, identity.key_file)
+        if maximum is not None:
+            context.maximum_version = maximum
         self._connection = context.wrap_socket(self._connection, server_side=True)
         self._received = b""
 
@@ -106,13 +108,15 @@ def scripted(script: Callable[[Peer], None]) -> Iterator[Scripted]:
         raise server.failures[0]
 
 
-def smtp_until_ready(peer: Peer, identity: Identity) -> None:
+def smtp_until_ready(
+    peer: Peer, identity: Identity, *, auth: str = "PLAIN", maximum: ssl.TLSVersion | None = None
+) -> None:
     """Greeting, STARTTLS, EHLO: then the client's next command is for the script."""
     peer.say("220 scripted")
     assert peer.line().startswith("EHLO ")
     peer.say("250-scripted", "250 STARTTLS")
     assert peer.line() == "STARTTLS"
     peer.say("220 go ahead")
-    peer.secure(identity)
+    peer.secure(identity, maximum)
     assert peer.line().startswith("EHLO ")
-    peer.say("250-scripted", "250-PIPELINING", "250 AUTH PLAIN")
+    peer.say("250-scripted", "250-PIPELINING", f"250 AUTH {auth}")

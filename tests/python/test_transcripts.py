@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -108,6 +109,14 @@ class Session:
         for verb, arguments in self.tasks:
             if verb in ("login", "login-account"):
                 options["user"], options["password"] = (text(word) for word in arguments[:2])
+            if verb == "login-token":
+                options["user"], options["token"] = (text(word) for word in arguments[:2])
+            if verb in ("login", "login-token"):
+                options.update(zip(("auth", "authzid"), map(text, arguments[2:]), strict=False))
+            if verb == "login-external":
+                options |= {"auth": "EXTERNAL"} | dict(zip(["authzid"], map(text, arguments), strict=False))
+            if verb == "login-anonymous":
+                options |= {"auth": "ANONYMOUS"} | dict(zip(["user"], map(text, arguments), strict=False))
             if verb == "login-account":
                 options["account"] = text(arguments[2])
             if verb == "clear-data":
@@ -129,6 +138,9 @@ class Session:
         match verb:
             case "quit":
                 session.close()
+            case "login-info":
+                login = session.login
+                return "none" if login is None else " ".join(filter(None, (login.mechanism, login.binding)))
             case "noop":
                 session.noop()
             case "rset":
@@ -203,7 +215,7 @@ def agrees(result: str, expected: str) -> bool:
 
 
 def normalised(trace: list[str], ports: list[int]) -> list[str]:
-    """Events with ports by their role instead of their number."""
+    """Events with ports by their role instead of their number, and what holds a nonce by its."""
     control, data = ports
     roles = {
         f"127.0.0.1:{control}": "{server}",
@@ -215,8 +227,17 @@ def normalised(trace: list[str], ports: list[int]) -> list[str]:
     for line in trace:
         for number, role in roles.items():
             line = line.replace(number, role)
-        lines.append(line)
+        lines.append("S: 334 {server-first}" if has_nonces(line) else line)
     return lines
+
+
+def has_nonces(event: str) -> bool:
+    """Whether it is the message of SCRAM that is another one each time."""
+    challenge = event.removeprefix("S: 334 ")
+    try:
+        return challenge != event and b",s=" in base64.b64decode(challenge, validate=True)
+    except ValueError:
+        return False
 
 
 def attempt(operation: Callable[[], object]) -> object:
@@ -274,7 +295,16 @@ def test_a_session_of_the_corpus(script: Path, pieces: str, peer: Peer, face: An
         assert not any(secret in line for line in [*trace, *shown])
 
 
-OPENING = ("connect", "login", "login-account", "clear-data", "accept-missing-close-notify")
+OPENING = (
+    "connect",
+    "login",
+    "login-account",
+    "login-token",
+    "login-external",
+    "login-anonymous",
+    "clear-data",
+    "accept-missing-close-notify",
+)
 """What is one call here."""
 
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use starttls_tests::embedding::Opening;
 use starttls_tests::embedding::exports::types::{Endpoint, ErrorCode, Phase, Security, Timeouts};
 
-use crate::{endpoint, open_mail, sandbox};
+use crate::{endpoint, open_mail, password, sandbox};
 
 /// Serves one connection.
 fn serve(serve: impl FnOnce(TcpStream) + Send + 'static) -> (Endpoint, JoinHandle<()>) {
@@ -111,7 +111,8 @@ fn there_is_no_way_to_clear_text_but_by_its_name() {
     let session = open_mail(&mut clear, &to, &plaintext).expect("a session in clear text");
     let smtp = clear.client.starttls_client_smtp();
     assert!(smtp.session().call_tls(&mut clear.store, session).expect("no trap").is_none());
-    let login = smtp.session().call_login(&mut clear.store, session, "ada", "s3cret").expect("no trap");
+    let login =
+        smtp.session().call_login(&mut clear.store, session, &password("ada", "s3cret"), None).expect("no trap");
     assert!(matches!(login.expect_err("a secret on clear text").code, ErrorCode::InvalidState(_)));
     drop(clear);
     thread.join().expect("the server");

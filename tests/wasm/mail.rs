@@ -6,7 +6,7 @@ use starttls_tests::embedding::exports::types::{Endpoint, ErrorCode, Phase, Secu
 use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
-use crate::{assert_same, endpoint, open_mail, postfix, sandbox, trusting};
+use crate::{assert_same, endpoint, open_mail, password, postfix, sandbox, trusting};
 
 pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
     Envelope {
@@ -39,7 +39,8 @@ fn session(sandbox: &mut Sandbox, server: &Daemon, security: Security) -> Resour
     let session = open_mail(sandbox, &endpoint("localhost", port), &trusting(server, security)).expect("a session");
     let Sandbox { store, client } = sandbox;
     let smtp = client.starttls_client_smtp();
-    let login = smtp.session().call_login(store, session, server.text("user"), server.text("password"));
+    let account = password(server.text("user"), server.text("password"));
+    let login = smtp.session().call_login(store, session, &account, None);
     login.expect("no trap").expect("a login");
     session
 }
@@ -194,7 +195,10 @@ fn a_wrong_password_and_a_bad_address() {
     let session = open_mail(&mut sandbox, &to, &trusting(server, Security::Upgrade)).expect("a session");
     let Sandbox { store, client } = &mut sandbox;
     let smtp = client.starttls_client_smtp();
-    let login = smtp.session().call_login(&mut *store, session, server.text("user"), "hunter2").expect("no trap");
+    let login = smtp
+        .session()
+        .call_login(&mut *store, session, &password(server.text("user"), "hunter2"), None)
+        .expect("no trap");
     let error = login.expect_err("a refusal");
     assert!(matches!(error.code, ErrorCode::Rejected), "{error:?}");
     assert_eq!((error.phase, error.reply.as_ref().map(|reply| reply.code)), (Some(Phase::Authenticate), Some(535)));
@@ -217,7 +221,8 @@ fn the_trace_tells_what_was_said_and_no_secret() {
     {
         let Sandbox { store, client } = &mut sandbox;
         let smtp = client.starttls_client_smtp();
-        let login = smtp.session().call_login(store, session, server.text("user"), server.text("password"));
+        let account = password(server.text("user"), server.text("password"));
+        let login = smtp.session().call_login(store, session, &account, None);
         login.expect("no trap").expect("a login");
     }
     let events = sandbox.events(trace).expect("events");

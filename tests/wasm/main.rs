@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use starttls_tests::daemon::{Daemon, built};
+use starttls_tests::embedding::exports::smtp::{Account, Credentials};
 use starttls_tests::embedding::exports::types::{Endpoint, Error, Security};
 use starttls_tests::embedding::{Host, Opening, Policy, Sandbox};
 use wasmtime::component::ResourceAny;
@@ -61,6 +62,11 @@ fn open_mail(sandbox: &mut Sandbox, to: &Endpoint, opening: &Opening) -> Result<
     let (config, options) = sandbox.prepare(opening).expect("no trap")?;
     let Sandbox { store, client } = sandbox;
     Ok(client.starttls_client_smtp().session().call_open(store, to, config, options).expect("no trap")?)
+}
+
+/// A user and a password, to log in with for mail.
+fn password(user: &str, secret: &str) -> Credentials {
+    Credentials::Password(Account { user: user.into(), secret: secret.into(), authzid: None })
 }
 
 /// Opens a file transfer session.

@@ -121,7 +121,15 @@ impl Client {
         let face = client.starttls_client_smtp();
         let face = face.session();
         match task.verb.as_str() {
-            "login" => face.call_login(store, session, &text(task, 0), &text(task, 1)).expect("no trap")?,
+            "login" | "login-token" | "login-external" | "login-anonymous" => {
+                let (credentials, mechanism) = credentials(task);
+                face.call_login(store, session, &credentials, mechanism.as_deref()).expect("no trap")?;
+            }
+            "login-info" => {
+                let login = face.call_login_info(store, session).expect("no trap");
+                let Some(login) = login else { return Ok("none".into()) };
+                return Ok([Some(login.mechanism), login.binding].into_iter().flatten().collect::<Vec<_>>().join(" "));
+            }
             "noop" => face.call_noop(store, session).expect("no trap")?,
             "rset" => face.call_reset(store, session).expect("no trap")?,
             "quit" => face.call_quit(store, session).expect("no trap"),
@@ -208,6 +216,18 @@ impl Client {
             verb => return Ok(format!("unknown verb {verb}")),
         }
         Ok("ok".into())
+    }
+}
+
+/// With whom and how a mail session logs in.
+fn credentials(task: &Task) -> (smtp::Credentials, Option<String>) {
+    let some = |index| task.arguments.get(index).map(|_| text(task, index));
+    let account = || smtp::Account { user: text(task, 0), secret: text(task, 1), authzid: some(3) };
+    match task.verb.as_str() {
+        "login" => (smtp::Credentials::Password(account()), some(2)),
+        "login-token" => (smtp::Credentials::Token(account()), some(2)),
+        "login-external" => (smtp::Credentials::External(some(0)), None),
+        _ => (smtp::Credentials::Anonymous(text(task, 0)), None),
     }
 }
 

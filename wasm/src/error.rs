@@ -13,6 +13,7 @@ impl From<&starttls::Error> for Error {
             peer: error.peer().map(str::to_owned),
             reply: error.reply().map(Reply::from),
             advice: error.advice().map(str::to_owned),
+            detail: error.detail().map(str::to_owned),
             message: error.to_string(),
         }
     }
@@ -55,7 +56,7 @@ pub(crate) fn stream_failed(error: &std::io::Error) -> Error {
 }
 
 fn local(code: ErrorCode, message: String) -> Error {
-    Error { code, phase: None, retryable: false, peer: None, reply: None, advice: None, message }
+    Error { code, phase: None, retryable: false, peer: None, reply: None, advice: None, detail: None, message }
 }
 
 fn code(kind: &ErrorKind) -> ErrorCode {

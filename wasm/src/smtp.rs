@@ -1,12 +1,13 @@
 //! Submission sessions and messages as resources.
 
-use starttls::smtp::{self, BodyKind, Credentials};
+use starttls::smtp::{self, BodyKind};
 use starttls::transport::block;
 
 use crate::Component;
 use crate::error;
 use crate::exports::smtp::{
-    DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestSession, Header, MessageWriter, Outcome, Session, Verdict,
+    Account, Credentials, DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestSession, Header, LoginInfo,
+    MessageWriter, Outcome, Session, Verdict,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply};
@@ -57,9 +58,16 @@ impl GuestSession for Submission {
         self.0.look(|client| client.tls().map(SessionInfo::from)).flatten()
     }
 
-    fn login(&self, user: String, password: String) -> Result<(), Error> {
-        let credentials = Credentials::password(user, password);
+    fn login(&self, credentials: Credentials, mechanism: Option<String>) -> Result<(), Error> {
+        let credentials = match (smtp::Credentials::from(credentials), mechanism) {
+            (credentials, Some(name)) => credentials.with_mechanism(name.parse()?),
+            (credentials, None) => credentials,
+        };
         self.0.with(|client| block(client.login(&credentials)))
+    }
+
+    fn login_info(&self) -> Option<LoginInfo> {
+        self.0.look(smtp::Client::login_info).flatten().map(LoginInfo::from)
     }
 
     fn send(&self, envelope: Envelope, message: Vec<u8>) -> Result<DeliveryReport, Error> {
@@ -119,6 +127,28 @@ fn read(envelope: Envelope) -> Result<smtp::Envelope, Error> {
     read.body = BodyKind::of_text(envelope.eight_bit);
     read.utf8 = envelope.utf8;
     Ok(read)
+}
+
+impl From<Credentials> for smtp::Credentials {
+    fn from(credentials: Credentials) -> Self {
+        let (credentials, authzid) = match credentials {
+            Credentials::Password(Account { user, secret, authzid }) => (Self::password(user, secret), authzid),
+            Credentials::Token(Account { user, secret, authzid }) => (Self::token(user, secret), authzid),
+            Credentials::External(authzid) => (Self::external(None), authzid),
+            Credentials::Anonymous(trace) => (Self::anonymous(trace), None),
+        };
+        match authzid {
+            Some(authzid) => credentials.with_authzid(authzid),
+            None => credentials,
+        }
+    }
+}
+
+impl From<smtp::LoginInfo> for LoginInfo {
+    fn from(login: smtp::LoginInfo) -> Self {
+        let binding = login.binding.map(|binding| binding.as_str().to_owned());
+        Self { mechanism: login.mechanism.name().to_owned(), binding }
+    }
 }
 
 impl From<smtp::DeliveryReport> for DeliveryReport {

@@ -179,6 +179,9 @@ pub(crate) struct Target {
 impl Target {
     /// An FTP session, logged in.
     pub(crate) async fn ftp(&self, common: &Common) -> Result<ftp::Client<Network>, Failure> {
+        if common.login.is_for_mail() {
+            return Err(Failure::usage("--auth, --authzid and --token-file are about mail"));
+        }
         let found = credentials::find(&common.login, &self.url)?;
         let credentials = match found {
             None => ftp::Credentials::anonymous(),
@@ -198,11 +201,7 @@ impl Target {
 
     /// A submission session, logged in if there is a user.
     pub(crate) async fn smtp(&self, common: &Common, name: &smtp::EhloName) -> Result<smtp::Client<Network>, Failure> {
-        let credentials = match credentials::find(&common.login, &self.url)? {
-            None => None,
-            Some((user, Some(password))) => Some(smtp::Credentials::password(user, password.as_str())),
-            Some((user, None)) => return Err(credentials::no_password(&user)),
-        };
+        let credentials = credentials::for_mail(&common.login, &self.url)?;
         let fail = |error| self.failure(error, Exit::Unavailable);
         let client = smtp::Client::connect_as(self.network.clone(), self.endpoint(), self.options.clone(), name);
         let mut client = client.await.map_err(fail)?;

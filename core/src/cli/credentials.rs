@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use starttls::smtp::{Credentials, Mechanism};
 use starttls::url::Url;
 use zeroize::Zeroizing;
 
@@ -31,12 +32,36 @@ pub(crate) struct Login {
     /// Look for user and password in this file, usually ~/.netrc
     #[arg(long, global = true, value_name = "FILE", help_heading = LOGIN_HEADING)]
     netrc: Option<PathBuf>,
+    /// Mail: log in with the OAuth 2.0 token in the first line of this file; - is standard input
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["password_file", "netrc"], help_heading = LOGIN_HEADING)]
+    token_file: Option<PathBuf>,
+    /// Mail: log in with this SASL mechanism and no other; EXTERNAL is --client-cert itself
+    #[arg(long, global = true, value_name = "MECHANISM", value_parser = mechanism, help_heading = LOGIN_HEADING)]
+    auth: Option<Mechanism>,
+    /// Mail: act as this user, if the one who logs in may
+    #[arg(long, global = true, value_name = "NAME", help_heading = LOGIN_HEADING)]
+    authzid: Option<String>,
+}
+
+fn mechanism(name: &str) -> Result<Mechanism, String> {
+    let known = || Mechanism::ALL.map(Mechanism::name).join(", ");
+    name.parse().map_err(|_| format!("known are {}", known()))
 }
 
 impl Login {
-    /// Whether the password is what standard input holds, so that nothing else can be.
-    pub(crate) fn reads_stdin(&self) -> bool {
-        self.password_file.as_deref() == Some(Path::new("-"))
+    /// The flag by which standard input holds a secret, so that nothing else can be there.
+    pub(crate) fn reads_stdin(&self) -> Option<&'static str> {
+        let reads = |file: &Option<PathBuf>| file.as_deref() == Some(Path::new("-"));
+        match () {
+            () if reads(&self.password_file) => Some("--password-file -"),
+            () if reads(&self.token_file) => Some("--token-file -"),
+            () => None,
+        }
+    }
+
+    /// Whether anything is asked for that only mail knows.
+    pub(crate) fn is_for_mail(&self) -> bool {
+        self.token_file.is_some() || self.auth.is_some() || self.authzid.is_some()
     }
 }
 
@@ -45,15 +70,10 @@ type Found = (String, Option<Zeroizing<String>>);
 
 /// Who logs in at `url`, and with which password; `None` if nobody is named anywhere.
 pub(crate) fn find(login: &Login, url: &Url) -> Result<Option<Found>, Failure> {
-    if let (Some(flag), Some(user)) = (&login.user, &url.user)
-        && flag != user
-    {
-        return Err(Failure::usage(format!("the URL names the user {user}, and --user names {flag}")));
-    }
-    let mut user = login.user.clone().or_else(|| url.user.clone());
+    let mut user = user(login, url)?;
     let mut password = url.password.clone();
     if let Some(file) = login.password_file.as_deref().filter(|_| password.is_none()) {
-        password = Some(first_line(file)?);
+        password = Some(first_line(file, "password")?);
     }
     // A password without a user would be sent nowhere: a variable that is always set does no harm then.
     if password.is_none() && user.is_some() {
@@ -77,18 +97,63 @@ pub(crate) fn find(login: &Login, url: &Url) -> Result<Option<Found>, Failure> {
     }
 }
 
+/// What to log in with for mail; `None` if nobody does.
+pub(crate) fn for_mail(login: &Login, url: &Url) -> Result<Option<Credentials>, Failure> {
+    let credentials = match (login.auth, &login.token_file) {
+        (Some(Mechanism::External | Mechanism::Anonymous), Some(_)) => {
+            return Err(Failure::usage("--token-file is of no use beside this --auth"));
+        }
+        (Some(Mechanism::External), None) => Some(Credentials::external(None)),
+        (Some(Mechanism::Anonymous), None) => Some(Credentials::anonymous(user(login, url)?.unwrap_or_default())),
+        (_, Some(file)) => {
+            let user = user(login, url)?;
+            let user =
+                user.ok_or_else(|| Failure::usage("there is a token and no user: name one in the URL or with --user"))?;
+            let token = first_line(file, "token")?;
+            Some(Credentials::token(user, token.as_str()))
+        }
+        (_, None) => match find(login, url)? {
+            None => None,
+            Some((user, Some(password))) => Some(Credentials::password(user, password.as_str())),
+            Some((user, None)) => return Err(no_password(&user)),
+        },
+    };
+    let Some(mut credentials) = credentials else {
+        return match login.is_for_mail() {
+            true => Err(Failure::usage("--auth and --authzid need a user: name one in the URL or with --user")),
+            false => Ok(None),
+        };
+    };
+    if let Some(mechanism) = login.auth {
+        credentials = credentials.with_mechanism(mechanism);
+    }
+    if let Some(authzid) = &login.authzid {
+        credentials = credentials.with_authzid(authzid);
+    }
+    Ok(Some(credentials))
+}
+
+fn user(login: &Login, url: &Url) -> Result<Option<String>, Failure> {
+    match (&login.user, &url.user) {
+        (Some(flag), Some(user)) if flag != user => {
+            Err(Failure::usage(format!("the URL names the user {user}, and --user names {flag}")))
+        }
+        (flag, user) => Ok(flag.clone().or_else(|| user.clone())),
+    }
+}
+
 /// There is a user to log in, and no password.
 pub(crate) fn no_password(user: &str) -> Failure {
     Failure::usage(format!("no password for {user}"))
         .advise(format!("give --password-file, the variable {VARIABLE}, or --netrc"))
 }
 
-fn first_line(file: &Path) -> Result<Zeroizing<String>, Failure> {
+fn first_line(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
     let text = read(file)?;
     let line = text.split('\n').next().unwrap_or_default();
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return Err(Failure::new(Exit::Data, format!("{}: the first line is empty: no password", file.display())));
+        return Err(Failure::new(Exit::Data, format!("{}: the first line is empty: no {what}", file.display())));
     }
     Ok(Zeroizing::new(line.to_owned()))
 }

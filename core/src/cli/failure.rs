@@ -94,7 +94,7 @@ impl Failure {
             Some(error) => view::json(error),
             None => {
                 let kind = if self.exit == Exit::Usage { "invalid_argument" } else { "local" };
-                json!({"kind": kind, "phase": null, "peer": null, "transient": false, "reply": null})
+                json!({"kind": kind, "phase": null, "peer": null, "transient": false, "reply": null, "detail": null})
             }
         };
         object["message"] = json!(self.message);

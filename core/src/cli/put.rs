@@ -54,7 +54,7 @@ impl Put {
 
     fn open(&self, common: &Common) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
         if self.local == Path::new("-") {
-            if common.login.reads_stdin() {
+            if common.login.reads_stdin().is_some() {
                 return Err(Failure::usage("--password-file - and the file both want standard input"));
             }
             return Ok((Box::new(io::stdin()), None));

@@ -57,8 +57,8 @@ impl Send {
         }
         let recipients = Some(&*self.to).filter(|to| !to.is_empty());
         let addressing = Addressing { sender: self.from.as_deref(), recipients };
-        if self.file.as_os_str() == "-" && common.login.reads_stdin() {
-            return Err(Failure::usage("--password-file - and the message both want standard input"));
+        if let Some(flag) = common.login.reads_stdin().filter(|_| self.file.as_os_str() == "-") {
+            return Err(Failure::usage(format!("{flag} and the message both want standard input")));
         }
         // Opened and looked at before anything is sent.
         let open = || Message::open(&self.file, &addressing);

@@ -67,7 +67,11 @@ impl<T: Transport> Client<T> {
         let server = self.dialogue.context.endpoint().clone();
         let surroundings = Surroundings { server: &server, binding, server_binds };
         let mut exchange = sasl::start(mechanism, credentials, &secret, surroundings)?;
-        match self.talk(mechanism, credentials, &mut *exchange).await {
+        // The error's text is scrubbed when it is explained.
+        self.dialogue.context.verbatim = true;
+        let outcome = self.talk(mechanism, credentials, &mut *exchange).await;
+        self.dialogue.context.verbatim = false;
+        match outcome {
             Ok(()) => {
                 self.login = Some(LoginInfo { mechanism, binding: bound });
                 Ok(())

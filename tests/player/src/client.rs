@@ -99,9 +99,33 @@ fn bytes(task: &Task, index: usize) -> &[u8] {
     task.arguments.get(index).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// With whom and how a mail session logs in.
+fn credentials(task: &Task) -> Result<smtp::Credentials, Error> {
+    let some = |index| task.arguments.get(index).map(|_| text(task, index));
+    let (credentials, options) = match task.verb.as_str() {
+        "login" => (smtp::Credentials::password(text(task, 0), text(task, 1)), 2),
+        "login-token" => (smtp::Credentials::token(text(task, 0), text(task, 1)), 2),
+        "login-external" => (smtp::Credentials::external(some(0).as_deref()), 1),
+        _ => (smtp::Credentials::anonymous(text(task, 0)), 1),
+    };
+    let credentials = match some(options) {
+        Some(name) => credentials.with_mechanism(name.parse()?),
+        None => credentials,
+    };
+    Ok(match some(options + 1) {
+        Some(authzid) => credentials.with_authzid(authzid),
+        None => credentials,
+    })
+}
+
 async fn mail<T: Transport>(client: &mut smtp::Client<T>, task: &Task) -> Result<String, Error> {
     match task.verb.as_str() {
-        "login" => client.login(&smtp::Credentials::password(text(task, 0), text(task, 1))).await?,
+        "login" | "login-token" | "login-external" | "login-anonymous" => client.login(&credentials(task)?).await?,
+        "login-info" => {
+            let Some(login) = client.login_info() else { return Ok("none".into()) };
+            let binding = login.binding.map(|binding| format!(" {binding}")).unwrap_or_default();
+            return Ok(format!("{}{binding}", login.mechanism));
+        }
         "noop" => drop(client.noop().await?),
         "rset" => drop(client.rset().await?),
         "send" => {

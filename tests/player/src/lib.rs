@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`script`] | a file, parsed |
 //! | [`peer`] | the server's side of it, without I/O |
+//! | [`scram`] | the server's side of a login whose nonce is another one each time |
 //! | [`tcp`] | that peer on real sockets |
 //! | [`memory`] | that peer joined to a hosted client in memory, in virtual time, with faults |
 //! | [`client`] | the client's side, over any transport |
@@ -17,6 +18,7 @@ pub mod client;
 pub mod memory;
 pub mod peer;
 pub mod pki;
+pub mod scram;
 pub mod script;
 pub mod tcp;
 mod text;

@@ -6,16 +6,16 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use starttls::tls::TlsConfig;
 use starttls::transport::{ChannelId, Host, Purpose, Request};
 
 use crate::client::{Events, Results, play};
 use crate::peer::{Action, Connection, Peer};
+use crate::pki::Server;
 use crate::script::Script;
 
 /// The ports that a session in memory pretends to use.
@@ -94,7 +94,7 @@ enum Arrival {
 /// Plays a session in memory.
 pub fn session(
     script: &Script,
-    server: Arc<ServerConfig>,
+    server: Server,
     tls: TlsConfig,
     delivery: Delivery,
     fault: Option<(usize, Fault)>,

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::sync::Arc;
 
-use rustls::{ServerConfig, ServerConnection};
+use ring::digest;
+use rustls::{ProtocolVersion, ServerConnection};
 
+use crate::pki::Server;
+use crate::scram;
 use crate::script::{Script, Step};
 use crate::text::{contains, shown};
 
@@ -27,7 +29,7 @@ pub enum Action {
 pub struct Peer {
     steps: Vec<Step>,
     at: usize,
-    tls: Arc<ServerConfig>,
+    tls: Server,
     data_port: u16,
     control: Wire,
     data: Wire,
@@ -35,6 +37,8 @@ pub struct Peer {
     data_connections: usize,
     /// Of those, the ones that a step waited for.
     data_opened: usize,
+    /// A login under way.
+    scram: Option<scram::Exchange>,
     segment: Vec<u8>,
     actions: VecDeque<Action>,
     /// Taken without being looked at, and everything that came in clear text: no secret may be in here.
@@ -59,7 +63,7 @@ struct Wire {
 
 impl Peer {
     /// The peer of a script.
-    pub fn new(script: &Script, tls: Arc<ServerConfig>, data_port: u16) -> Self {
+    pub fn new(script: &Script, tls: Server, data_port: u16) -> Self {
         Self {
             steps: script.server.clone(),
             at: 0,
@@ -69,6 +73,7 @@ impl Peer {
             data: Wire::default(),
             data_connections: 0,
             data_opened: 0,
+            scram: None,
             segment: Vec::new(),
             actions: VecDeque::new(),
             public: Vec::new(),
@@ -214,7 +219,9 @@ impl Peer {
                 true
             }
             Step::Break => true,
-            Step::Expect(line) => self.expect(&line),
+            Step::Expect(line) => self.expect(&line, |got| got == line),
+            Step::ExpectBeginning(line) => self.expect(&line, |got| got.starts_with(&line)),
+            Step::Scram(scram) => self.scram(*scram),
             Step::Tls => self.handshake(0),
             Step::TlsRefused => self.refused_handshake(0),
             Step::Hello => self.control.inbox.first() == Some(&22),
@@ -266,12 +273,51 @@ impl Peer {
         text.replace("{data}", &self.data_port.to_string()).replace("{data/256}", &format!("{high},{low}")).into_bytes()
     }
 
-    fn expect(&mut self, line: &[u8]) -> bool {
-        let Some(end) = self.control.inbox.windows(2).position(|pair| pair == b"\r\n") else {
-            return false;
-        };
-        let got: Vec<u8> = self.control.inbox.drain(..end + 2).take(end).collect();
-        if got != line {
+    /// The client's next line, without its end.
+    fn line(&mut self) -> Option<Vec<u8>> {
+        let end = self.control.inbox.windows(2).position(|pair| pair == b"\r\n")?;
+        Some(self.control.inbox.drain(..end + 2).take(end).collect())
+    }
+
+    fn scram(&mut self, scram: scram::Scram) -> bool {
+        let mut exchange = self.scram.take().unwrap_or_else(|| scram::Exchange::new(scram));
+        let binding = self.binding();
+        while let Some(line) = self.line() {
+            match exchange.answer(&line, &binding) {
+                Ok((says, done)) => {
+                    self.send(0, &says);
+                    if done {
+                        return true;
+                    }
+                }
+                Err(why) => {
+                    self.failures.push(format!("step {}: {why}", self.at + 1));
+                    return true;
+                }
+            }
+        }
+        self.scram = Some(exchange);
+        false
+    }
+
+    /// What a login can be bound to: exported by the TLS library itself (RFC 9266), or the certificate's hash (RFC 5929).
+    fn binding(&self) -> (&'static str, Vec<u8>) {
+        match &self.control.tls {
+            Some(tls) if tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) => {
+                let exported = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+                ("tls-exporter", exported.map(Vec::from).unwrap_or_default())
+            }
+            Some(_) => {
+                let hash = digest::digest(&digest::SHA384, &self.tls.certificate);
+                ("tls-server-end-point", hash.as_ref().to_vec())
+            }
+            None => ("", Vec::new()),
+        }
+    }
+
+    fn expect(&mut self, line: &[u8], is_right: impl Fn(&[u8]) -> bool) -> bool {
+        let Some(got) = self.line() else { return false };
+        if !is_right(&got) {
             let why = format!("step {}: expected {}, got {}", self.at + 1, shown(line), shown(&got));
             self.failures.push(why);
         }
@@ -330,7 +376,7 @@ impl Peer {
     }
 
     fn begin_handshake(&mut self, connection: Connection) -> bool {
-        let config = self.tls.clone();
+        let config = self.tls.config.clone();
         let Some(wire) = self.wire(connection).filter(|wire| wire.open) else { return false };
         if wire.tls.is_none() {
             match ServerConnection::new(config) {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SignatureAlgorithm,
+};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -25,6 +28,8 @@ pub enum Certificate {
     WrongName,
     /// Not for TLS servers.
     WrongUsage,
+    /// All is well, but the server knows no TLS 1.3, and its signature is ECDSA's with SHA-384.
+    Tls12,
 }
 
 impl Certificate {
@@ -37,9 +42,19 @@ impl Certificate {
             "forged issuer" => Self::ForgedIssuer,
             "wrong name" => Self::WrongName,
             "wrong usage" => Self::WrongUsage,
+            "for TLS 1.2" => Self::Tls12,
             _ => return Err(format!("certificate {word:?}")),
         })
     }
+}
+
+/// The server's end of TLS.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its configuration.
+    pub config: Arc<ServerConfig>,
+    /// Its own certificate, in DER.
+    pub certificate: Vec<u8>,
 }
 
 /// What the peer needs for TLS, and what the client must trust.
@@ -47,7 +62,7 @@ impl Certificate {
 pub struct Pki {
     /// The peer's configuration: one version, one cipher suite and one group, so that what is agreed is the same for
     /// every client.
-    pub server: Arc<ServerConfig>,
+    pub server: Server,
     /// The authority, in PEM.
     pub ca_pem: String,
 }
@@ -58,12 +73,13 @@ impl Pki {
     /// # Errors
     /// What the libraries say.
     pub fn new(kind: Certificate) -> Result<Self, Box<dyn std::error::Error>> {
-        let ca = authority("Corpus")?;
+        let algorithm = if kind == Certificate::Tls12 { &rcgen::PKCS_ECDSA_P384_SHA384 } else { &rcgen::PKCS_ED25519 };
+        let ca = authority("Corpus", algorithm)?;
         let known = ca.pem();
         let issuer = match kind {
-            Certificate::UnknownIssuer => authority("Somebody else")?,
+            Certificate::UnknownIssuer => authority("Somebody else", algorithm)?,
             // The known name with another key.
-            Certificate::ForgedIssuer => authority("Corpus")?,
+            Certificate::ForgedIssuer => authority("Corpus", algorithm)?,
             _ => ca,
         };
         let names: &[&str] =
@@ -79,35 +95,42 @@ impl Pki {
             Certificate::NotYetValid => (now + Duration::days(10), now + Duration::days(20)),
             _ => (now - Duration::days(1), now + Duration::days(10)),
         };
-        let key = key()?;
+        let key = KeyPair::generate_for(algorithm)?;
         let certificate = parameters.signed_by(&key, &issuer)?;
         let mut provider = ring::default_provider();
-        provider.cipher_suites = vec![ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256];
+        let (suite, version) = match kind {
+            Certificate::Tls12 => {
+                (ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, &rustls::version::TLS12)
+            }
+            _ => (ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, &rustls::version::TLS13),
+        };
+        provider.cipher_suites = vec![suite];
         provider.kx_groups = vec![ring::kx_group::X25519];
         let server = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_protocol_versions(&[version])?
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
-        Ok(Self { server: Arc::new(server), ca_pem: known })
+        let server = Server { config: Arc::new(server), certificate: certificate.der().to_vec() };
+        Ok(Self { server, ca_pem: known })
     }
 
     /// The same certificate with sessions of its own to resume, as a server for one session has it.
     #[must_use]
-    pub fn fresh(&self) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::clone(&self.server);
+    pub fn fresh(&self) -> Server {
+        let mut config = ServerConfig::clone(&self.server.config);
         config.session_storage = rustls::server::ServerSessionMemoryCache::new(64);
-        Arc::new(config)
+        Server { config: Arc::new(config), certificate: self.server.certificate.clone() }
     }
 }
 
-fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+/// Ed25519 as a rule: its signatures all have the same length, so that every handshake is as long as every other, to the
+/// byte.
+fn authority(
+    name: &str,
+    algorithm: &'static SignatureAlgorithm,
+) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut parameters = CertificateParams::new(Vec::new())?;
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(parameters, key()?)
-}
-
-/// Ed25519, whose signatures all have the same length: every handshake is as long as every other, to the byte.
-fn key() -> Result<KeyPair, rcgen::Error> {
-    KeyPair::generate_for(&rcgen::PKCS_ED25519)
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate_for(algorithm)?)
 }

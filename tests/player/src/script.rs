@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::pki::Certificate;
+use crate::scram::Scram;
 use crate::text::{unescape, words};
 
 /// One session: both sides, and what must come out.
@@ -57,6 +58,10 @@ pub enum Step {
     Break,
     /// Waits for exactly this line.
     Expect(Vec<u8>),
+    /// Waits for a line that begins so.
+    ExpectBeginning(Vec<u8>),
+    /// Takes the client's side of a login by SCRAM, and gives the server's.
+    Scram(Box<Scram>),
     /// Shakes hands.
     Tls,
     /// Begins a handshake that the client must not finish.
@@ -185,10 +190,10 @@ impl Script {
         format!("{}://127.0.0.1:{port}{query}", self.scheme)
     }
 
-    /// What must never be seen in clear text, in a trace or in an error: the passwords, raw and in Base64.
+    /// What must never be seen in clear text, in a trace or in an error: passwords and tokens, raw and in Base64.
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         let mut secrets = Vec::new();
-        for task in self.client.iter().filter(|task| task.verb == "login") {
+        for task in self.client.iter().filter(|task| matches!(task.verb.as_str(), "login" | "login-token")) {
             let [user, password, ..] = task.arguments.as_slice() else { continue };
             if user == b"anonymous" {
                 continue;
@@ -227,6 +232,9 @@ fn step(item: &str) -> Result<Step, String> {
     if let Some(text) = item.strip_prefix("C: ").or_else(|| (item == "C:").then_some("")) {
         return Ok(Step::Expect(unescape(text)?));
     }
+    if let Some(text) = item.strip_prefix("C~ ") {
+        return Ok(Step::ExpectBeginning(unescape(text)?));
+    }
     if let Some(text) = item.strip_prefix("S+ ") {
         return Ok(Step::Say(unescape(text)?));
     }
@@ -242,6 +250,11 @@ fn step(item: &str) -> Result<Step, String> {
         let (times, text) = text.split_once(' ').ok_or("data S* N TEXT")?;
         let times: usize = times.parse().map_err(|_| "data S* N TEXT")?;
         return Ok(Step::DataSay(unescape(text)?.repeat(times)));
+    }
+    if let Some(text) = item.strip_prefix("SCRAM ") {
+        let words = words(text)?.into_iter().map(String::from_utf8).collect::<Result<Vec<_>, _>>();
+        let scram = Scram::parse(&words.map_err(|error| error.to_string())?)?;
+        return Ok(Step::Scram(Box::new(scram)));
     }
     let content = |text: &str| Ok::<_, String>(words(text)?.concat());
     if let Some(text) = item.strip_prefix("data S ") {

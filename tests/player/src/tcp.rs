@@ -9,10 +9,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::ServerConfig;
 use socket2::SockRef;
 
 use crate::peer::{Action, Connection, Peer};
+use crate::pki;
 use crate::script::Script;
 
 /// How the peer's writes are cut up.
@@ -59,7 +59,7 @@ impl Server {
     ///
     /// # Errors
     /// The system's.
-    pub fn serve(self, script: &Script, tls: Arc<ServerConfig>, pieces: Pieces) -> io::Result<Vec<String>> {
+    pub fn serve(self, script: &Script, tls: pki::Server, pieces: Pieces) -> io::Result<Vec<String>> {
         let (control_port, data_port) = self.ports()?;
         let (events, arriving) = channel();
         let done = Arc::new(AtomicBool::new(false));

@@ -1,5 +1,6 @@
 //! What came out, held against what must come out.
 
+use crate::scram;
 use crate::script::Script;
 use crate::text::contains;
 
@@ -61,7 +62,7 @@ pub fn judge(script: &Script, outcome: &Outcome, ports: (u16, u16), rule: Rule) 
     wrong
 }
 
-/// Events with ports by their role instead of their number.
+/// Events with ports by their role instead of their number, and what holds a nonce by its.
 pub fn normalise(trace: &[String], (control, data): (u16, u16)) -> Vec<String> {
     let pairs = [
         (format!("127.0.0.1:{control}"), "{server}"),
@@ -69,8 +70,9 @@ pub fn normalise(trace: &[String], (control, data): (u16, u16)) -> Vec<String> {
         (format!("|{data}|"), "|{data}|"),
         (format!(",{},{}", data >> 8, data & 255), ",{data/256}"),
     ];
-    let replace = |line: &String| pairs.iter().fold(line.clone(), |line, (number, role)| line.replace(number, role));
-    trace.iter().map(replace).collect()
+    let replace =
+        |line: &str| pairs.iter().fold(line.to_owned(), |line: String, (number, role)| line.replace(number, role));
+    trace.iter().map(|line| scram::normalise(line).unwrap_or_else(|| replace(line))).collect()
 }
 
 fn difference(expected: &[String], got: &[String]) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use starttls_tests::embedding::Sandbox;
-use starttls_tests::embedding::exports::smtp::{Envelope, Outcome};
+use starttls_tests::embedding::exports::smtp::{Account, Credentials, Envelope, Outcome};
 
 use crate::{Common, Failure, With, local};
 
@@ -37,7 +37,8 @@ impl Send {
         let smtp = client.starttls_client_smtp();
         let session = smtp.session().call_open(&mut *store, &with.endpoint, with.config, with.options)??;
         if let Some(user) = &with.user {
-            smtp.session().call_login(&mut *store, session, user, &with.password)??;
+            let account = Account { user: user.clone(), secret: with.password.clone(), authzid: None };
+            smtp.session().call_login(&mut *store, session, &Credentials::Password(account), None)??;
         }
         let envelope = Envelope {
             sender: Some(self.from.clone()),
