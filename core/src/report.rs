@@ -2,7 +2,8 @@
 //!
 //! | value | keys |
 //! |---|---|
-//! | [`DeliveryReport`] | `outcome`, `recipients`, `reply`, `queue_id`, `tls`, `error` |
+//! | [`DeliveryReport`] | `outcome`, `recipients`, `reply`, `queue_id`, `tls`, `login`, `error` |
+//! | [`LoginInfo`] | `mechanism`, `binding` |
 //! | [`RecipientVerdict`] | `recipient`, `accepted`, `reply` |
 //! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `reply` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
@@ -20,8 +21,8 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use crate::error::{Error, ErrorKind, Phase, TlsFault};
 use crate::ftp::TransferReceipt;
 use crate::reply::Reply;
-use crate::smtp::{DeliveryReport, RecipientVerdict};
-use crate::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning};
+use crate::smtp::{DeliveryReport, LoginInfo, RecipientVerdict};
+use crate::tls::{Certificate, ChannelBindingType, MtaStsVerdict, TlsInfo, TlsWarning};
 
 /// A value's keys, in this order.
 macro_rules! keys {
@@ -73,12 +74,18 @@ keys!(RecipientVerdict, it, {
     "reply": it.reply,
 });
 
+keys!(LoginInfo, it, {
+    "mechanism": it.mechanism.name(),
+    "binding": it.binding.map(ChannelBindingType::as_str),
+});
+
 keys!(DeliveryReport, it, {
     "outcome": it.outcome().as_str(),
     "recipients": it.recipients(),
     "reply": it.reply(),
     "queue_id": it.queue_id(),
     "tls": it.tls().map(AsRef::as_ref),
+    "login": it.login(),
     "error": it.error(),
 });
 

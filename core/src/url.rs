@@ -1,9 +1,10 @@
-//! `smtp://`, `smtps://`, `ftp://`, `ftpes://`, `ftps://`: where to connect, and when the connection becomes TLS.
+//! `smtp://`, `smtps://`, `lmtp://`, `ftp://`, `ftpes://`, `ftps://`: where to connect, and when the connection becomes TLS.
 //!
 //! | scheme | port | TLS |
 //! |---|---|---|
 //! | `smtp` | 587 | STARTTLS, required |
 //! | `smtps` | 465 | from the first byte |
+//! | `lmtp` | 24 | STARTTLS, required |
 //! | `ftp`, `ftpes` | 21 | AUTH TLS and PROT P, required |
 //! | `ftps` | 990 | from the first byte |
 //!
@@ -42,6 +43,8 @@ pub enum Protocol {
 pub struct Url {
     /// The protocol spoken.
     pub protocol: Protocol,
+    /// Whether the mail server is spoken to in LMTP (RFC 2033).
+    pub lmtp: bool,
     /// When the connection becomes TLS.
     pub security: Security,
     /// Host and port.
@@ -64,14 +67,15 @@ impl Url {
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |why: String| Err(Error::invalid_argument(why));
         let Some((scheme, rest)) = text.split_once("://") else {
-            return bad("a URL begins with smtp://, smtps://, ftp://, ftpes:// or ftps://".into());
+            return bad("a URL begins with smtp://, smtps://, lmtp://, ftp://, ftpes:// or ftps://".into());
         };
         let (protocol, mut security, port) = match scheme.to_ascii_lowercase().as_str() {
             "smtp" => (Protocol::Smtp, Security::Upgrade, 587),
+            "lmtp" => (Protocol::Smtp, Security::Upgrade, 24),
             "smtps" => (Protocol::Smtp, Security::Implicit, 465),
             "ftp" | "ftpes" => (Protocol::Ftp, Security::Upgrade, 21),
             "ftps" => (Protocol::Ftp, Security::Implicit, 990),
-            _ => return bad(format!("{scheme:?} is none of smtp, smtps, ftp, ftpes, ftps")),
+            _ => return bad(format!("{scheme:?} is none of smtp, smtps, lmtp, ftp, ftpes, ftps")),
         };
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         match query {
@@ -91,6 +95,7 @@ impl Url {
         };
         Ok(Self {
             protocol,
+            lmtp: scheme.eq_ignore_ascii_case("lmtp"),
             security,
             endpoint: Endpoint { host, port },
             user: user.filter(|user| !user.is_empty()),
@@ -162,6 +167,7 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match (self.protocol, self.security) {
             (Protocol::Smtp, Security::Implicit) => "smtps",
+            (Protocol::Smtp, _) if self.lmtp => "lmtp",
             (Protocol::Smtp, _) => "smtp",
             (Protocol::Ftp, Security::Implicit) => "ftps",
             (Protocol::Ftp, _) => "ftp",

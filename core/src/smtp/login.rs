@@ -17,6 +17,9 @@ const COMMAND: usize = 512;
 /// The longest line of an answer with its CRLF (RFC 4954 §4).
 const ANSWER: usize = 12_288;
 
+/// The most mechanisms of a server that are remembered.
+const MECHANISMS: usize = 32;
+
 /// Why a session is over whose login went wrong otherwise than by a refusal.
 const BROKEN: &str = "the server broke the protocol of the login";
 
@@ -60,11 +63,28 @@ impl<T: Transport> Client<T> {
         let offered: Vec<_> = self.extensions.parameters("AUTH").collect();
         let server_binds = offered.iter().any(|name| name.to_ascii_uppercase().ends_with("-PLUS"));
         let binding = self.dialogue.channel_binding();
-        let mechanism = Mechanism::choose(credentials, &offered, binding.is_some())?;
+        let server = self.dialogue.context.endpoint().clone();
+        let seen = self.settings.memory.of(&server).mechanisms;
+        let seen: Vec<_> = seen.iter().map(String::as_str).collect();
+        let before = Mechanism::choose(credentials, &seen, binding.is_some()).ok();
+        let mechanism = match (Mechanism::choose(credentials, &offered, binding.is_some()), before) {
+            (Ok(now), Some(before)) if now.strength() < before.strength() => {
+                return Err(weakened(before, &format!("{} at best", now.name())));
+            }
+            (Err(_), Some(before)) => return Err(weakened(before, "nothing that fits")),
+            (now, _) => now?,
+        };
+        let news: Vec<_> = offered.iter().map(|name| name.to_ascii_uppercase()).collect();
         let bound = binding.as_ref().map(ChannelBinding::kind).filter(|_| mechanism.is_bound());
+        self.settings.memory.learn(&server, |facts| {
+            for name in news {
+                if facts.mechanisms.len() < MECHANISMS && !facts.mechanisms.contains(&name) {
+                    facts.mechanisms.push(name);
+                }
+            }
+        });
         let secret = credentials.secret()?;
         self.dialogue.context.keep_secret(secret.as_bytes());
-        let server = self.dialogue.context.endpoint().clone();
         let surroundings = Surroundings { server: &server, binding, server_binds };
         let mut exchange = sasl::start(mechanism, credentials, &secret, surroundings)?;
         // The error's text is scrubbed when it is explained.
@@ -172,4 +192,11 @@ fn advice(error: &Error) -> Option<&'static str> {
         _ if code == 535 => "check user and password; some providers want a password made for this program",
         _ => return None,
     })
+}
+
+/// A mechanism that was there earlier and is gone: a fall-back to a weaker one is what somebody in between would want.
+fn weakened(before: Mechanism, now: &str) -> Error {
+    let why = format!("the server offered {} earlier and offers {now} now", before.name());
+    Error::invalid_state(why)
+        .advise("somebody may be in between; if its administrator changed it, forget what is known of this server")
 }

@@ -39,6 +39,11 @@ impl ServerMemory {
         self.lock().remove(server);
     }
 
+    /// Forgets all servers.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     pub(super) fn of(&self, server: &Endpoint) -> Facts {
         self.lock().get(server).cloned().unwrap_or_default()
     }

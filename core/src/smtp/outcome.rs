@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::smtp::Mailbox;
+use crate::smtp::{LoginInfo, Mailbox};
 use crate::tls::TlsInfo;
 
 /// What became of a message as a whole.
@@ -62,6 +62,7 @@ pub struct DeliveryReport {
     pub(super) reply: Option<Reply>,
     pub(super) error: Option<Error>,
     pub(super) tls: Option<Arc<TlsInfo>>,
+    pub(super) login: Option<LoginInfo>,
 }
 
 impl DeliveryReport {
@@ -100,6 +101,11 @@ impl DeliveryReport {
     /// The server's own name for the message, where its last reply says one.
     pub fn queue_id(&self) -> Option<String> {
         self.reply.as_ref().filter(|reply| reply.code().is_completion()).and_then(queue_id)
+    }
+
+    /// How the session that carried it was logged in: by which mechanism, bound to the TLS connection or not.
+    pub fn login(&self) -> Option<LoginInfo> {
+        self.login
     }
 
     /// What TLS agreed on the connection that carried it.

@@ -155,7 +155,9 @@ impl<B: Body> Pipeline<B> {
                 self.first += 1;
                 return match self.messages.pop_front()? {
                     Message::Failed(error) => Some(Err(error)),
-                    Message::UnderWay(transaction, _) => Some(transaction.report(client.dialogue.tls().cloned())),
+                    Message::UnderWay(transaction, _) => {
+                        Some(transaction.report(client.dialogue.tls().cloned(), client.login))
+                    }
                 };
             }
             if let Some(number) = self.again.pop_front() {

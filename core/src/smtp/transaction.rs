@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::envelope::Envelope;
 use super::outcome::{DeliveryReport, Outcome, RecipientVerdict};
 use super::plan::Plan;
+use super::sasl::LoginInfo;
 use crate::error::{Error, Phase, Result};
 use crate::reply::Reply;
 use crate::tls::TlsInfo;
@@ -301,7 +302,7 @@ impl Transaction {
     ///
     /// # Errors
     /// Why it was not sent to anybody.
-    pub(super) fn report(self, tls: Option<Arc<TlsInfo>>) -> Result<DeliveryReport> {
+    pub(super) fn report(self, tls: Option<Arc<TlsInfo>>, login: Option<LoginInfo>) -> Result<DeliveryReport> {
         let accepted = (0..self.verdicts.len()).filter(|&index| self.is_accepted(index)).count();
         let error = match self.error {
             Some(error) if !self.unknown && accepted == 0 => return Err(error),
@@ -320,7 +321,7 @@ impl Transaction {
         });
         let recipients = recipients.collect();
         let reply = if self.unknown { None } else { self.last };
-        Ok(DeliveryReport { outcome, recipients, reply, error, tls })
+        Ok(DeliveryReport { outcome, recipients, reply, error, tls, login })
     }
 }
 
