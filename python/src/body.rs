@@ -91,6 +91,25 @@ impl Source {
         Ok(signing.finish(SystemTime::now())?)
     }
 
+    /// Where it stands now, for `rewind`.
+    pub(crate) fn position(&self) -> u64 {
+        match self {
+            Self::Bytes { at, .. } => *at as u64,
+            Self::File { file, .. } => std::io::Seek::stream_position(&mut &*file).unwrap_or_default(),
+            Self::Iterator { .. } => 0,
+        }
+    }
+
+    /// Goes back to where it stood. False: it can be had only once.
+    pub(crate) fn rewind(&mut self, position: u64) -> std::io::Result<bool> {
+        match self {
+            Self::Bytes { at, .. } => *at = usize::try_from(position).unwrap_or(usize::MAX),
+            Self::File { file, .. } => drop(std::io::Seek::seek(file, std::io::SeekFrom::Start(position))?),
+            Self::Iterator { .. } => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// The next piece; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
         match self {
@@ -194,6 +213,11 @@ pub(crate) struct Pulse {
 impl Pulse {
     pub(crate) fn new(progress: Option<Py<PyAny>>, done: u64, total: Option<u64>) -> Self {
         Self { progress, done, total, last: Instant::now() }
+    }
+
+    /// Whether anybody asked for it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.progress.is_some()
     }
 
     /// How many there will be, if that is known now.

@@ -44,12 +44,12 @@ impl Failure {
         }
     }
 
-    /// The same, after which the session is over.
-    pub(crate) fn fatal(self) -> Self {
+    /// For what reads in the core's service; `core` finds the exception again.
+    pub(crate) fn into_io(self) -> io::Error {
         match self {
-            Self::Python(error) => Self::Abandoned(error),
-            Self::Local(error) => Self::Abandoned(Python::attach(|py| local(py, &error, None))),
-            other => other,
+            Self::Local(error) => error,
+            Self::Python(error) | Self::Abandoned(error) => io::Error::other(error),
+            Self::Core(error) => io::Error::other(error),
         }
     }
 

@@ -1,13 +1,15 @@
 //! Many messages, one after another: what Python gives in batches, and what becomes of each.
 
+use std::collections::VecDeque;
+
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{Client, DeliveryReport};
+use starttls::smtp::{Client, DeliveryReport, Pipeline};
 use starttls::transport::Transport;
 
-use crate::body::{Pulse, Source};
+use crate::body::Source;
 use crate::error::Failure;
 use crate::message::{Addressing, Message};
 
@@ -54,44 +56,74 @@ pub(crate) struct Reports {
     pub(crate) alive: bool,
 }
 
-/// Sends a batch.
-pub(crate) async fn submit<T: Transport + Clone + 'static>(
-    client: &mut Client<T>,
-    batch: Vec<Letter>,
-    signer: Option<&Signer>,
-) -> Result<Reports, Failure> {
-    let mut reports = Reports { all: Vec::with_capacity(batch.len()), alive: true };
-    for letter in batch {
-        let (outcome, alive) = send(client, letter, signer).await;
-        match outcome {
-            // A signal's exception is about the call, not about the message.
-            Err(failure) if failure.is_fatal() => return Err(failure),
-            outcome => reports.all.push(outcome),
-        }
-        reports.alive &= alive && !client.is_closed();
-    }
-    Ok(reports)
+/// A client, and the messages that are under way on it.
+pub(crate) struct Mailer<T: Transport> {
+    pub(crate) client: Client<T>,
+    pipeline: Pipeline<Message>,
+    /// One for each message that was not reported yet: `None` if it is in the pipeline, or why it is not.
+    unreported: VecDeque<Option<Failure>>,
+    /// Reports that came before they were asked for.
+    settled: Vec<Result<DeliveryReport, Failure>>,
 }
 
-async fn send<T: Transport + Clone + 'static>(
-    client: &mut Client<T>,
-    letter: Letter,
-    signer: Option<&Signer>,
-) -> (Result<DeliveryReport, Failure>, bool) {
-    let opened = match letter {
-        Letter::Ready { message, addressing } => Message::open(message, &addressing, signer),
-        Letter::Failed(error) => Err(Failure::Python(error)),
-    };
-    let message = match opened {
-        Ok(message) => message,
-        Err(failure) => return (Err(failure), true),
-    };
-    if let Err(error) = client.begin(&message.envelope).await {
-        return (Err(error.into()), true);
+impl<T: Transport + Clone + 'static> Mailer<T> {
+    pub(crate) fn new(client: Client<T>) -> Self {
+        Self { client, pipeline: Pipeline::new(), unreported: VecDeque::new(), settled: Vec::new() }
     }
-    // Without its end a message is none: if the body cannot be had, the session must go.
-    if let Err(failure) = message.stream(client, Pulse::new(None, 0, None)).await {
-        return (Err(failure), false);
+
+    /// Sends a batch; the reports are of those for which it had to wait.
+    pub(crate) async fn submit(&mut self, batch: Vec<Letter>, signer: Option<&Signer>) -> Result<Reports, Failure> {
+        let mut all = std::mem::take(&mut self.settled);
+        for letter in batch {
+            let opened = match letter {
+                Letter::Ready { message, addressing } => Message::open(message, &addressing, signer),
+                Letter::Failed(error) => Err(Failure::Python(error)),
+            };
+            let message = match opened {
+                Ok(message) => message,
+                Err(failure) => {
+                    self.unreported.push_back(Some(failure));
+                    continue;
+                }
+            };
+            while !self.pipeline.has_room() {
+                all.extend(self.next().await?);
+            }
+            let envelope = message.envelope.clone();
+            self.pipeline.push(&mut self.client, envelope, message).await;
+            self.unreported.push_back(None);
+        }
+        self.pipeline.flush(&mut self.client).await;
+        Ok(Reports { all, alive: !self.client.is_lost() })
     }
-    (client.finish().await.map_err(Failure::from), true)
+
+    /// The reports of all that is under way.
+    pub(crate) async fn drain(&mut self) -> Result<Reports, Failure> {
+        self.settle().await?;
+        Ok(Reports { all: std::mem::take(&mut self.settled), alive: !self.client.is_closed() })
+    }
+
+    /// Waits for what is under way, so that the session can do something else.
+    pub(crate) async fn settle(&mut self) -> Result<(), Failure> {
+        while let Some(report) = self.next().await? {
+            self.settled.push(report);
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Result<DeliveryReport, Failure>>, Failure> {
+        let report = match self.unreported.pop_front() {
+            None => return Ok(None),
+            Some(Some(failure)) => Err(failure),
+            Some(None) => match self.pipeline.next(&mut self.client).await {
+                None => return Ok(None),
+                Some(report) => report.map_err(Failure::from),
+            },
+        };
+        match report {
+            // A signal's exception is about the call, not about the message.
+            Err(failure) if failure.is_fatal() => Err(failure),
+            report => Ok(Some(report)),
+        }
+    }
 }

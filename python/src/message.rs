@@ -1,5 +1,6 @@
 //! A message as Python has it: its header is looked through, the rest flows by.
 
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyTypeError;
@@ -7,8 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyIterator, PyString};
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{self, BodyKind, Client, Envelope, Header, Mailbox};
-use starttls::transport::Transport;
+use starttls::smtp::{self, Body, BodyKind, Envelope, Header, Mailbox};
 
 use crate::body::{Pulse, Source};
 use crate::error::{self, Failure, Hint};
@@ -48,8 +48,12 @@ impl Addressing {
 pub(crate) struct Message {
     pub(crate) envelope: Envelope,
     /// What is to go out in place of what was taken from `rest`.
-    pub(crate) head: Vec<u8>,
-    pub(crate) rest: Source,
+    head: Vec<u8>,
+    head_is_next: bool,
+    rest: Source,
+    /// Where `rest` begins.
+    start: u64,
+    progress: Option<Pulse>,
 }
 
 impl Message {
@@ -83,24 +87,56 @@ impl Message {
             head.splice(..0, signature);
         }
         envelope.size = rest.remaining().map(|behind| behind + head.len() as u64);
-        Ok(Self { envelope, head, rest })
+        let start = rest.position();
+        Ok(Self { envelope, head, head_is_next: true, rest, start, progress: None })
     }
 }
 
 impl Message {
-    /// Its bytes, once it is begun.
-    pub(crate) async fn stream<T: Transport + Clone + 'static>(
-        mut self,
-        client: &mut Client<T>,
-        mut pulse: Pulse,
-    ) -> Result<(), Failure> {
-        client.write(&self.head).await?;
-        pulse.advance(self.head.len())?;
-        while let Some(piece) = self.rest.next()? {
-            client.write(piece).await?;
-            pulse.advance(piece.len())?;
+    /// Tells how much of it was taken.
+    pub(crate) fn watched_by(mut self, mut progress: Pulse) -> Self {
+        progress.expect(self.envelope.size);
+        self.progress = Some(progress).filter(Pulse::is_wanted);
+        self
+    }
+
+    fn step(&mut self) -> Result<Option<&[u8]>, Failure> {
+        let piece = if std::mem::take(&mut self.head_is_next) && !self.head.is_empty() {
+            Some(&*self.head)
+        } else {
+            self.rest.next()?
+        };
+        if let Some(progress) = &mut self.progress {
+            match piece {
+                Some(piece) => progress.advance(piece.len())?,
+                None => progress.tell()?,
+            }
         }
-        pulse.tell()
+        Ok(piece)
+    }
+}
+
+impl Body for Message {
+    fn size(&self) -> Option<u64> {
+        self.envelope.size
+    }
+
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.step().map_err(Failure::into_io)
+    }
+
+    fn rewind(&mut self) -> io::Result<bool> {
+        self.head_is_next = true;
+        self.rest.rewind(self.start)
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        match &self.rest {
+            Source::Bytes { all, .. } if self.head.is_empty() && self.progress.is_none() => {
+                usize::try_from(self.start).ok().and_then(|start| all.get(start..))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dkim::Dkim;
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
 use crate::login::Login;
-use crate::many::{self, Letter};
+use crate::many::{Letter, Mailer};
 use crate::message::{Addressing, HeaderReader, Message};
 use crate::session::{Job, Protocol, Session};
 use crate::value::Value;
@@ -38,35 +38,42 @@ pub(crate) enum Command {
     Write(PyBackedBytes),
     Finish,
     Submit { batch: Vec<Letter>, signer: Option<Signer> },
+    Drain,
     Noop,
     Rset,
 }
 
 impl Protocol for Smtp {
-    type Client<T: Transport + Clone + 'static> = Client<T>;
+    type Client<T: Transport + Clone + 'static> = Mailer<T>;
     type Command = Command;
 
-    async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Client<T>> {
+    async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Mailer<T>> {
         let options = self.options.clone();
         let mut client = Client::connect_as(transport, &self.endpoint, options, &self.name).await?;
         if let Some(credentials) = &self.credentials {
             client.login(credentials).await?;
         }
-        Ok(client)
+        Ok(Mailer::new(client))
     }
 
     async fn perform<T: Transport + Clone + 'static>(
-        client: &mut Client<T>,
+        mailer: &mut Mailer<T>,
         command: Command,
     ) -> Result<Value, Failure> {
+        let command = match command {
+            Command::Submit { batch, signer } => {
+                return mailer.submit(batch, signer.as_ref()).await.map(Value::Reports);
+            }
+            Command::Drain => return mailer.drain().await.map(Value::Reports),
+            other => other,
+        };
+        mailer.settle().await?;
+        let client = &mut mailer.client;
         Ok(match command {
-            Command::Send { message, addressing, signer, mut pulse } => {
-                let message = Message::open(message, &addressing, signer.as_ref())?;
-                pulse.expect(message.envelope.size);
-                client.begin(&message.envelope).await?;
-                // Without its end a message is none: if the body cannot be had, the session must go.
-                message.stream(client, pulse).await.map_err(Failure::fatal)?;
-                Value::Report(Box::new(client.finish().await?))
+            Command::Send { message, addressing, signer, pulse } => {
+                let message = Message::open(message, &addressing, signer.as_ref())?.watched_by(pulse);
+                let envelope = message.envelope.clone();
+                Value::Report(Box::new(client.send_body(&envelope, message).await?))
             }
             Command::Begin { envelope, header } => {
                 client.begin(&envelope).await?;
@@ -78,30 +85,32 @@ impl Protocol for Smtp {
                 Value::None
             }
             Command::Finish => Value::Report(Box::new(client.finish().await?)),
-            Command::Submit { batch, signer } => Value::Reports(many::submit(client, batch, signer.as_ref()).await?),
             Command::Noop => Value::Reply(client.noop().await?),
             Command::Rset => Value::Reply(client.rset().await?),
+            Command::Submit { .. } | Command::Drain => unreachable!("these are done above"),
         })
     }
 
-    async fn quit<T: Transport + Clone + 'static>(client: Client<T>) {
-        client.quit().await;
+    async fn quit<T: Transport + Clone + 'static>(mut mailer: Mailer<T>) {
+        // What is under way is awaited, whatever becomes of it; who closes now does not ask.
+        let _ = mailer.settle().await;
+        mailer.client.quit().await;
     }
 
     fn hint(_: &Command) -> Hint {
         Hint::None
     }
 
-    fn tls<T: Transport + Clone + 'static>(client: &Client<T>) -> Option<&TlsInfo> {
-        client.tls()
+    fn tls<T: Transport + Clone + 'static>(mailer: &Mailer<T>) -> Option<&TlsInfo> {
+        mailer.client.tls()
     }
 
-    fn login<T: Transport + Clone + 'static>(client: &Client<T>) -> Option<LoginInfo> {
-        client.login_info()
+    fn login<T: Transport + Clone + 'static>(mailer: &Mailer<T>) -> Option<LoginInfo> {
+        mailer.client.login_info()
     }
 
-    fn offers<T: Transport + Clone + 'static>(client: &Client<T>) -> Vec<(String, String)> {
-        client.extensions().iter().map(|(name, parameters)| (name.into(), parameters.into())).collect()
+    fn offers<T: Transport + Clone + 'static>(mailer: &Mailer<T>) -> Vec<(String, String)> {
+        mailer.client.extensions().iter().map(|(name, parameters)| (name.into(), parameters.into())).collect()
     }
 }
 
@@ -169,10 +178,17 @@ impl SmtpCommand {
     }
 
     /// Messages, one after another; `prepare` makes what is not bytes into a message, its sender, its recipients, and a
-    /// header to take those from that are not given. Gives their reports, and whether the session can send more.
+    /// header to take those from that are not given. Gives the
+    /// reports of those that had to be awaited, and whether the session can send more.
     #[staticmethod]
     fn submit(messages: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>) -> Self {
         Command::Submit { batch: Letter::batch(messages, prepare), signer: None }.into()
+    }
+
+    /// The reports of all messages under way.
+    #[staticmethod]
+    fn drain() -> Self {
+        Command::Drain.into()
     }
 
     /// NOOP.

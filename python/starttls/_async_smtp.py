@@ -129,20 +129,40 @@ class AsyncSMTP:
     ) -> AsyncIterator[DeliveryReport]:
         """Send many messages, as ``SMTP.send_many`` does; they may come from an asynchronous iterable."""
         supply = _many.Supply(messages)
-        while batch := await supply.take_async():
-            for together, awaited in _many.runs(batch):
-                reports, alive = await self._run(_many.command(together, self._session.seven_bit))
-                for report in reports:
-                    yield report
-                if awaited is not None and alive:
-                    report = await self._send_awaited(awaited)
-                    reports, alive = [report], self._session.is_open
-                    yield report
-                if not alive:
-                    await self.close()
-                    raise _many.lost(reports)
+        story: list[DeliveryReport] = []
+        alive = True
+        try:
+            while alive and (batch := await supply.take_async()):
+                async for reports, alive in self._send_batch(batch):  # noqa: B007 - the loop's own condition
+                    for report in reports:
+                        yield report
+                    story = reports or story
+            reports, alive = await self._run(SmtpCommand.drain())
+            for report in reports:
+                yield report
+        except GeneratorExit:
+            # Nobody asks any more; what is under way comes to its end, and the session can go on.
+            if self._session.is_open:
+                await self._run(SmtpCommand.drain())
+            raise
+        if not alive:
+            await self.close()
+            raise _many.lost(reports or story)
         if supply.error is not None:
             raise supply.error
+
+    async def _send_batch(self, batch: list[Any]) -> AsyncIterator[tuple[list[DeliveryReport], bool]]:
+        for together, awaited in _many.runs(batch):
+            yield await self._run(_many.command(together, self._session.seven_bit))
+            if awaited is not None:
+                # Its bytes come when they come: those before it are told first.
+                reports, alive = await self._run(SmtpCommand.drain())
+                if alive:
+                    reports = [*reports, await self._send_awaited(awaited)]
+                    alive = self._session.is_open
+                yield reports, alive
+                if not alive:
+                    return
 
     async def _send_awaited(self, item: Any) -> DeliveryReport:
         message, sender, recipients = item if isinstance(item, tuple) else (item, None, None)

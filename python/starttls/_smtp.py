@@ -145,12 +145,23 @@ class SMTP:
         the reports of those that were taken come first, and then the exception.
         """
         supply = _many.Supply(messages)
-        while batch := supply.take():
-            reports, alive = self._session.run(_many.command(batch, self._session.seven_bit))
+        story: list[DeliveryReport] = []
+        alive = True
+        try:
+            while alive and (batch := supply.take()):
+                reports, alive = self._session.run(_many.command(batch, self._session.seven_bit))
+                yield from reports
+                story = reports or story
+            reports, alive = self._session.run(SmtpCommand.drain())
             yield from reports
-            if not alive:
-                self._session.close()
-                raise _many.lost(reports)
+        except GeneratorExit:
+            # Nobody asks any more; what is under way comes to its end, and the session can go on.
+            if self._session.is_open:
+                self._session.run(SmtpCommand.drain())
+            raise
+        if not alive:
+            self._session.close()
+            raise _many.lost(reports or story)
         if supply.error is not None:
             raise supply.error
 

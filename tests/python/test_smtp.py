@@ -205,9 +205,8 @@ def test_a_source_that_fails_sends_nothing(face: Face, postfix: PostfixServer) -
     smtp.connect()
     with pytest.raises(LookupError, match="no more"):
         smtp.send(failing(), sender=SENDER, recipients=[BOB])
-    with pytest.raises(starttls.InvalidState, match="cancelled or interrupted"):
-        smtp.noop()
-    smtp.connect()
+    # In chunks a message can be given up, and the session goes on.
+    assert smtp.noop().code == 250
     assert smtp.send(b"Subject: whole\r\n\r\n", sender=SENDER, recipients=[BOB]).outcome == "accepted"
     smtp.close()
     (copy,) = postfix.messages()

@@ -66,6 +66,11 @@ impl<T: Transport> Client<T> {
         self.dialogue.is_ended()
     }
 
+    /// Whether the connection is over. Unlike [`is_closed`](Client::is_closed) this is no while messages are in flight.
+    pub fn is_lost(&self) -> bool {
+        self.dialogue.has_ended()
+    }
+
     /// Asks for a sign of life.
     ///
     /// # Errors
