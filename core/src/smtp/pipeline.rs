@@ -71,6 +71,8 @@ pub struct Pipeline<B> {
     again: VecDeque<u64>,
     /// The server may still have an envelope open.
     needs_reset: bool,
+    /// The message before went over BDAT: if it is refused, so does its envelope.
+    chunks_before: bool,
     /// Encoded and not yet sent.
     wire: Vec<u8>,
 }
@@ -91,6 +93,7 @@ impl<B> Default for Pipeline<B> {
             due: VecDeque::new(),
             again: VecDeque::new(),
             needs_reset: false,
+            chunks_before: false,
             wire: Vec::new(),
         }
     }
@@ -187,6 +190,8 @@ impl<B: Body> Pipeline<B> {
         mut envelope: Envelope,
         body: &mut B,
     ) -> Result<Transaction> {
+        // A window is no single operation: each message has the total for itself.
+        client.dialogue.context.begin_operation();
         if self.messages.is_empty() {
             self.needs_reset = std::mem::take(&mut client.needs_reset);
             client.idle()?;
@@ -292,8 +297,9 @@ impl<B: Body> Pipeline<B> {
     pub(super) async fn open<C: Channel>(&mut self, dialogue: &mut Dialogue<C>, number: u64) -> Result<()> {
         let plan = &self.under_way(number).plan;
         let (pipelining, chunks, all_or_none) = (plan.pipelining, plan.chunk_size.is_some(), plan.all_or_none);
-        if self.needs_reset || (chunks && !self.due.is_empty()) {
+        if self.needs_reset || (self.chunks_before && !self.due.is_empty()) {
             self.needs_reset = false;
+            self.chunks_before = false;
             self.say(dialogue, number, Due::Reset, None).await?;
         }
         self.say(dialogue, number, Due::Sender, None).await?;
@@ -318,6 +324,7 @@ impl<B: Body> Pipeline<B> {
                 return Ok(());
             }
         }
+        self.chunks_before = chunks;
         if chunks {
             self.under_way(number).stage = Stage::Body;
             return Ok(());

@@ -81,7 +81,11 @@ pub(super) struct Transaction {
     pub(super) group: Vec<usize>,
     /// Those of the transactions to come.
     later: VecDeque<usize>,
+    /// What was said to those of the transaction under way in an earlier one, that had no room for them.
+    put_off: Vec<(usize, Reply)>,
     pub(super) stage: Stage,
+    /// Each recipient had a verdict after the body: that on the message adds nothing where they were all refused.
+    judged_each: bool,
     /// Why the transaction under way cannot succeed.
     pub(super) refusal: Option<Reply>,
     /// The server's last word on the message.
@@ -101,6 +105,8 @@ impl Transaction {
             verdicts: vec![None; count],
             group: Vec::new(),
             later: (0..count).collect(),
+            put_off: Vec::new(),
+            judged_each: false,
             stage: Stage::Envelope,
             refusal: None,
             last: None,
@@ -143,7 +149,11 @@ impl Transaction {
     pub(super) fn proceed(&mut self) {
         self.stage = Stage::Envelope;
         self.refusal = None;
+        self.judged_each = false;
         self.regroup();
+        for &index in &self.group {
+            self.put_off.extend(self.verdicts[index].take().map(|reply| (index, reply)));
+        }
     }
 
     /// The recipients to come stay with what was said about them.
@@ -220,6 +230,7 @@ impl Transaction {
         if code == 353 && self.plan.chunk_size.is_none() {
             // A reply for each recipient, then one for the message (draft-hall-prdr §4).
             let also = accepted().map(Due::Verdict).chain([Due::End]).collect();
+            self.judged_each = true;
             return Ok(Next::Also(also));
         }
         if self.plan.lmtp
@@ -231,7 +242,7 @@ impl Transaction {
             return Ok(Next::Also(also));
         }
         if code.is_completion() {
-            if self.refusal.is_some() || self.nobody_accepted() {
+            if self.refusal.is_some() || (self.nobody_accepted() && !self.judged_each) {
                 let why = "the server accepts a message after refusing its sender, its recipients or a part of it";
                 return Err(Error::violation(why).with_reply(reply));
             }
@@ -263,6 +274,7 @@ impl Transaction {
     /// server had no room for come next.
     pub(super) fn conclude(&mut self) {
         self.stage = Stage::Over;
+        self.put_off.clear();
         if let Some(refusal) = self.refusal.clone() {
             for &index in &self.group {
                 if self.verdicts[index].as_ref().is_none_or(|reply| reply.code().is_completion()) {
@@ -291,6 +303,9 @@ impl Transaction {
                 if self.verdicts[index].as_ref().is_some_and(|reply| reply.code().is_completion()) {
                     self.verdicts[index] = None;
                 }
+            }
+            for (index, reply) in self.put_off.drain(..) {
+                self.verdicts[index].get_or_insert(reply);
             }
         }
         self.stage = Stage::Over;
