@@ -41,6 +41,7 @@ CLASSES: dict[str, type[starttls.Error]] = {
     "tls/other": starttls.CertificateError,
     "tls/peer-misbehaved": starttls.TLSError,
     "tls/plaintext-inside-tls": starttls.TLSError,
+    "tls/tlsa-mismatch": starttls.CertificateError,
     "tls/unknown-issuer": starttls.CertificateError,
     "tls/wrong-usage": starttls.CertificateError,
     "truncated": starttls.Truncated,
@@ -102,7 +103,7 @@ class Session:
     def __init__(self, face: Any, facts: dict[str, Any], trace: list[str]) -> None:
         self.tasks = [(task["verb"], task["arguments"]) for task in facts["tasks"]]
         options: dict[str, Any] = {
-            "tls": starttls.TLSConfig(ca_data=facts["ca_pem"]),
+            "tls": starttls.TLSConfig(ca_data=facts["ca_pem"], tlsa=facts["tlsa"]),
             "timeout": facts["timeout"],
             "trace": trace.append,
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::result_large_err)]
 
 mod command;
+mod dkim;
 mod files;
 mod hostile;
 mod imports;
@@ -12,6 +13,7 @@ mod mail;
 mod policy;
 mod streams;
 mod transcripts;
+mod trust;
 
 use std::path::Path;
 use std::sync::OnceLock;

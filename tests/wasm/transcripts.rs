@@ -55,10 +55,10 @@ fn the_corpus_byte_by_byte() {
 }
 
 fn play(script: &Script, pieces: Pieces) -> Vec<String> {
-    let pki = Pki::new(script.certificate).expect("a certificate can be made");
+    let pki = Pki::of(script).expect("a certificate can be made");
     let server = Server::bind().expect("a port is free");
     let ports = server.ports().expect("it is bound");
-    let mut client = Client::new(script, &pki.ca_pem);
+    let mut client = Client::new(script, &pki);
     let (results, failures, trace) = thread::scope(|scope| {
         let serving = scope.spawn(|| server.serve(script, pki.fresh(), pieces));
         let results = client.play(script, ports.0);
@@ -77,7 +77,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(script: &Script, authority: &str) -> Self {
+    fn new(script: &Script, pki: &Pki) -> Self {
         let mut sandbox = sandbox();
         let trace = sandbox.trace().expect("no trap");
         let each = u64::try_from(Duration::from_secs(script.timeout).as_nanos()).expect("not that long");
@@ -87,7 +87,8 @@ impl Client {
             _ => Security::Upgrade,
         };
         let opening = Opening {
-            trust: Some(authority.as_bytes().to_vec()),
+            trust: Some(pki.ca_pem.as_bytes().to_vec()),
+            tlsa: pki.tlsa.clone(),
             security: Some(security),
             timeouts: Some(Timeouts { connect: each, handshake: each, reply: each, stall: each, finish: each }),
             trace: Some(trace),
@@ -319,6 +320,7 @@ fn kind(error: &Error) -> &'static str {
             TlsFault::UnknownIssuer => "tls/unknown-issuer",
             TlsFault::NameMismatch(_) => "tls/name-mismatch",
             TlsFault::WrongUsage => "tls/wrong-usage",
+            TlsFault::TlsaMismatch => "tls/tlsa-mismatch",
             TlsFault::AlertReceived(_) => "tls/alert-received",
             TlsFault::NothingInCommon(_) => "tls/nothing-in-common",
             TlsFault::PlaintextInsideTls(_) => "tls/plaintext-inside-tls",

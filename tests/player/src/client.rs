@@ -252,6 +252,7 @@ fn tls_kind(fault: &TlsFault) -> &'static str {
         T::UnknownIssuer => "tls/unknown-issuer",
         T::NameMismatch { .. } => "tls/name-mismatch",
         T::WrongUsage => "tls/wrong-usage",
+        T::TlsaMismatch => "tls/tlsa-mismatch",
         T::AlertReceived { .. } => "tls/alert-received",
         T::NothingInCommon(_) => "tls/nothing-in-common",
         T::PlaintextInsideTls(_) => "tls/plaintext-inside-tls",

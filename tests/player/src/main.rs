@@ -11,7 +11,6 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use starttls::tls::TlsConfig;
 use starttls_player::memory::{Delivery, PORTS, session};
 use starttls_player::pki::Pki;
 use starttls_player::script::Script;
@@ -37,7 +36,7 @@ fn say(value: &Value) -> Result<(), Box<dyn Error>> {
 
 fn serve(file: &str, pieces: Pieces) -> Result<(), Box<dyn Error>> {
     let script = Script::load(Path::new(file))?;
-    let pki = Pki::new(script.certificate)?;
+    let pki = Pki::of(&script)?;
     let server = Server::bind()?;
     let (control, data) = server.ports()?;
     // Bytes as the characters of the same number, which JSON can carry.
@@ -55,6 +54,7 @@ fn serve(file: &str, pieces: Pieces) -> Result<(), Box<dyn Error>> {
         "name": script.name,
         "url": script.url(control),
         "ca_pem": pki.ca_pem,
+        "tlsa": pki.tlsa,
         "timeout": script.timeout,
         "timing": script.timing,
         "ports": [control, data],
@@ -68,9 +68,8 @@ fn serve(file: &str, pieces: Pieces) -> Result<(), Box<dyn Error>> {
 
 fn record(file: &str) -> Result<(), Box<dyn Error>> {
     let script = Script::load(Path::new(file))?;
-    let pki = Pki::new(script.certificate)?;
-    let tls = TlsConfig::new().ca_pem(pki.ca_pem.as_bytes())?;
-    let played = session(&script, pki.fresh(), tls, Delivery::Whole, None);
+    let pki = Pki::of(&script)?;
+    let played = session(&script, pki.fresh(), pki.trust()?, Delivery::Whole, None);
     let mut out = std::io::stdout();
     for (task, result) in script.client.iter().zip(&played.results) {
         writeln!(out, "# {} -> {result}", task.verb)?;

@@ -9,7 +9,10 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
+use starttls::tls::{TlsConfig, Tlsa};
 use time::{Duration, OffsetDateTime};
+
+use crate::script::Script;
 
 /// What the server shows for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub struct Pki {
     pub server: Server,
     /// The authority, in PEM.
     pub ca_pem: String,
+    /// The TLSA records that the client is given.
+    pub tlsa: Vec<String>,
 }
 
 impl Pki {
@@ -73,6 +78,18 @@ impl Pki {
     /// # Errors
     /// What the libraries say.
     pub fn new(kind: Certificate) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::with_records(kind, &[])
+    }
+
+    /// The same for a script, with its TLSA records. If there are any, the server shows its authority, too.
+    ///
+    /// # Errors
+    /// What the libraries say.
+    pub fn of(script: &Script) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::with_records(script.certificate, &script.tlsa)
+    }
+
+    fn with_records(kind: Certificate, records: &[String]) -> Result<Self, Box<dyn std::error::Error>> {
         let algorithm = if kind == Certificate::Tls12 { &rcgen::PKCS_ECDSA_P384_SHA384 } else { &rcgen::PKCS_ED25519 };
         let ca = authority("Corpus", algorithm)?;
         let known = ca.pem();
@@ -97,6 +114,24 @@ impl Pki {
         };
         let key = KeyPair::generate_for(algorithm)?;
         let certificate = parameters.signed_by(&key, &issuer)?;
+        let read = starttls::tls::Certificate::from_der;
+        let words = [
+            ("server-key", hex(&read(certificate.der())?.public_key_sha256)),
+            ("authority-key", hex(&read(issuer.der())?.public_key_sha256)),
+            ("authority", hex(issuer.der())),
+        ];
+        let whole = |record: &String| match record.rsplit_once(' ') {
+            Some((fields, last)) => match words.iter().find(|(word, _)| *word == last) {
+                Some((_, data)) => format!("{fields} {data}"),
+                None => record.clone(),
+            },
+            None => record.clone(),
+        };
+        let tlsa: Vec<_> = records.iter().map(whole).collect();
+        let mut chain = vec![certificate.der().clone()];
+        if !tlsa.is_empty() {
+            chain.push(issuer.der().clone());
+        }
         let mut provider = ring::default_provider();
         let (suite, version) = match kind {
             Certificate::Tls12 => {
@@ -109,9 +144,18 @@ impl Pki {
         let server = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[version])?
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
+            .with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
         let server = Server { config: Arc::new(server), certificate: certificate.der().to_vec() };
-        Ok(Self { server, ca_pem: known })
+        Ok(Self { server, ca_pem: known, tlsa })
+    }
+
+    /// What the client is to trust.
+    ///
+    /// # Errors
+    /// What the client says of the authority or the records.
+    pub fn trust(&self) -> Result<TlsConfig, Box<dyn std::error::Error>> {
+        let records = self.tlsa.iter().map(|record| record.parse()).collect::<Result<Vec<Tlsa>, _>>()?;
+        Ok(TlsConfig::new().ca_pem(self.ca_pem.as_bytes())?.tlsa(records))
     }
 
     /// The same certificate with sessions of its own to resume, as a server for one session has it.
@@ -121,6 +165,10 @@ impl Pki {
         config.session_storage = rustls::server::ServerSessionMemoryCache::new(64);
         Server { config: Arc::new(config), certificate: self.server.certificate.clone() }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Ed25519 as a rule: its signatures all have the same length, so that every handshake is as long as every other, to the

@@ -23,6 +23,9 @@ pub struct Script {
     pub timeout: u64,
     /// What the server shows for itself.
     pub certificate: Certificate,
+    /// The TLSA records that the client is given, in presentation format; in place of data, `server-key`, `authority-key`
+    /// and `authority` stand for what the certificate has.
+    pub tlsa: Vec<String>,
     /// In pieces of one byte the peers may fall out of step earlier or later: only the results are compared then, and
     /// each of the alternatives is right.
     pub timing: bool,
@@ -129,6 +132,7 @@ impl Script {
             plaintext: false,
             timeout: 10,
             certificate: Certificate::Good,
+            tlsa: Vec::new(),
             timing: false,
             client: Vec::new(),
             server: Vec::new(),
@@ -173,6 +177,7 @@ impl Script {
             "rows" => self.rows = value.split(' ').map(str::to_owned).collect(),
             "timeout" => self.timeout = value.parse().map_err(|_| format!("timeout {value:?}"))?,
             "certificate" => self.certificate = Certificate::parse(value)?,
+            "tlsa" => self.tlsa.push(value.to_owned()),
             "timing" => self.timing = value == "matters",
             _ => return Err(format!("unknown header {key:?}")),
         }

@@ -34,19 +34,23 @@ impl Authorities {
     fn new(scripts: &[Script]) -> Self {
         let mut made = BTreeMap::new();
         for script in scripts {
-            made.entry(format!("{:?}", script.certificate)).or_insert_with(|| identity(script.certificate));
+            made.entry(Self::key(script)).or_insert_with(|| identity(script));
         }
         Self(made)
     }
 
     fn get(&self, script: &Script) -> &(Pki, TlsConfig) {
-        &self.0[&format!("{:?}", script.certificate)]
+        &self.0[&Self::key(script)]
+    }
+
+    fn key(script: &Script) -> String {
+        format!("{:?} {:?}", script.certificate, script.tlsa)
     }
 }
 
-fn identity(kind: Certificate) -> (Pki, TlsConfig) {
-    let pki = Pki::new(kind).expect("a certificate can be made");
-    let tls = TlsConfig::new().ca_pem(pki.ca_pem.as_bytes()).expect("it is an authority");
+fn identity(script: &Script) -> (Pki, TlsConfig) {
+    let pki = Pki::of(script).expect("a certificate can be made");
+    let tls = pki.trust().expect("an authority, and records");
     (pki, tls)
 }
 
@@ -158,7 +162,8 @@ fn every_row_has_a_file() {
 #[test]
 fn a_difference_is_seen() {
     let mut script = Script::load(&folder("transcripts").join("smtp-starttls-plain.txt")).expect("it is readable");
-    let (pki, tls) = identity(Certificate::Good);
+    let pki = Pki::new(Certificate::Good).expect("a certificate can be made");
+    let tls = pki.trust().expect("an authority");
     let play = |script: &Script| {
         let played = session(script, pki.fresh(), tls.clone(), Delivery::Whole, None);
         let outcome = Outcome { results: played.results, trace: played.trace, failures: played.failures };

@@ -164,6 +164,10 @@ pub struct Opening {
     pub trace: Option<ResourceAny>,
     /// No certificate is checked.
     pub insecure: bool,
+    /// TLSA records of the server, in presentation format; they decide, if there are any.
+    pub tlsa: Vec<String>,
+    /// The mail domain's MTA-STS policy.
+    pub mta_sts: Option<String>,
 }
 
 impl Sandbox {
@@ -181,6 +185,14 @@ impl Sandbox {
         }
         if opening.insecure {
             configs.client_config().call_danger_accept_any_certificate(&mut self.store, config)?;
+        }
+        if let Err(error) = configs.client_config().call_set_tlsa(&mut self.store, config, &opening.tlsa)? {
+            return Ok(Err(error));
+        }
+        if let Some(policy) = &opening.mta_sts
+            && let Err(error) = configs.client_config().call_set_mta_sts(&mut self.store, config, policy)?
+        {
+            return Ok(Err(error));
         }
         let made = options.options().call_constructor(&mut self.store)?;
         if let Some(security) = opening.security {
