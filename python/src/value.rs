@@ -1,5 +1,6 @@
 //! Results become Python's: the one place where a core value is given its class.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::intern;
@@ -39,11 +40,12 @@ impl Value {
         Ok(match self {
             Self::None => py.None(),
             Self::Reply(it) => reply(py, &it)?.unbind(),
-            Self::Report(it) => report(py, &it)?.unbind(),
+            Self::Report(it) => report(py, &it, &mut None)?.unbind(),
             Self::Reports(it) => {
                 let alive = it.alive;
+                let mut agreed = None;
                 let all = it.all.into_iter().map(|one| match one {
-                    Ok(it) => report(py, &it),
+                    Ok(it) => report(py, &it, &mut agreed),
                     Err(why) => not_sent(py, why),
                 });
                 (all.collect::<PyResult<Vec<_>>>()?, alive).into_pyobject(py)?.into_any().unbind()
@@ -86,14 +88,25 @@ pub(crate) fn tls<'py>(py: Python<'py>, it: &TlsInfo) -> PyResult<Bound<'py, PyA
     class(py, intern!(py, "TLSInfo"))?.call1(all.cast_into::<PyTuple>()?)
 }
 
-fn report<'py>(py: Python<'py>, it: &DeliveryReport) -> PyResult<Bound<'py, PyAny>> {
+/// What TLS agreed on a connection, made once for the reports of all its messages.
+type Agreed<'py> = Option<(*const TlsInfo, Bound<'py, PyAny>)>;
+
+fn report<'py>(py: Python<'py>, it: &DeliveryReport, known: &mut Agreed<'py>) -> PyResult<Bound<'py, PyAny>> {
     let accepted = PyTuple::new(py, it.accepted().map(|mailbox| mailbox.as_str()).collect::<Vec<_>>())?;
     let refused = PyDict::new(py);
     for (mailbox, why) in it.refused() {
         refused.set_item(mailbox.as_str(), why.map(|why| reply(py, why)).transpose()?)?;
     }
     let last = it.reply().map(|last| reply(py, last)).transpose()?;
-    let tls = it.tls().map(|agreed| tls(py, agreed)).transpose()?;
+    let tls = match (it.tls(), &*known) {
+        (None, _) => None,
+        (Some(agreed), Some((same, made))) if std::ptr::eq(Arc::as_ptr(agreed), *same) => Some(made.clone()),
+        (Some(agreed), _) => {
+            let made = tls(py, agreed)?;
+            *known = Some((Arc::as_ptr(agreed), made.clone()));
+            Some(made)
+        }
+    };
     let error = it.error().map(|why| error::core(py, why, Hint::None).into_value(py));
     let story = (it.outcome().as_str(), accepted, refused, last, it.queue_id(), tls, error);
     class(py, intern!(py, "DeliveryReport"))?.call1(story)
