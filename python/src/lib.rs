@@ -40,7 +40,7 @@ mod _native {
     #[pymodule_export]
     use crate::message::{HeaderReader, envelope_of, with_ascii_domain};
     #[pymodule_export]
-    use crate::smtp::{SmtpCommand, SmtpSession};
+    use crate::smtp::{SmtpCommand, SmtpSession, forget_server};
     #[pymodule_export]
     use crate::value::{read_certificate, tls_warnings};
 }

@@ -7,7 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
 use starttls::Options;
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{BodyKind, Client, Credentials, EhloName, Envelope, LoginInfo};
+use starttls::smtp::{BodyKind, Client, Credentials, EhloName, Envelope, LoginInfo, ServerMemory};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use starttls::url::{Protocol as Scheme, Url};
@@ -202,6 +202,14 @@ impl SmtpCommand {
     fn rset() -> Self {
         Command::Rset.into()
     }
+}
+
+/// Forgets what this process learnt of a mail server: what it offered and what broke.
+#[pyfunction]
+pub(crate) fn forget_server(py: Python<'_>, url: &str) -> PyResult<()> {
+    let url = Url::parse(url).map_err(|why| error::core(py, &why, Hint::None))?;
+    ServerMemory::default().forget(&url.endpoint);
+    Ok(())
 }
 
 /// A submission session.

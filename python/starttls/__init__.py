@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         UpgradeNotOffered,
     )
     from ._ftp import FTP, download, upload
-    from ._native import DKIM, TLSConfig
+    from ._native import DKIM, TLSConfig, forget_server
     from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
     from ._settings import Timeout
     from ._smtp import SMTP, send
@@ -99,6 +99,7 @@ __all__ = [
     "Unreachable",
     "UpgradeNotOffered",
     "download",
+    "forget_server",
     "send",
     "upload",
 ]
@@ -115,7 +116,7 @@ _ELSEWHERE = {
         "UpgradeNotOffered",
     ),
     "_ftp": ("FTP", "download", "upload"),
-    "_native": ("DKIM", "TLSConfig"),
+    "_native": ("DKIM", "TLSConfig", "forget_server"),
     "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),
     "_settings": ("Timeout",),
     "_smtp": ("SMTP", "send"),

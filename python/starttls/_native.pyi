@@ -17,6 +17,7 @@ __all__ = [
     "SmtpSession",
     "TLSConfig",
     "envelope_of",
+    "forget_server",
     "read_certificate",
     "tls_warnings",
     "with_ascii_domain",
@@ -29,6 +30,7 @@ _Message = bytes | _Path | Iterable[bytes]
 _Progress = Callable[[int, int | None], object]
 _Stages = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
 
+def forget_server(url: str) -> None: ...
 def read_certificate(der: bytes) -> Certificate | None: ...
 def tls_warnings(chain: Sequence[bytes], verified_by: str, mta_sts: str | None) -> list[str]: ...
 

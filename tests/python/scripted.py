@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import starttls
+
 from tests.servers.pki import Identity
 
 DEADLINE = 20.0
@@ -72,6 +74,9 @@ def scripted(script: Callable[[Peer], None]) -> Iterator[Scripted]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(DEADLINE)
         server = Scripted(listener.getsockname()[1])
+        for host in ("localhost", "127.0.0.1"):
+            # Another server may have had this port before.
+            starttls.forget_server(f"smtp://{host}:{server.port}")
         over = threading.Event()
 
         def serve() -> None:

@@ -247,3 +247,31 @@ def test_binding_is_told(pki: PKI, face: Any) -> None:
             face.smtp(f"smtp://localhost:{server.port}", user="u,=", password="password", tls=tls).connect()
     assert refused.value.detail == "other-error"
     assert said[0].startswith(b"p=tls-exporter,,n=u=2C=3D,r=")
+
+
+def test_a_mechanism_that_is_gone(pki: PKI, face: Any) -> None:
+    """What a server offered once it must offer again, unless the caller decides otherwise."""
+    offers = iter(["PLAIN SCRAM-SHA-256", "PLAIN", "PLAIN", "PLAIN"])
+    said = []
+
+    def script(peer: Peer) -> None:
+        smtp_until_ready(peer, pki.server, auth=next(offers))
+        if line := peer.line():
+            said.append(line.rpartition(" ")[0])
+            peer.say("535 5.7.8 no")
+            peer.line()
+
+    with scripted(script) as server:
+        url = f"smtp://localhost:{server.port}"
+        options = {"user": "ann", "password": "password", "tls": starttls.TLSConfig(ca_file=pki.ca_file)}
+        with pytest.raises(starttls.AuthenticationFailed):
+            face.smtp(url, **options).connect()
+        with pytest.raises(starttls.InvalidState, match="SCRAM-SHA-256 earlier") as refused:
+            face.smtp(url, **options).connect()
+        assert refused.value.phase == "authenticate"
+        with pytest.raises(starttls.AuthenticationFailed):
+            face.smtp(url, auth="PLAIN", **options).connect()
+        starttls.forget_server(url)
+        with pytest.raises(starttls.AuthenticationFailed):
+            face.smtp(url, **options).connect()
+    assert said == ["AUTH SCRAM-SHA-256", "AUTH PLAIN", "AUTH PLAIN"]

@@ -124,6 +124,7 @@ class Session:
                 options["data_protection"] = "clear"
             if verb == "accept-missing-close-notify":
                 options["accept_missing_close_notify"] = True
+        starttls.forget_server(facts["url"])  # another peer may have had this port before
         open_session = face.smtp if facts["url"].startswith("smtp") else face.ftp
         self._session = open_session(facts["url"], **options)
 

@@ -1,7 +1,7 @@
 //! Messages through Postfix, out of the sandbox.
 
 use starttls_tests::daemon::Daemon;
-use starttls_tests::embedding::exports::smtp::{DeliveryReport, Envelope, Outcome, Verdict};
+use starttls_tests::embedding::exports::smtp::{self, DeliveryReport, Envelope, Outcome, Verdict};
 use starttls_tests::embedding::exports::types::{Endpoint, ErrorCode, Phase, Security, TlsFault};
 use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
@@ -253,4 +253,39 @@ fn a_header_tells_the_envelope() {
     }
     let error = read(&b"A: b\r\n".repeat(200_000)).expect_err("an error");
     assert!(matches!(error.code, ErrorCode::LimitExceeded(_)), "{error:?}");
+}
+
+/// A password by the best mechanism, a token, and one login a session.
+#[test]
+fn logins_at_dovecot() {
+    let server = Daemon::start("dovecot", None);
+    let mut sandbox = sandbox();
+    let to = endpoint("localhost", server.port("port"));
+    let token =
+        || smtp::Account { user: server.text("user").into(), secret: server.text("token").into(), authzid: None };
+    for (credentials, mechanism, used) in [
+        (password(server.text("user"), server.text("password")), None, "SCRAM-SHA-256"),
+        (password(server.text("user"), server.text("password")), Some("CRAM-MD5"), "CRAM-MD5"),
+        (smtp::Credentials::Token(token()), None, "OAUTHBEARER"),
+        (smtp::Credentials::Token(token()), Some("xoauth2"), "XOAUTH2"),
+    ] {
+        let session = open_mail(&mut sandbox, &to, &trusting(&server, Security::Upgrade)).expect("a session");
+        let Sandbox { store, client } = &mut sandbox;
+        let face = client.starttls_client_smtp();
+        let face = face.session();
+        assert!(face.call_login_info(&mut *store, session).expect("no trap").is_none());
+        face.call_login(&mut *store, session, &credentials, mechanism).expect("no trap").expect("a login");
+        let login = face.call_login_info(&mut *store, session).expect("no trap").expect("it is logged in");
+        assert_eq!((login.mechanism.as_str(), login.binding), (used, None));
+        let again = face.call_login(&mut *store, session, &credentials, mechanism).expect("no trap");
+        assert!(matches!(again.expect_err("one login a session").code, ErrorCode::InvalidState(_)));
+        face.call_quit(&mut *store, session).expect("no trap");
+    }
+    let session = open_mail(&mut sandbox, &to, &trusting(&server, Security::Upgrade)).expect("a session");
+    let Sandbox { store, client } = &mut sandbox;
+    let wrong = smtp::Credentials::Token(smtp::Account { secret: "no.such.token".into(), ..token() });
+    let refused = client.starttls_client_smtp().session().call_login(store, session, &wrong, None).expect("no trap");
+    let error = refused.expect_err("a refusal");
+    assert!(matches!(error.code, ErrorCode::Rejected), "{error:?}");
+    assert!(error.detail.expect("the server says why").contains("status"));
 }
