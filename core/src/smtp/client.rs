@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::commands;
+use super::connect::hello;
+use super::envelope::Envelope;
 use super::extensions::Extensions;
 use super::memory::Facts;
 use super::pipeline::Pipeline;
-use super::plan::Abilities;
+use super::plan::{Abilities, Plan};
 use super::sasl::LoginInfo;
 use super::send::{NoBody, Streaming};
 use super::settings::Settings;
@@ -36,6 +38,7 @@ pub struct Client<T: Transport> {
     pub(super) pipeline: Pipeline<NoBody>,
     pub(super) extensions: Extensions,
     pub(super) login: Option<LoginInfo>,
+    pub(super) asked_after_login: bool,
     pub(super) offered_in_clear: Option<Extensions>,
     pub(super) greeting: Reply,
 }
@@ -114,6 +117,24 @@ impl<T: Transport> Client<T> {
             chunk_size: self.settings.chunk_size.max(1),
             lmtp: self.settings.lmtp,
             secure: self.dialogue.is_secure(),
+        }
+    }
+
+    /// Some servers offer more to those who logged in, in an EHLO that comes after. It is asked once, by who needs more.
+    pub(super) async fn ask_again_for(&mut self, envelope: &Envelope) {
+        let lacks_something = |error: Error| matches!(error.kind(), ErrorKind::InvalidState(_));
+        if self.login.is_none()
+            || self.asked_after_login
+            || !Plan::new(envelope, &self.abilities()).is_err_and(lacks_something)
+        {
+            return;
+        }
+        self.asked_after_login = true;
+        if self.idle().is_ok()
+            && self.dialogue.ready().is_ok()
+            && let Ok(extensions) = hello(&mut self.dialogue, &self.settings).await
+        {
+            self.extensions = extensions;
         }
     }
 

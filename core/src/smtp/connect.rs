@@ -81,6 +81,7 @@ impl<T: Transport> Client<T> {
             pipeline: Pipeline::new(),
             extensions,
             login: None,
+            asked_after_login: false,
             offered_in_clear,
             greeting,
         })

@@ -114,7 +114,8 @@ impl DeliveryReport {
     }
 }
 
-/// `queued as ID` (Postfix and others), `id=ID` (Exim), `ID Message accepted for delivery` (Sendmail).
+/// `queued as ID` (Postfix and others), `id=ID` (Exim), `ID Message accepted for delivery` (Sendmail), `<address> ID Saved`
+/// (Dovecot).
 fn queue_id(reply: &Reply) -> Option<String> {
     let text = reply.text();
     let clean = |word: &str| {
@@ -126,6 +127,9 @@ fn queue_id(reply: &Reply) -> Option<String> {
     }
     let words: Vec<_> = text.split_whitespace().collect();
     if let Some(id) = words.iter().find_map(|word| word.strip_prefix("id=")) {
+        return clean(id);
+    }
+    if let [_, .., id, "Saved"] = words[..] {
         return clean(id);
     }
     let at = words.windows(2).position(|pair| pair == ["Message", "accepted"])?;

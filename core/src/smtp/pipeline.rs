@@ -122,6 +122,9 @@ impl<B: Body> Pipeline<B> {
 
     /// Sends a message, and waits only as far as that needs. What goes wrong is told by its report.
     pub async fn push<T: Transport>(&mut self, client: &mut Client<T>, envelope: Envelope, mut body: B) {
+        if self.messages.is_empty() {
+            client.ask_again_for(&envelope).await;
+        }
         let message = match self.plan(client, envelope, &mut body) {
             Ok(transaction) => Message::UnderWay(Box::new(transaction), Some(body)),
             Err(error) => Message::Failed(client.dialogue.context.explain(error)),
@@ -604,6 +607,7 @@ impl Pipeline<NoBody> {
         client: &mut Client<T>,
         envelope: Envelope,
     ) -> Result<Option<Encoder>> {
+        client.ask_again_for(&envelope).await;
         let planned = self.plan(client, envelope, &mut NoBody);
         let transaction = planned.map_err(|error| client.dialogue.context.explain(error))?;
         let ends = transaction.plan.line_ends;

@@ -84,6 +84,10 @@ pub(super) struct Transaction {
     /// What was said to those of the transaction under way in an earlier one, that had no room for them.
     put_off: Vec<(usize, Reply)>,
     pub(super) stage: Stage,
+    /// RCPT was answered with yes at least once, so that another transaction gets further.
+    had_room: bool,
+    /// It was begun again with fewer recipients at a time.
+    shrunk: bool,
     /// Each recipient had a verdict after the body: that on the message adds nothing where they were all refused.
     judged_each: bool,
     /// Why the transaction under way cannot succeed.
@@ -106,6 +110,8 @@ impl Transaction {
             group: Vec::new(),
             later: (0..count).collect(),
             put_off: Vec::new(),
+            had_room: false,
+            shrunk: false,
             judged_each: false,
             stage: Stage::Envelope,
             refusal: None,
@@ -150,6 +156,7 @@ impl Transaction {
         self.stage = Stage::Envelope;
         self.refusal = None;
         self.judged_each = false;
+        self.had_room = false;
         self.regroup();
         for &index in &self.group {
             self.put_off.extend(self.verdicts[index].take().map(|reply| (index, reply)));
@@ -189,7 +196,10 @@ impl Transaction {
                     self.refusal = Some(reply);
                 }
             }
-            Due::Recipient(index) => self.verdicts[index] = Some(reply),
+            Due::Recipient(index) => {
+                self.had_room |= code.is_completion();
+                self.verdicts[index] = Some(reply);
+            }
             Due::Data if code == 354 => {
                 return match (self.nobody_accepted(), &self.refusal) {
                     (true, _) => Ok(Next::InvitedForNobody),
@@ -275,6 +285,9 @@ impl Transaction {
     pub(super) fn conclude(&mut self) {
         self.stage = Stage::Over;
         self.put_off.clear();
+        if self.shrink() {
+            return;
+        }
         if let Some(refusal) = self.refusal.clone() {
             for &index in &self.group {
                 if self.verdicts[index].as_ref().is_none_or(|reply| reply.code().is_completion()) {
@@ -282,13 +295,38 @@ impl Transaction {
                 }
             }
             self.last = Some(refusal);
-        } else if !self.plan.all_or_none && !self.nobody_accepted() {
+        } else if !self.plan.all_or_none && self.had_room {
             let overflow = |index: &&usize| self.verdicts[**index].as_ref().is_some_and(is_overflow);
             let crowded: Vec<_> = self.group.iter().filter(overflow).copied().collect();
             for index in crowded.into_iter().rev() {
                 self.later.push_front(index);
             }
         }
+    }
+
+    /// A server that has no room for some of the recipients may refuse the whole message for that. Then those that it had
+    /// room for, and those that it had not, come again in smaller transactions, once.
+    fn shrink(&mut self) -> bool {
+        let (room, crowded): (Vec<usize>, Vec<usize>) = self
+            .group
+            .iter()
+            .copied()
+            .filter(|&index| self.is_accepted(index) || self.verdicts[index].as_ref().is_some_and(is_overflow))
+            .partition(|&index| self.is_accepted(index));
+        if self.refusal.is_none() || self.shrunk || self.plan.all_or_none || room.is_empty() || crowded.is_empty() {
+            return false;
+        }
+        self.shrunk = true;
+        self.plan.recipient_limit = Some(room.len());
+        self.last = self.refusal.clone();
+        // Should the body not be had again, this is what was said about them.
+        for &index in &room {
+            self.verdicts[index] = self.refusal.clone();
+        }
+        for index in room.into_iter().chain(crowded).rev() {
+            self.later.push_front(index);
+        }
+        true
     }
 
     /// The session is lost, or the body is.

@@ -73,6 +73,8 @@ struct Played {
     nonsense: Vec<String>,
     /// Bytes the server said.
     said: usize,
+    /// The bodies can be read once only.
+    readers: bool,
 }
 
 /// Sends `letters`, and cuts the connection behind so many bytes of the server's.
@@ -114,7 +116,14 @@ fn play(
         if let Poll::Ready(reports) = client.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             // A cut before the session began is no case of ours.
             let reports = reports.ok()?;
-            return Some(Played { letters, reports, delivered: model.delivered, nonsense: model.nonsense, said });
+            return Some(Played {
+                letters,
+                reports,
+                delivered: model.delivered,
+                nonsense: model.nonsense,
+                said,
+                readers,
+            });
         }
         while let Some(request) = host.next_request() {
             match request {
@@ -179,6 +188,16 @@ fn check(played: &Played, cut: bool) {
             }
         }
         assert_eq!(report.recipients().len(), envelope.recipients.len());
+        let refused = |words: &[u8]| body.windows(words.len()).any(|bytes| bytes == words);
+        let good = sender.starts_with("sender") && !refused(b"REFUSE-END") && !refused(b"REFUSE-CHUNK");
+        if good && !cut && !played.readers && envelope.recipient_policy == RecipientPolicy::Any {
+            for recipient in envelope.recipients.iter().map(|recipient| recipient.mailbox.as_str()) {
+                assert!(
+                    has(recipient) || !recipient.starts_with("r-") || recipient.starts_with("r-refused"),
+                    "{report:?}"
+                );
+            }
+        }
         if envelope.recipient_policy == RecipientPolicy::All && !cut {
             assert_ne!(report.outcome(), Outcome::Partial, "all or none: {report:?}");
         }
@@ -196,6 +215,7 @@ fn offers(dice: &mut Dice) -> Offers {
         chunking: !dice.one_in(3),
         prdr: dice.one_in(4) && !lmtp,
         lmtp,
+        strict: dice.one_in(4),
         room: dice.one_in(3).then(|| 1 + dice.below(4) as usize),
         told: dice.one_in(6).then(|| 1 + dice.below(4) as usize),
         limit_code: if dice.one_in(2) { 452 } else { 552 },

@@ -10,6 +10,8 @@ pub(crate) struct Offers {
     pub(crate) chunking: bool,
     pub(crate) prdr: bool,
     pub(crate) lmtp: bool,
+    /// A message for more than it has room for is refused as a whole.
+    pub(crate) strict: bool,
     /// Recipients of one envelope; more get 452, or 552.
     pub(crate) room: Option<usize>,
     /// LIMITS RCPTMAX.
@@ -42,6 +44,8 @@ pub(crate) struct Model {
     recipients: Vec<String>,
     /// Chunks so far.
     message: Vec<u8>,
+    /// A recipient was refused for want of room.
+    crowded: bool,
     /// A chunk was refused: only RSET helps.
     spoilt: bool,
     input: Vec<u8>,
@@ -60,6 +64,7 @@ impl Model {
             prdr: false,
             recipients: Vec::new(),
             message: Vec::new(),
+            crowded: false,
             spoilt: false,
             input: Vec::new(),
             replies: b"220 model\r\n".to_vec().into(),
@@ -78,6 +83,7 @@ impl Model {
         self.recipients.clear();
         self.message.clear();
         self.spoilt = false;
+        self.crowded = false;
     }
 
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
@@ -120,8 +126,9 @@ impl Model {
             self.spoilt = true;
             return self.say("503 5.5.1 no valid recipients");
         }
-        if self.spoilt {
-            return self.say("503 5.5.1 RSET first");
+        if self.spoilt || (self.crowded && self.offers.strict) {
+            self.spoilt = true;
+            return self.say("554 5.5.3 not this transaction");
         }
         self.message.extend_from_slice(chunk);
         if chunk.windows(12).any(|bytes| bytes == b"REFUSE-CHUNK") {
@@ -197,6 +204,7 @@ impl Model {
             }
             if self.offers.room.is_some_and(|room| self.recipients.len() >= room) {
                 let code = self.offers.limit_code;
+                self.crowded = true;
                 return self.say(&format!("{code} {}.5.3 too many", code / 100));
             }
             self.recipients.push(recipient);
@@ -204,6 +212,9 @@ impl Model {
         } else if upper == "DATA" {
             if self.sender.is_none() || self.recipients.is_empty() {
                 return self.say("554 5.5.1 no valid recipients");
+            }
+            if self.crowded && self.offers.strict {
+                return self.say("554 5.5.3 too many recipients");
             }
             self.state = State::Data(Vec::new());
             self.say("354 go on");
