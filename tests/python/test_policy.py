@@ -345,7 +345,7 @@ def test_the_command_line_tells_the_same(server: Server) -> None:
     done = cli("send", mail.url, *FROM, *TO, "--to", "full@example.test", *ca(mail), "--json", stdin=MESSAGE)
     assert done.code == 79
     told = done.json
-    assert set(told) == {"outcome", "recipients", "reply", "queue_id", "tls", "error", "exit_code"}
+    assert set(told) == {"outcome", "recipients", "reply", "queue_id", "tls", "login", "error", "exit_code"}
     assert [(one["recipient"], one["accepted"], one["reply"]["code"]) for one in told["recipients"]] == [
         ("bob@example.test", True, 250),
         ("full@example.test", False, 452),

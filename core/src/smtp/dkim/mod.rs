@@ -9,7 +9,8 @@
 //! ```
 //!
 //! What is signed is the message as DATA carries it: line ends are CRLF, the last line has one, and fields that are never
-//! sent ([`Header::shown`]) are not there. Dots are doubled on the wire only. Bytes above 127 are signed as they are: a
+//! sent ([`Header::shown`]) are not there. Dots are doubled on the wire only. A message that is sent with
+//! [`LineEnds::Preserve`](super::LineEnds) must have such line ends already, or its signature does not hold. Bytes above 127 are signed as they are: a
 //! server on the way that re-encodes them, since its next hop does not offer 8BITMIME, breaks the signature, so give
 //! messages in 7 bits to mail that must keep it (RFC 6376 §5.3).
 
