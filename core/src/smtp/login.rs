@@ -76,8 +76,10 @@ impl<T: Transport> Client<T> {
         };
         let news: Vec<_> = offered.iter().map(|name| name.to_ascii_uppercase()).collect();
         let bound = binding.as_ref().map(ChannelBinding::kind).filter(|_| mechanism.is_bound());
+        // In clear text anybody on the way could put into the memory what later sessions would miss.
+        let secure = self.dialogue.is_secure();
         self.settings.memory.learn(&server, |facts| {
-            for name in news {
+            for name in news.into_iter().filter(|_| secure) {
                 if facts.mechanisms.len() < MECHANISMS && !facts.mechanisms.contains(&name) {
                     facts.mechanisms.push(name);
                 }
