@@ -74,7 +74,7 @@ fn converse(socket: &TcpStream, habit: Habit, limits: &str, seen: &Seen) {
     while let Some(Ok(line)) = lines.next() {
         match &line[..4.min(line.len())] {
             "EHLO" => say(&format!("250-hi\r\n250{limits}")),
-            "MAIL" if habit == Habit::Unwilling || (habit == Habit::TiredOfMail && taken == 1) => {
+            "MAIL" | "RSET" if habit == Habit::Unwilling || (habit == Habit::TiredOfMail && taken == 1) => {
                 return say("421 4.3.2 enough");
             }
             "DATA" => {
@@ -153,8 +153,8 @@ fn an_ended_session_is_replaced_once() {
             if in_pieces {
                 let report = block(async {
                     let mut message = pool.begin(&envelope()).await?;
-                    message.write(b"t").await?;
-                    message.write(b"wo").await?;
+                    message.session().write(b"t").await?;
+                    message.session().write(b"wo").await?;
                     message.finish().await
                 });
                 assert_eq!(report.unwrap().outcome(), Outcome::Accepted);
@@ -232,7 +232,7 @@ fn half_a_message_is_none_and_its_place_is_free() {
     let (route, seen) = serve(&[Habit::Kind], " OK");
     let pool = Pool::new(Blocking::new(), PoolSettings { connections: 1, ..settings(route) });
     let mut message = block(pool.begin(&envelope())).unwrap();
-    block(message.write(b"half")).unwrap();
+    block(message.session().write(b"half")).unwrap();
     let waiting = {
         let pool = pool.clone();
         spawn(move || send(&pool, "whole"))

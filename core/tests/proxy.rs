@@ -136,6 +136,7 @@ fn what_a_proxy_refuses_is_told() {
         (socks, reply(8), "Proxy", "kind of address"),
         (socks, reply(9), "Proxy", "no answer of SOCKS5"),
         (web, http(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), "Proxy", "wants a user and a password"),
+        (web, http(b"HTTP/1.1 401 Unauthorized\r\n\r\n"), "Proxy", "wants a user and a password"),
         (web, http(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "AccessDenied", "status 403"),
         (web, http(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), "Unreachable", "status 502"),
         (web, http(b"HTTP/1.1 504 Gateway Timeout\r\n\r\n"), "TimedOut", "status 504"),

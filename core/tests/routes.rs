@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::thread::spawn;
 use std::time::Duration;
 
-use starttls::smtp::{Client, EhloName, Route, Routes};
+use starttls::smtp::{Client, Route, Routes, Settings};
 use starttls::transport::{Blocking, Endpoint, block};
 use starttls::{Error, ErrorKind, Options, Security, Timeouts};
 
@@ -36,7 +36,7 @@ fn absent() -> Route {
 fn connect(routes: &[Route], timeouts: Timeouts) -> Result<Client<Blocking>, Error> {
     let routes = Routes::new(routes.to_vec())?;
     let options = Options { timeouts, ..Options::default() };
-    block(Client::connect_any(Blocking::new(), &routes, options, &EhloName::default()))
+    block(Client::connect_any(Blocking::new(), &routes, options, &Settings::default()))
 }
 
 const READY: &[&str] = &["220 ready", "250 hi", "221 bye"];

@@ -87,11 +87,12 @@ impl Host {
     /// The positions of a host's addresses in the order to try; those that `local` does not reach are left out.
     #[staticmethod]
     #[pyo3(signature = (addresses, local=None))]
-    fn in_order(addresses: Vec<String>, local: Option<&str>) -> PyResult<Vec<usize>> {
+    fn in_order(addresses: Vec<String>, local: Option<&str>) -> Vec<usize> {
         let found: Vec<_> =
             addresses.iter().enumerate().filter_map(|(i, text)| Some((SocketAddr::new(ip(text)?, 0), i))).collect();
-        let order = transport::in_order(found.iter().map(|(found, _)| *found).collect(), local.and_then(ip))?;
-        Ok(order.iter().filter_map(|one| Some(found.iter().find(|(found, _)| found == one)?.1)).collect())
+        let order = transport::in_order(found.iter().map(|(found, _)| *found).collect(), local.and_then(ip))
+            .unwrap_or_default();
+        order.iter().filter_map(|one| Some(found.iter().find(|(found, _)| found == one)?.1)).collect()
     }
 
     /// The connection could not be opened: what became of each address, in the order in which they failed.

@@ -7,6 +7,7 @@
 //! | `smtp`, `ftp` | commands as values, and how each is performed over any transport |
 //! | `message` | a message's header is looked through, and tells its envelope |
 //! | `many` | messages in batches, and what becomes of each |
+//! | `route`, `pool` | several servers, and sessions kept for the next message |
 //! | `body` | where content comes from and goes to |
 //! | `dkim` | signatures |
 //! | `config` | TLS, timeouts, trace |
@@ -22,6 +23,8 @@ mod hosted;
 mod login;
 mod many;
 mod message;
+mod pool;
+mod route;
 mod session;
 mod smtp;
 mod value;
@@ -39,6 +42,10 @@ mod _native {
     use crate::hosted::{Host, Operation};
     #[pymodule_export]
     use crate::message::{HeaderReader, envelope_of, with_ascii_domain};
+    #[pymodule_export]
+    use crate::pool::SmtpPool;
+    #[pymodule_export]
+    use crate::route::Routes;
     #[pymodule_export]
     use crate::smtp::{SmtpCommand, SmtpSession, forget_server};
     #[pymodule_export]

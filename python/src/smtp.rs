@@ -7,10 +7,12 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
 use starttls::Options;
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{BodyKind, Client, Credentials, EhloName, Envelope, LoginInfo, ServerMemory};
+use starttls::smtp::{
+    BodyKind, Client, Credentials, EhloName, Envelope, LoginInfo, PoolSettings, Routes, ServerMemory, Settings,
+};
 use starttls::tls::TlsInfo;
-use starttls::transport::{Endpoint, Transport};
-use starttls::url::{Protocol as Scheme, Url};
+use starttls::transport::Transport;
+use starttls::url::Url;
 
 use crate::body::{Pulse, Source};
 use crate::config::{self, TLSConfig, TimeoutArgument};
@@ -20,15 +22,45 @@ use crate::hosted::{Host, Operation};
 use crate::login::Login;
 use crate::many::{Letter, Mailer};
 use crate::message::{Addressing, HeaderReader, Message};
+use crate::route::Server;
 use crate::session::{Job, Protocol, Session};
 use crate::value::Value;
 
 /// How to open a session.
 pub(crate) struct Smtp {
-    endpoint: Endpoint,
+    routes: Routes,
     options: Options,
-    name: EhloName,
+    settings: Settings,
     credentials: Option<Credentials>,
+}
+
+impl Smtp {
+    /// From Python's arguments; with where it goes, for people.
+    pub(crate) fn new(
+        py: Python<'_>,
+        server: &Server<'_>,
+        login: Login,
+        tls: Option<&TLSConfig>,
+        timeout: Option<TimeoutArgument>,
+        trace: Option<Py<PyAny>>,
+        ehlo_name: Option<String>,
+    ) -> PyResult<(Self, String)> {
+        let url = server.url(py)?;
+        let name = ehlo_name.map(EhloName::new).transpose().map_err(|why| error::core(py, &why, Hint::None))?;
+        let smtp = Self {
+            routes: server.routes(&url),
+            options: config::options(py, &url, tls, timeout, trace)?,
+            settings: Settings { name: name.unwrap_or_default(), ..Settings::default() },
+            credentials: login.credentials(py, &url)?,
+        };
+        Ok((smtp, server.shown(&url)))
+    }
+
+    /// The same for a pool.
+    pub(crate) fn pool(self) -> PoolSettings {
+        let Self { routes, options, settings, credentials } = self;
+        PoolSettings { options, settings, credentials, ..PoolSettings::new(routes) }
+    }
 }
 
 /// What to do in it.
@@ -49,7 +81,7 @@ impl Protocol for Smtp {
 
     async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Mailer<T>> {
         let options = self.options.clone();
-        let mut client = Client::connect_as(transport, &self.endpoint, options, &self.name).await?;
+        let mut client = Client::connect_any(transport, &self.routes, options, &self.settings).await?;
         if let Some(credentials) = &self.credentials {
             client.login(credentials).await?;
         }
@@ -125,9 +157,9 @@ impl From<Command> for SmtpCommand {
 }
 
 impl SmtpCommand {
-    fn take(&self, py: Python<'_>) -> PyResult<Job<Command>> {
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Command> {
         let command = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        command.map(Job::Perform).ok_or_else(|| error::state(py, "this command was used before"))
+        command.ok_or_else(|| error::state(py, "this command was used before"))
     }
 }
 
@@ -223,11 +255,11 @@ pub(crate) struct SmtpSession {
 impl SmtpSession {
     /// The command's job, signed if this session signs.
     fn job(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Job<Command>> {
-        let mut job = command.take(py)?;
-        if let Job::Perform(Command::Send { signer, .. } | Command::Submit { signer, .. }) = &mut job {
+        let mut command = command.take(py)?;
+        if let Command::Send { signer, .. } | Command::Submit { signer, .. } = &mut command {
             signer.clone_from(&self.signer);
         }
-        Ok(job)
+        Ok(Job::Perform(command))
     }
 }
 
@@ -239,7 +271,7 @@ impl SmtpSession {
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
-        url: &str,
+        url: Server<'_>,
         user: Option<String>,
         password: Option<String>,
         token: Option<Py<PyAny>>,
@@ -254,20 +286,11 @@ impl SmtpSession {
         dkim: Option<&Dkim>,
         host: Option<&Host>,
     ) -> PyResult<Self> {
-        let raise = |why| error::core(py, &why, Hint::None);
-        let url = Url::parse(url).map_err(raise)?;
-        if url.protocol != Scheme::Smtp {
-            return Err(error::argument(py, "SMTP takes a URL that begins with smtp:// or smtps://"));
-        }
         let network = config::Network::new(py, proxy, local_address)?;
-        let smtp = Smtp {
-            endpoint: url.endpoint.clone(),
-            options: config::options(py, &url, tls, timeout, trace)?,
-            name: ehlo_name.map(EhloName::new).transpose().map_err(raise)?.unwrap_or_default(),
-            credentials: Login { user, password, token, authzid, auth }.credentials(py, &url)?,
-        };
+        let login = Login { user, password, token, authzid, auth };
+        let (smtp, url) = Smtp::new(py, &url, login, tls, timeout, trace, ehlo_name)?;
         let session = Session::new(smtp, network, host.map(|host| host.0.clone()));
-        Ok(Self { session, signer: dkim.map(|dkim| dkim.signer.clone()), url: url.to_string() })
+        Ok(Self { session, signer: dkim.map(|dkim| dkim.signer.clone()), url })
     }
 
     /// The URL, without a password.

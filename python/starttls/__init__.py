@@ -14,6 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._async_ftp import AsyncFTP
+    from ._async_pool import AsyncSMTPPool
     from ._async_smtp import AsyncSMTP
     from ._errors import (
         AccessDenied,
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
         UpgradeNotOffered,
     )
     from ._ftp import FTP, download, upload
-    from ._native import DKIM, TLSConfig, forget_server
+    from ._native import DKIM, Routes, TLSConfig, forget_server
+    from ._pool import SMTPPool
     from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
     from ._settings import Timeout
     from ._smtp import SMTP, send
@@ -61,6 +63,7 @@ __all__ = [
     "AccessDenied",
     "AsyncFTP",
     "AsyncSMTP",
+    "AsyncSMTPPool",
     "AuthenticationFailed",
     "BytesBeforeHandshake",
     "Certificate",
@@ -87,6 +90,8 @@ __all__ = [
     "RemoteFileNotFound",
     "RemotePermissionDenied",
     "Reply",
+    "Routes",
+    "SMTPPool",
     "SizeMismatch",
     "TLSConfig",
     "TLSError",
@@ -106,6 +111,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "_async_ftp": ("AsyncFTP",),
+    "_async_pool": ("AsyncSMTPPool",),
     "_async_smtp": ("AsyncSMTP",),
     "_foreign_errors": (
         "BytesBeforeHandshake",
@@ -116,7 +122,8 @@ _ELSEWHERE = {
         "UpgradeNotOffered",
     ),
     "_ftp": ("FTP", "download", "upload"),
-    "_native": ("DKIM", "TLSConfig", "forget_server"),
+    "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
+    "_pool": ("SMTPPool",),
     "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),
     "_settings": ("Timeout",),
     "_smtp": ("SMTP", "send"),

@@ -226,3 +226,47 @@ class Driver:
         finally:
             channel.connecting = None
             self.wake()
+
+
+class SharedDriver(Driver):
+    """The connections of a pool, and any number of operations under way on it.
+
+    Whose an event is, the core knows: each operation has a look whenever something happened.
+    """
+
+    def __init__(self, host: Host, local_address: str | None = None) -> None:
+        super().__init__(host, local_address)
+        self._events = 0
+        self._all_waiting: set[asyncio.Future[None]] = set()
+
+    def wake(self) -> None:
+        """Something happened."""
+        self._events += 1
+        for waiting in self._all_waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end. Cancelled, it closes its own connection."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while not operation.poll():
+                seen = self._events
+                self._perform()
+                if self._events != seen:
+                    # It can go on at once, but others have their turn first.
+                    await asyncio.sleep(0)
+                    continue
+                waiting = self._loop.create_future()
+                self._all_waiting.add(waiting)
+                try:
+                    await waiting
+                finally:
+                    self._all_waiting.discard(waiting)
+        except BaseException:
+            operation.cancel()
+            raise
+        finally:
+            self._perform()
+            self.wake()  # a session may be free now
+        return operation.result()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._files import Progress
     from ._message import Letter, Message
-    from ._native import DKIM, TLSConfig
+    from ._native import DKIM, Routes, TLSConfig
     from ._results import LoginInfo, Reply, TLSInfo
     from ._settings import Timeout, Trace
 
@@ -36,7 +36,7 @@ class AsyncSMTP:
 
     def __init__(
         self,
-        url: str,
+        url: str | Routes,
         *,
         user: str | None = None,
         password: str | None = None,

@@ -39,9 +39,10 @@ class FTP:
     beginning, and says good-bye at the end.
 
     ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
-    with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers that
-    ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads`` compares sizes
-    after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven. ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
+    with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers
+    that ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads``
+    compares sizes after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven.
+    ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
 

@@ -13,7 +13,9 @@ __all__ = [
     "HeaderReader",
     "Host",
     "Operation",
+    "Routes",
     "SmtpCommand",
+    "SmtpPool",
     "SmtpSession",
     "TLSConfig",
     "envelope_of",
@@ -134,7 +136,7 @@ class SmtpCommand(Generic[_T_co]):
 class SmtpSession:
     def __new__(
         cls,
-        url: str,
+        url: str | Routes,
         *,
         user: str | None = None,
         password: str | None = None,
@@ -168,6 +170,54 @@ class SmtpSession:
     def start_connect(self) -> Operation[None]: ...
     def start_close(self) -> Operation[None]: ...
     def start(self, command: SmtpCommand[_T]) -> Operation[_T]: ...
+
+@final
+class Routes:
+    def __new__(cls, *urls: str) -> Routes: ...
+    @staticmethod
+    def from_srv(
+        domain: str,
+        *,
+        submissions: Sequence[tuple[int, int, int, str]] = (),
+        submission: Sequence[tuple[int, int, int, str]] = (),
+        secure: bool,
+    ) -> Routes: ...
+    @property
+    def urls(self) -> list[str]: ...
+    @property
+    def server_names(self) -> list[str]: ...
+
+@final
+class SmtpPool:
+    def __new__(
+        cls,
+        url: str | Routes,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        authzid: str | None = None,
+        auth: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | _Stages | None = None,
+        trace: Callable[[str], object] | None = None,
+        ehlo_name: str | None = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
+        dkim: DKIM | None = None,
+        connections: int = 4,
+        idle: float = 50.0,
+        messages: int = 100,
+        host: Host | None = None,
+    ) -> SmtpPool: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def sessions(self) -> tuple[int, int]: ...
+    def run(self, command: SmtpCommand[_T]) -> _T: ...
+    def close(self) -> None: ...
+    def start(self, command: SmtpCommand[_T]) -> Operation[_T]: ...
+    def start_close(self) -> Operation[None]: ...
 
 @final
 class FtpCommand(Generic[_T_co]):

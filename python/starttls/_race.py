@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 
 from ._native import Host
@@ -31,6 +32,8 @@ class Race:
         """A connected socket. If there is none, ``failed`` says why."""
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         order = Host.in_order([str(address[0]) for _, _, _, _, address in found], self._local_address)
+        if not order:
+            raise OSError(errno.EADDRNOTAVAIL, "the local address reaches none of the host's")
         waiting = [(found[i][0], found[i][4]) for i in reversed(order)]
         running: dict[asyncio.Task[socket.socket], Any] = {}
         try:

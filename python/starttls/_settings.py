@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 class Timeout(Frozen):
     """How long each stage may take, in seconds; ``None`` is the default.
 
-    ``connect`` (30) is for the look-up, the TCP connection and a proxy's part in it, ``handshake`` (30) for TLS, ``reply`` (300) for commands
-    and their replies, ``stall`` (180) for the longest pause in a transfer that otherwise goes on, ``finish`` (600) for
-    the reply after the last byte of a message or file. ``total`` (none) is for a whole operation, whose stages are cut by
-    what is left of it: opening a session, logging in, a message, a file, any other command.
+    ``connect`` (30) is for the look-up, the TCP connection and a proxy's part in it, ``handshake`` (30) for TLS,
+    ``reply`` (300) for commands and their replies, ``stall`` (180) for the longest pause in a transfer that
+    otherwise goes on, ``finish`` (600) for the reply after the last byte of a message or file. ``total`` (none) is
+    for a whole operation, whose stages are cut by what is left of it: opening a session, logging in, a message, a
+    file, any other command.
     """
 
     __slots__ = ("connect", "handshake", "reply", "stall", "finish", "total")  # noqa: RUF023

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._files import Progress
     from ._message import Letter, Message
-    from ._native import DKIM, TLSConfig
+    from ._native import DKIM, Routes, TLSConfig
     from ._results import DeliveryReport, LoginInfo, Reply, TLSInfo
     from ._settings import Timeout, Trace
 
@@ -43,6 +43,8 @@ class SMTP:
     insists on one: ``"PLAIN"``, ``"SCRAM-SHA-256"`` …, ``"EXTERNAL"`` for the client certificate of ``tls``, or
     ``"ANONYMOUS"``. ``authzid`` is whom to act as.
 
+    ``Routes`` in place of the URL are several servers, tried in order; the user and the password are beside it then.
+
     ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
     with a line for each event, without secrets; ``True`` logs them to ``starttls.smtp``. ``ehlo_name`` is how we
     introduce ourselves. ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
@@ -54,7 +56,7 @@ class SMTP:
 
     def __init__(
         self,
-        url: str,
+        url: str | Routes,
         *,
         user: str | None = None,
         password: str | None = None,
@@ -176,7 +178,7 @@ class SMTP:
 
 
 def send(
-    url: str,
+    url: str | Routes,
     message: Message,
     *,
     sender: str | None = None,

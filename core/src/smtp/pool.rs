@@ -8,16 +8,18 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::body::{Body, MemoryBody};
 use super::client::Client;
 use super::envelope::Envelope;
 use super::outcome::{DeliveryReport, Outcome};
 use super::route::Routes;
 use super::sasl::Credentials;
-use super::settings::EhloName;
+use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::transport::Transport;
@@ -32,8 +34,8 @@ pub struct PoolSettings {
     pub routes: Routes,
     /// How to open a session.
     pub options: Options,
-    /// The name we give in EHLO.
-    pub name: EhloName,
+    /// How it speaks.
+    pub settings: Settings,
     /// Who logs in, if anybody.
     pub credentials: Option<Credentials>,
     /// The most sessions at a time; who wants one more waits. At least 1.
@@ -41,7 +43,7 @@ pub struct PoolSettings {
     /// How long a session may have been idle and still be used: servers close them, many after a minute.
     pub idle: Duration,
     /// The most messages in one session, or the server's own limit (MAILMAX, RFC 9422) if that is less. At least 1.
-    pub messages: u32,
+    pub messages: usize,
 }
 
 impl PoolSettings {
@@ -50,7 +52,7 @@ impl PoolSettings {
         Self {
             routes: routes.into(),
             options: Options::default(),
-            name: EhloName::default(),
+            settings: Settings::default(),
             credentials: None,
             connections: 4,
             idle: Duration::from_secs(50),
@@ -85,7 +87,7 @@ struct State<T: Transport> {
 
 struct Idle<T: Transport> {
     client: Client<T>,
-    sent: u32,
+    sent: usize,
     since: Instant,
 }
 
@@ -111,35 +113,39 @@ impl<T: Transport + Clone> Pool<T> {
     /// As [`Client::connect_any`], [`Client::login`] and [`Client::send`]; [`InvalidState`](ErrorKind::InvalidState) for
     /// a closed pool.
     pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<DeliveryReport> {
+        self.send_body(envelope, MemoryBody::new(message)).await
+    }
+
+    /// Sends a message from wherever its bytes are, as [`Client::send_body`] does, and [`Pool::send`]. For bytes that
+    /// cannot come twice a kept session is asked first whether it goes on (RSET).
+    ///
+    /// # Errors
+    /// As [`Pool::send`]; [`Local`](ErrorKind::Local) if the bytes cannot be had.
+    pub async fn send_body<B: Body>(&self, envelope: &Envelope, mut body: B) -> Result<DeliveryReport> {
         let mut lease = self.lease().await?;
-        let kept = lease.kept;
-        let mut outcome = lease.client().send(envelope, message).await;
-        if kept && is_stale(&outcome) {
+        let twice = lease.kept && body.rewind().map_err(Error::local)?;
+        if !twice {
+            lease.ask().await?;
+        }
+        let mut outcome = lease.client().send_body(envelope, Lent(&mut body)).await;
+        if twice && is_stale(&outcome) {
             lease.renew().await?;
-            outcome = lease.client().send(envelope, message).await;
+            body.rewind().map_err(Error::local)?;
+            outcome = lease.client().send_body(envelope, Lent(&mut body)).await;
         }
         lease.give_back().await;
         outcome
     }
 
-    /// Begins a message whose body comes in pieces; replaces an ended session as [`Pool::send`] does.
+    /// Begins a message whose body comes in pieces, which cannot come twice: see [`Pool::send_body`].
     ///
     /// # Errors
     /// As [`Pool::send`].
     pub async fn begin(&self, envelope: &Envelope) -> Result<PooledMessage<T>> {
         let mut lease = self.lease().await?;
-        let begun = lease.client().begin(envelope).await;
-        let ended = match begun {
-            Ok(()) if lease.client().is_closed() => lease.client().finish().await,
-            Ok(()) => return Ok(PooledMessage { lease, report: None }),
-            Err(error) => Err(error),
-        };
-        if !(lease.kept && is_stale(&ended)) {
-            return ended.map(|report| PooledMessage { lease, report: Some(report) });
-        }
-        lease.renew().await?;
+        lease.ask().await?;
         lease.client().begin(envelope).await?;
-        Ok(PooledMessage { lease, report: None })
+        Ok(PooledMessage { lease })
     }
 
     /// Says good-bye in all idle sessions. Those that carry a message are closed after it; a message that comes later is
@@ -173,6 +179,27 @@ impl<T: Transport + Clone> Pool<T> {
             lease.renew().await?;
         }
         Ok(lease)
+    }
+}
+
+/// A body that is needed afterwards.
+struct Lent<'b, B>(&'b mut B);
+
+impl<B: Body> Body for Lent<'_, B> {
+    fn size(&self) -> Option<u64> {
+        self.0.size()
+    }
+
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.0.next()
+    }
+
+    fn rewind(&mut self) -> io::Result<bool> {
+        self.0.rewind()
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        self.0.whole()
     }
 }
 
@@ -259,7 +286,7 @@ struct Lease<T: Transport> {
     // Before the place: a connection is gone when its place is free.
     client: Option<Client<T>>,
     place: Place<T>,
-    sent: u32,
+    sent: usize,
     /// It carried messages before.
     kept: bool,
 }
@@ -286,12 +313,25 @@ impl<T: Transport + Clone> Lease<T> {
         }
     }
 
+    /// Whether a kept session goes on; if not, it is replaced.
+    async fn ask(&mut self) -> Result<()> {
+        if !self.kept {
+            return Ok(());
+        }
+        match self.client().rset().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_end_of_session() => self.renew().await,
+            Err(error) => Err(error),
+        }
+    }
+
     /// A new session.
     async fn renew(&mut self) -> Result<()> {
         (self.client, self.sent, self.kept) = (None, 0, false);
         let Shared { transport, settings, .. } = &*self.place.shared;
         let options = settings.options.clone();
-        let mut client = Client::connect_any(transport.clone(), &settings.routes, options, &settings.name).await?;
+        let routes = &settings.routes;
+        let mut client = Client::connect_any(transport.clone(), routes, options, &settings.settings).await?;
         if let Some(credentials) = &settings.credentials {
             client.login(credentials).await?;
         }
@@ -303,9 +343,8 @@ impl<T: Transport + Clone> Lease<T> {
     async fn give_back(mut self) {
         let Some(client) = self.client.take().filter(|client| !client.is_closed()) else { return };
         let sent = self.sent + 1;
-        let limit =
-            client.extensions().limits().messages.map_or(u32::MAX, |limit| limit.try_into().unwrap_or(u32::MAX));
-        let most = limit.min(self.place.shared.settings.messages);
+        let most = client.extensions().limits().messages.unwrap_or(usize::MAX);
+        let most = most.min(self.place.shared.settings.messages);
         let kept = {
             let mut state = self.place.shared.lock();
             if state.closed || sent >= most {
@@ -332,17 +371,12 @@ async fn quit<T: Transport>(mut client: Client<T>) {
 #[must_use = "a message ends with finish()"]
 pub struct PooledMessage<T: Transport> {
     lease: Lease<T>,
-    /// Refused before its body.
-    report: Option<DeliveryReport>,
 }
 
 impl<T: Transport + Clone> PooledMessage<T> {
-    /// As [`Client::write`].
-    ///
-    /// # Errors
-    /// As [`Client::write`]. No other session is tried, since pieces of the body are gone.
-    pub async fn write(&mut self, body: &[u8]) -> Result<()> {
-        if self.report.is_some() { Ok(()) } else { self.lease.client().write(body).await }
+    /// The session, for [`Client::write`]. If a write fails, no other session is tried: pieces of the body are gone.
+    pub fn session(&mut self) -> &mut Client<T> {
+        self.lease.client()
     }
 
     /// As [`Client::finish`]; then the session is the pool's again.
@@ -350,10 +384,7 @@ impl<T: Transport + Clone> PooledMessage<T> {
     /// # Errors
     /// As [`Client::finish`].
     pub async fn finish(mut self) -> Result<DeliveryReport> {
-        let outcome = match self.report.take() {
-            Some(report) => Ok(report),
-            None => self.lease.client().finish().await,
-        };
+        let outcome = self.lease.client().finish().await;
         self.lease.give_back().await;
         outcome
     }

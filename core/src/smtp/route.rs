@@ -1,7 +1,7 @@
 //! Several servers for one job, in the order to try: given by the caller, or made of SRV records (RFC 6186, RFC 8314).
 
 use super::client::Client;
-use super::settings::EhloName;
+use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, Security};
 use crate::transport::{Endpoint, Transport};
@@ -155,7 +155,7 @@ fn chance(bound: u64) -> u64 {
 }
 
 impl<T: Transport + Clone> Client<T> {
-    /// [`Client::connect_as`] with the first of several servers that has time for us. The routes say what
+    /// [`Client::connect_with`] the first of several servers that has time for us. The routes say what
     /// [`Options::security`] and [`Options::server_name`] would; a total is for all attempts together.
     ///
     /// The next one is tried where this one is out of order: no address, no connection, silence or an end before it was
@@ -166,7 +166,7 @@ impl<T: Transport + Clone> Client<T> {
     ///
     /// # Errors
     /// As [`Client::connect`], of the last server tried; [`Error::tried`] tells about all of them.
-    pub async fn connect_any(transport: T, routes: &Routes, options: Options, name: &EhloName) -> Result<Self> {
+    pub async fn connect_any(transport: T, routes: &Routes, options: Options, settings: &Settings) -> Result<Self> {
         let began = std::time::Instant::now();
         let mut before: Vec<String> = Vec::new();
         for (i, route) in routes.iter().enumerate() {
@@ -177,7 +177,7 @@ impl<T: Transport + Clone> Client<T> {
             };
             let total = &mut options.timeouts.total;
             *total = total.map(|total| total.saturating_sub(began.elapsed()));
-            match Self::connect_as(transport.clone(), &route.endpoint, options, name).await {
+            match Self::connect_with(transport.clone(), &route.endpoint, options, settings).await {
                 Ok(client) => return Ok(client),
                 Err(error) if i + 1 < routes.0.len() && is_out_of_order(&error) => before.push(error.to_string()),
                 Err(error) if before.is_empty() => return Err(error),

@@ -39,8 +39,9 @@ pub(super) async fn connect<S: Stream>(
     Err(match status {
         // Whatever lengths the header tells, there is no content (RFC 9110 §9.3.6): the tunnel begins here.
         200..=299 => return Ok(()),
-        407 if login.is_none() => wire.refused("it wants a user and a password: give them in its URL"),
-        407 => wire.refused("it does not accept the user and the password in its URL"),
+        // 407 it should be; 401 is what some say.
+        401 | 407 if login.is_none() => wire.refused("it wants a user and a password: give them in its URL"),
+        401 | 407 => wire.refused("it does not accept the user and the password in its URL"),
         403 => wire.target(K::PermissionDenied, &format!("{says}: it does not allow this connection")),
         502 | 503 => wire.target(K::HostUnreachable, &format!("{says}: it cannot connect")),
         504 => wire.target(K::TimedOut, &format!("{says}: the target does not answer")),

@@ -1,0 +1,112 @@
+"""Sessions kept for the next message, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ._aio import SharedDriver
+from ._files import is_async
+from ._native import Host, SmtpPool
+from ._outcome import judged
+from ._settings import sink, stages
+from ._smtp import command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable
+    from typing import Self
+
+    from ._files import Progress
+    from ._message import Message
+    from ._native import DKIM, Routes, TLSConfig
+    from ._results import DeliveryReport
+    from ._settings import Timeout, Trace
+
+
+class AsyncSMTPPool:
+    """``SMTPPool`` for asyncio: the same arguments and methods, awaited, by any number of tasks of one event loop.
+
+    A ``send`` that is cancelled closes its session, so that nothing half-written is delivered; the others go on.
+    """
+
+    __slots__ = ("_driver", "_places", "_pool")
+
+    def __init__(
+        self,
+        url: str | Routes,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        authzid: str | None = None,
+        auth: str | None = None,
+        tls: TLSConfig | None = None,
+        timeout: float | Timeout | None = None,
+        trace: Trace = None,
+        ehlo_name: str | None = None,
+        proxy: str | None = None,
+        local_address: str | None = None,
+        dkim: DKIM | None = None,
+        connections: int = 4,
+        idle: float = 50.0,
+        messages: int = 100,
+    ) -> None:
+        host = Host()
+        self._driver = SharedDriver(host, local_address)
+        # The pool would have them wait, too, and look at each of them whenever anything happens.
+        self._places = asyncio.Semaphore(max(connections, 1))
+        self._pool = SmtpPool(
+            url,
+            user=user,
+            password=password,
+            token=token,
+            authzid=authzid,
+            auth=auth,
+            tls=tls,
+            timeout=stages(timeout),
+            trace=sink(trace, "starttls.smtp"),
+            ehlo_name=ehlo_name,
+            proxy=proxy,
+            local_address=local_address,
+            dkim=dkim,
+            connections=connections,
+            idle=idle,
+            messages=messages,
+            host=host,
+        )
+
+    async def send(
+        self,
+        message: Message | AsyncIterable[bytes],
+        *,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> DeliveryReport:
+        """Send a message in a session of the pool, as ``SMTP.send`` does.
+
+        An asynchronous iterable of bytes is gathered in memory first: a session is not held for its sake.
+        """
+        if is_async(message):
+            message = b"".join([piece async for piece in message])
+        letter = command(message, sender, recipients, True, progress)  # type: ignore[arg-type] # not async any more
+        async with self._places:
+            return judged(await self._driver.drive(self._pool.start(letter)))
+
+    async def close(self) -> None:
+        """Say good-bye in all sessions; those that carry a message end after it. No message can be sent then."""
+        await self._driver.drive(self._pool.start_close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    @property
+    def sessions(self) -> tuple[int, int]:
+        """How many sessions are open: those with a message, and those without."""
+        return self._pool.sessions
+
+    def __repr__(self) -> str:
+        return f"<AsyncSMTPPool {self._pool.url}>"
