@@ -10,15 +10,20 @@ import argparse
 import dataclasses
 import json
 import sys
+from functools import partial
 
 from . import dovecot, exim, pki, postfix, proftpd, pureftpd, vsftpd
 from .ftp import FTPServer
 from .mail import MailServer
-from .process import Serve, scratch
+from .process import HOST, Serve, scratch
 
 SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {
     "postfix": postfix.serve,
+    "postfix-limited": partial(postfix.serve, settings={"smtpd_recipient_limit": "4"}),
+    "postfix-gateway": partial(postfix.serve, settings={"smtpd_authorized_xclient_hosts": HOST}),
+    "postfix-sasl": partial(postfix.serve, mechanisms=postfix.SASL_MECHANISMS),
     "exim": exim.serve,
+    "exim-limited": partial(exim.serve, recipients_max=4),
     "dovecot": dovecot.serve,
     "vsftpd": vsftpd.serve,
     "proftpd": proftpd.serve,

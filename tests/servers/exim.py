@@ -167,7 +167,7 @@ def serve(
     """
     identity = identity or pki.server
     with scratch("exim") as folder:
-        for name in ("spool", "log", "mailbox"):
+        for name in ("spool", "log", "mailbox", "mailbox/cur", "mailbox/new", "mailbox/tmp"):
             owned_folder(folder / name)
         port, implicit_port = free_ports(2)
         versions = (tls,) if tls else ("1.3", "1.2")

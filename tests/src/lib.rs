@@ -1,5 +1,5 @@
 //! What the tests of several parts share.
 
-pub mod daemon;
 #[path = "../../wasm/hosts/rust/embedding/mod.rs"]
 pub mod embedding;
+pub use starttls_daemons as daemon;

@@ -35,9 +35,9 @@ def content(task: Task) -> bytes | os.PathLike[str]:
     return Path(task.argument)
 
 
-def batch(task: Task, message: bytes | os.PathLike[str]) -> Iterator[bytes | os.PathLike[str]]:
-    """The same message as often as the task says."""
-    return itertools.repeat(message, task.count)
+def batch(task: Task, message: bytes | os.PathLike[str]) -> Iterator[tuple[bytes | os.PathLike[str], str, list[str]]]:
+    """The same message as often as the task says, with its envelope."""
+    return itertools.repeat((message, SENDER, [RECIPIENT]), task.count)
 
 
 def url(task: Task) -> str:

@@ -2,14 +2,13 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
+use starttls::smtp::{FileBody, MemoryBody};
 use starttls::tls::TlsConfig;
 use starttls::transport::{Blocking, Endpoint, block};
 use starttls::{Options, ftp, smtp};
-
-const BLOCK: usize = 64 << 10;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -75,32 +74,39 @@ async fn send(task: &Task) -> Result<()> {
     client.login(&smtp::Credentials::password("user", "password")).await?;
     let resident = memory("VmRSS");
     let start = Instant::now();
-    let mut sent = 0;
-    if task.operation == "smtp-large" {
-        let mut file = File::open(&task.argument)?;
-        client.begin(&envelope).await?;
-        let mut block = vec![0; BLOCK];
-        loop {
-            match file.read(&mut block)? {
-                0 => break,
-                count => client.write(&block[..count]).await?,
-            }
-        }
-        accepted(client.finish().await?)?;
-        sent = 1;
-    } else {
-        let message = std::fs::read(&task.argument)?;
-        while task.goes_on(sent, start) {
-            accepted(client.send(&envelope, &message).await?)?;
-            sent += 1;
-        }
-    }
-    let elapsed = start.elapsed();
-    client.quit().await;
     match task.operation.as_str() {
-        "smtp-oneshot" => report(task.started.elapsed(), sent),
-        "smtp-large" => report_growth(elapsed, sent, resident),
-        _ => report(elapsed, sent),
+        "smtp-oneshot" => {
+            let message = std::fs::read(&task.argument)?;
+            accepted(client.send_and_quit(&envelope, MemoryBody::new(message)).await?)?;
+            report(task.started.elapsed(), 1);
+        }
+        "smtp-large" => {
+            accepted(client.send_body(&envelope, FileBody::new(File::open(&task.argument)?)?).await?)?;
+            report_growth(start.elapsed(), 1, resident);
+            client.quit().await;
+        }
+        "smtp-batch" => {
+            let message = std::fs::read(&task.argument)?;
+            let letters = (0..task.count).map(|_| (envelope.clone(), MemoryBody::new(&message)));
+            let mut reports = client.send_many(letters);
+            let mut sent = 0;
+            while let Some(told) = reports.next().await {
+                accepted(told?)?;
+                sent += 1;
+            }
+            report(start.elapsed(), sent);
+            client.quit().await;
+        }
+        _ => {
+            let message = std::fs::read(&task.argument)?;
+            let mut sent = 0;
+            while task.goes_on(sent, start) {
+                accepted(client.send(&envelope, &message).await?)?;
+                sent += 1;
+            }
+            report(start.elapsed(), sent);
+            client.quit().await;
+        }
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 /// The repository's root.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder of the repository")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.ancestors().nth(2).expect("the crate is in a folder of the repository")
 }
 
 /// Something that another command built.
@@ -98,17 +99,37 @@ impl Daemon {
         }
     }
 
+    /// Waits until `count` messages are in the mailbox, whoever they are for, and returns them whole, lines ending in LF.
+    ///
+    /// # Panics
+    /// If there are not so many within 30 s.
+    pub fn mailbox(&self, count: usize) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let messages: Vec<_> = self.messages().collect();
+            if messages.len() >= count {
+                return messages.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+            }
+            assert!(Instant::now() < deadline, "{} of {count} messages came", messages.len());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What was delivered to `recipient` so far.
     ///
     /// # Panics
     /// If the mailbox cannot be read.
     pub fn find(&self, recipient: &str) -> Option<Vec<u8>> {
-        let wanted = format!("Delivered-To: {recipient}\n");
-        let folder = fs::read_dir(Path::new(self.text("mailbox")).join("new")).expect("a mailbox");
-        let mut messages = folder.map(|entry| fs::read(entry.expect("an entry").path()).expect("a message"));
-        let found = messages.find(|text| headers(text).any(|header| header == wanted.as_bytes()))?;
+        let wanted = ["Delivered-To", "Envelope-to"].map(|name| format!("{name}: {recipient}\n"));
+        let is_wanted = |header: &[u8]| wanted.iter().any(|line| header == line.as_bytes());
+        let found = self.messages().find(|text| headers(text).any(is_wanted))?;
         let trace: usize = headers(&found).map(<[u8]>::len).sum();
         Some(with_crlf(&found[trace..]))
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Vec<u8>> {
+        let folder = fs::read_dir(Path::new(self.text("mailbox")).join("new")).expect("a mailbox");
+        folder.map(|entry| fs::read(entry.expect("an entry").path()).expect("a message"))
     }
 }
 
@@ -122,11 +143,12 @@ impl Drop for Daemon {
 
 /// The headers that the server put on top, the last of them `Received`; each with its folded lines.
 fn headers(message: &[u8]) -> impl Iterator<Item = &[u8]> {
-    const TRACE: [&[u8]; 4] = [b"Return-Path:", b"X-Original-To:", b"Delivered-To:", b"Received:"];
+    const TRACE: [&[u8]; 5] = [b"Return-Path:", b"X-Original-To:", b"Delivered-To:", b"Envelope-to:", b"Received:"];
     let mut rest = Some(message);
     std::iter::from_fn(move || {
         let text = rest?;
-        let kind = TRACE.iter().find(|name| text.starts_with(name))?;
+        let kind =
+            TRACE.iter().find(|name| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?;
         let mut end = 0;
         loop {
             end += text[end..].iter().position(|&byte| byte == b'\n')? + 1;
@@ -134,7 +156,7 @@ fn headers(message: &[u8]) -> impl Iterator<Item = &[u8]> {
                 break;
             }
         }
-        rest = (*kind != TRACE[3]).then_some(&text[end..]);
+        rest = (*kind != TRACE[4]).then_some(&text[end..]);
         Some(&text[..end])
     })
 }
