@@ -25,7 +25,9 @@ class Reply(Frozen):
     """The enhanced status code, such as ``5.1.1`` (RFC 3463), if the server gave one."""
 
     def __init__(self, code: int, lines: tuple[str, ...], enhanced_code: str | None = None) -> None:
-        self._set(code, lines, enhanced_code)
+        set_code(self, code)
+        set_lines(self, lines)
+        set_enhanced_code(self, enhanced_code)
 
     @property
     def text(self) -> str:
@@ -212,7 +214,13 @@ class DeliveryReport(Frozen):
         tls: TLSInfo | None = None,
         error: Exception | None = None,
     ) -> None:
-        self._set(outcome, accepted, refused, reply, queue_id, tls, error)
+        set_outcome(self, outcome)
+        set_accepted(self, accepted)
+        set_refused(self, refused)
+        set_reply(self, reply)
+        set_queue_id(self, queue_id)
+        set_tls(self, tls)
+        set_error(self, error)
 
     __hash__ = None  # type: ignore[assignment] # it holds a dict
 
@@ -319,7 +327,12 @@ class Entry(Frozen):
         return f"<Entry {self.name!a} type={self.type} size={self.size} modified={when}>"
 
 
-# A listing may have a million entries: these set attributes of a frozen value without a look-up each.
+# A listing may have a million entries, and a mailing as many reports: these set attributes of a frozen value without a
+# look-up each.
+set_code, set_lines, set_enhanced_code = (vars(Reply)[name].__set__ for name in Reply.__slots__)
+set_outcome, set_accepted, set_refused, set_reply, set_queue_id, set_tls, set_error = (
+    vars(DeliveryReport)[name].__set__ for name in DeliveryReport.__slots__
+)
 set_raw_name, set_type, set_size, set_modified, set_permissions, set_raw_target = (
     vars(Entry)[name].__set__ for name in Entry.__slots__
 )
