@@ -59,6 +59,8 @@ pub(crate) struct Dialogue<C> {
     flight: Vec<u8>,
     /// Whether a secret is among them.
     flight_is_secret: bool,
+    /// Bytes that were in flights before this one.
+    launched: u64,
     pub(crate) context: Context,
 }
 
@@ -166,7 +168,7 @@ impl<S> From<Dialogue<Secure<S>>> for Dialogue<Link<S>> {
 
 impl<C> Dialogue<C> {
     fn over(channel: C, context: Context) -> Self {
-        Self { channel, flight: Vec::new(), flight_is_secret: false, context }
+        Self { channel, flight: Vec::new(), flight_is_secret: false, launched: 0, context }
     }
 }
 
@@ -205,13 +207,23 @@ impl<C: Channel> Dialogue<C> {
     pub(crate) fn send(&mut self, line: &Line) -> Result<()> {
         if line.is_secret() {
             // Room at once: a buffer that moves leaves a copy behind.
-            self.flight.reserve(2 * FLIGHT);
+            self.flight.reserve(line.len() + 2);
             self.flight_is_secret = true;
         }
         line.append_to(&mut self.flight);
         self.context.trace.emit(|| Event::Sent(line.to_string()));
         self.context.owed += 1;
         if self.flight.len() >= FLIGHT { self.launch() } else { Ok(()) }
+    }
+
+    /// Where in all that was said the next word stands.
+    pub(crate) fn position(&self) -> u64 {
+        self.launched + self.flight.len() as u64
+    }
+
+    /// Whether what stands before `position` may have left: it is not waiting here any more.
+    pub(crate) fn has_launched(&self, position: u64) -> bool {
+        self.launched >= position
     }
 
     /// Hands the flight to the channel.
@@ -221,8 +233,9 @@ impl<C: Channel> Dialogue<C> {
         }
         let outcome = self.channel.queue(&self.flight);
         if std::mem::take(&mut self.flight_is_secret) {
-            self.flight.zeroize();
+            self.flight.as_mut_slice().zeroize();
         }
+        self.launched += self.flight.len() as u64;
         self.flight.clear();
         outcome
     }
@@ -347,6 +360,7 @@ impl<C: Channel> Dialogue<C> {
         let (first, bytes) = bytes.split_at(bytes.len().min(RECORD - self.flight.len() % RECORD));
         self.flight.extend_from_slice(first);
         self.launch()?;
+        self.launched += bytes.len() as u64;
         self.channel.set_deadline(self.context.within(self.context.timeouts.stall));
         let outcome = self.channel.write(bytes).await;
         outcome.map_err(|error| self.context.explain(error))

@@ -58,6 +58,11 @@ impl Line {
         Ok(self)
     }
 
+    /// Bytes, without CRLF.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether a part of it may not be shown.
     pub(crate) fn is_secret(&self) -> bool {
         !self.secrets.is_empty()

@@ -370,7 +370,7 @@ impl<B: Body> Pipeline<B> {
                 dialogue.write(most).await?;
             }
             if due == Due::End {
-                self.under_way(number).stage = Stage::Ended;
+                self.end_at(number, dialogue.position() + last.len() as u64);
             }
             dialogue.write(last).await?;
         }
@@ -460,11 +460,18 @@ impl<B: Body> Pipeline<B> {
         if self.under_way(number).plan.chunk_size.is_some() {
             self.say(dialogue, number, Due::End, Some(&wire)).await?;
         } else {
-            self.under_way(number).stage = Stage::Ended;
+            self.end_at(number, dialogue.position() + wire.len() as u64);
             dialogue.write(&wire).await?;
         }
         self.wire = wire;
         Ok(())
+    }
+
+    /// The end of this message stands before `position`.
+    fn end_at(&mut self, number: u64, position: u64) {
+        let transaction = self.under_way(number);
+        transaction.stage = Stage::Ended;
+        transaction.ends_at = position;
     }
 
     /// A chunk that is not the last. `false` if the server will have no more of this message.
@@ -593,6 +600,10 @@ impl<B: Body> Pipeline<B> {
             let why = error.take().or_else(|| echo.as_ref().map(Error::echo));
             if let Some(why) = why {
                 echo.get_or_insert_with(|| why.echo());
+                if transaction.stage == Stage::Ended && !dialogue.has_launched(transaction.ends_at) {
+                    // Its end was said, and never left.
+                    transaction.stage = Stage::Body;
+                }
                 transaction.fail(why);
             }
         }

@@ -84,6 +84,8 @@ pub(super) struct Transaction {
     /// What was said to those of the transaction under way in an earlier one, that had no room for them.
     put_off: Vec<(usize, Reply)>,
     pub(super) stage: Stage,
+    /// Where in all that was said its end stands.
+    pub(super) ends_at: u64,
     /// RCPT was answered with yes at least once, so that another transaction gets further.
     had_room: bool,
     /// It was begun again with fewer recipients at a time.
@@ -114,6 +116,7 @@ impl Transaction {
             shrunk: false,
             judged_each: false,
             stage: Stage::Envelope,
+            ends_at: 0,
             refusal: None,
             last: None,
             error: None,

@@ -4,6 +4,7 @@
 
 mod model;
 
+use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -253,4 +254,77 @@ fn every_verdict_finds_its_message() {
         let played = std::panic::catch_unwind(|| session(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         assert!(played.is_ok(), "STARTTLS_SEED={seed} plays it again");
     }
+}
+
+/// Wherever the work on many messages is dropped, the session says nothing more unless everything was answered.
+#[test]
+fn a_window_that_is_dropped_ends_the_session() {
+    for seed in 1..400_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let offers = offers(&mut dice);
+        let letters: Vec<_> = (0..20).map(|number| letter(&mut dice, number)).collect();
+        let host = Host::new();
+        let endpoint = Endpoint { host: "model.example".into(), port: 587 };
+        let options = Options { security: Security::Plaintext, ..Options::default() };
+        let settings = Settings { lmtp: offers.lmtp, memory: ServerMemory::new(), ..Settings::default() };
+        let mut model = Model::new(offers);
+        let mut client = drive(&host, &mut model, &mut dice, None, async {
+            Client::connect_with(host.transport(), &endpoint, options, &settings).await.unwrap()
+        })
+        .unwrap();
+        let patience = 1 + dice.below(60);
+        let reported = std::cell::Cell::new(0);
+        drive(&host, &mut model, &mut dice, Some(patience), async {
+            let messages = letters.iter().map(|(e, body)| (e.clone(), MemoryBody::new(body.as_slice())));
+            let mut many = client.send_many(messages);
+            while many.next().await.is_some() {
+                reported.set(reported.get() + 1);
+            }
+        });
+        let answered = model.delivered.len();
+        let again = drive(&host, &mut model, &mut dice, None, client.noop()).unwrap();
+        if reported.get() < letters.len() {
+            assert!(again.is_err(), "seed {seed}: a reply of the window was taken for another command's");
+            assert_eq!(model.delivered.len(), answered, "seed {seed}: something was sent after the drop");
+        }
+    }
+}
+
+/// Polls `work` against the model, so many times at most.
+fn drive<T>(
+    host: &Host,
+    model: &mut Model,
+    dice: &mut Dice,
+    mut patience: Option<u64>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    for _ in 0..1_000_000 {
+        if let Poll::Ready(output) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(output);
+        }
+        if patience == Some(0) {
+            return None;
+        }
+        patience = patience.map(|left| left - 1);
+        while let Some(request) = host.next_request() {
+            match request {
+                Request::Connect { channel, .. } => {
+                    host.connected(channel, None);
+                    model.channel = Some(channel);
+                }
+                Request::Write { channel, bytes } => {
+                    host.written(channel, bytes.len());
+                    model.receive(&bytes);
+                }
+                _ => {}
+            }
+        }
+        let most = 1 + dice.below(200) as usize;
+        let piece: Vec<u8> = (0..most.min(model.replies.len())).filter_map(|_| model.replies.pop_front()).collect();
+        if let Some(channel) = model.channel.filter(|_| !piece.is_empty()) {
+            host.received(channel, &piece);
+        }
+    }
+    panic!("the client waits for ever");
 }

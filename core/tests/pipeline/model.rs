@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use starttls::transport::ChannelId;
+
 /// What it offers, and where it stops taking recipients.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offers {
@@ -49,6 +51,8 @@ pub(crate) struct Model {
     /// A chunk was refused: only RSET helps.
     spoilt: bool,
     input: Vec<u8>,
+    /// The connection, for those who drive it in steps.
+    pub(crate) channel: Option<ChannelId>,
     pub(crate) replies: VecDeque<u8>,
     pub(crate) delivered: Vec<Delivered>,
     /// Commands that no client should send.
@@ -67,6 +71,7 @@ impl Model {
             crowded: false,
             spoilt: false,
             input: Vec::new(),
+            channel: None,
             replies: b"220 model\r\n".to_vec().into(),
             delivered: Vec::new(),
             nonsense: Vec::new(),
