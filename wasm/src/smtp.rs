@@ -40,8 +40,8 @@ pub(crate) struct Submission(Slot<Client>);
 impl GuestSession for Submission {
     fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
         let (tls, options) = (tls.get::<ClientConfig>().now(), options.get::<Options>());
-        let (settings, name) = (options.with_tls(tls), options.ehlo_name());
-        let client = block(Client::connect_as(options.network(), &to.into(), settings, &name))?;
+        let settings = smtp::Settings { name: options.ehlo_name(), ..smtp::Settings::default() };
+        let client = block(Client::connect_with(options.network(), &to.into(), options.with_tls(tls), &settings))?;
         Ok(Session::new(Self(Slot::new(client))))
     }
 

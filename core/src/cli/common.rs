@@ -200,10 +200,14 @@ impl Target {
     }
 
     /// A submission session, logged in if there is a user.
-    pub(crate) async fn smtp(&self, common: &Common, name: &smtp::EhloName) -> Result<smtp::Client<Network>, Failure> {
+    pub(crate) async fn smtp(
+        &self,
+        common: &Common,
+        settings: &smtp::Settings,
+    ) -> Result<smtp::Client<Network>, Failure> {
         let credentials = credentials::for_mail(&common.login, &self.url)?;
         let fail = |error| self.failure(error, Exit::Unavailable);
-        let client = smtp::Client::connect_as(self.network.clone(), self.endpoint(), self.options.clone(), name);
+        let client = smtp::Client::connect_with(self.network.clone(), self.endpoint(), self.options.clone(), settings);
         let mut client = client.await.map_err(fail)?;
         warn(client.tls());
         if let Some(credentials) = credentials {

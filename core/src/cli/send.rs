@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
-use starttls::smtp::{DeliveryReport, EhloName, Mailbox, Outcome};
+use starttls::smtp::{DeliveryReport, EhloName, Mailbox, Outcome, Settings};
 use starttls::transport::block;
 use starttls::url::Protocol;
 use zeroize::Zeroizing;
@@ -51,6 +51,7 @@ impl Send {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let target = common.target(&self.url, Protocol::Smtp)?;
         let name = self.ehlo.as_ref().map_or_else(|| Ok(EhloName::default()), EhloName::new).map_err(Failure::early)?;
+        let settings = Settings { name, lmtp: target.url.lmtp, ..Settings::default() };
         // What the command line says is looked at before the message is.
         for address in self.from.iter().filter(|from| !from.is_empty()).chain(&self.to) {
             address.parse::<Mailbox>().map_err(Failure::early)?;
@@ -63,7 +64,7 @@ impl Send {
         // Opened and looked at before anything is sent.
         let open = || Message::open(&self.file, &addressing);
         let mut message = self.signature.sign(open()?, &self.file, open)?;
-        let report = block(self.deliver(common, &target, &name, &mut message))?;
+        let report = block(self.deliver(common, &target, &settings, &mut message))?;
         Ok(tell(&report))
     }
 
@@ -71,11 +72,11 @@ impl Send {
         &self,
         common: &Common,
         target: &Target,
-        name: &EhloName,
+        settings: &Settings,
         message: &mut Message,
     ) -> Result<DeliveryReport, Failure> {
         let fail = |error| target.failure(error, Exit::Unavailable);
-        let mut client = target.smtp(common, name).await?;
+        let mut client = target.smtp(common, settings).await?;
         // A server without the extension gets such a header as any other: nobody can say more to it.
         message.envelope.utf8 &= client.extensions().offers("SMTPUTF8");
         client.begin(&message.envelope).await.map_err(fail)?;

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::commands;
 use super::extensions::Extensions;
 use super::pipeline::Pipeline;
-use super::settings::{EhloName, Settings};
+use super::settings::Settings;
 use crate::dialogue::{Dialogue, dial};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::link::Channel;
@@ -21,14 +21,6 @@ impl<T: Transport> Client<T> {
     /// in which case no credential and no address was sent.
     pub async fn connect(transport: T, endpoint: &Endpoint, options: Options) -> Result<Self> {
         Self::connect_with(transport, endpoint, options, &Settings::default()).await
-    }
-
-    /// [`Client::connect`] with a name of our own for EHLO.
-    ///
-    /// # Errors
-    /// As [`Client::connect`].
-    pub async fn connect_as(transport: T, endpoint: &Endpoint, options: Options, name: &EhloName) -> Result<Self> {
-        Self::connect_with(transport, endpoint, options, &Settings { name: name.clone(), ..Settings::default() }).await
     }
 
     /// [`Client::connect`] with settings of our own.

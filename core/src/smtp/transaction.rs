@@ -273,10 +273,12 @@ impl Transaction {
 
     /// A server that offers CHUNKING and does not know BDAT took the body for commands: nothing after it can be
     /// believed.
-    fn check_chunking(&self, reply: &Reply) -> Result<()> {
+    fn check_chunking(&mut self, reply: &Reply) -> Result<()> {
         if self.plan.chunk_size.is_some() && self.refusal.is_none() && matches!(reply.code().number(), 500 | 502 | 504)
         {
             let why = "the server offers CHUNKING and does not know BDAT";
+            // Its end may have left, and this is a no to it all the same.
+            self.stage = Stage::Body;
             let error = Error::violation(why).with_reply(reply.clone());
             return Err(error.advise("send it again in a new session: it will go by DATA"));
         }

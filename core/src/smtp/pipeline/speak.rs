@@ -173,18 +173,22 @@ impl<B: Body> Pipeline<B> {
         for part in piece.chunks(FLIGHT) {
             encoder.lines.push(part, &mut encoder.wire)?;
             match chunk_size {
-                // One byte more than a chunk is known not to be the end.
-                Some(size) if encoder.wire.len() > size => {
-                    if !self.chunk(dialogue, number, &encoder.wire).await? {
-                        return Ok(());
+                // What is more than a chunk is known not to be the end.
+                Some(size) => {
+                    let mut sent = 0;
+                    while encoder.wire.len() - sent > size {
+                        if !self.chunk(dialogue, number, &encoder.wire[sent..sent + size]).await? {
+                            return Ok(());
+                        }
+                        sent += size;
                     }
-                    encoder.wire.clear();
+                    encoder.wire.drain(..sent);
                 }
                 None if encoder.wire.len() >= FLIGHT => {
                     dialogue.write(&encoder.wire).await?;
                     encoder.wire.clear();
                 }
-                _ => {}
+                None => {}
             }
         }
         Ok(())
