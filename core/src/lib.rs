@@ -25,3 +25,8 @@ pub use options::{Options, Security, Timeouts};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The examples of the page about mail.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/smtp.md")]
+pub struct MailPage;
