@@ -5,6 +5,7 @@ mod dialogue;
 mod error;
 mod line;
 mod mismatch;
+mod moment;
 mod options;
 
 pub mod ftp;

@@ -129,8 +129,9 @@ impl fmt::Display for EnhancedStatusCode {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     code: ReplyCode,
-    /// The text of each line: what follows the code and its separator. FTP's free lines are whole.
-    lines: Vec<Vec<u8>>,
+    /// The text of each line: what follows the code and its separator. FTP's free lines are whole. Line feeds stand
+    /// between them, since none can be in them.
+    text: Vec<u8>,
 }
 
 impl Reply {
@@ -140,36 +141,36 @@ impl Reply {
     }
 
     /// The text of each line as the server sent it: bytes, without code, separator and line end.
-    pub fn raw_lines(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.lines.iter().map(Vec::as_slice)
+    pub fn raw_lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.split(|&byte| byte == b'\n')
     }
 
     /// The text of each line, invalid UTF-8 replaced.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = std::borrow::Cow<'_, str>> {
-        self.lines.iter().map(|l| String::from_utf8_lossy(l))
+    pub fn lines(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        self.raw_lines().map(String::from_utf8_lossy)
     }
 
     /// All lines joined by line feeds, invalid UTF-8 replaced.
     pub fn text(&self) -> String {
-        self.lines().collect::<Vec<_>>().join("\n")
+        String::from_utf8_lossy(&self.text).into_owned()
     }
 
     /// The enhanced status code that begins the first line, if there is one whose class fits the reply code
     /// (RFC 2034 §4).
     pub fn enhanced(&self) -> Option<EnhancedStatusCode> {
-        let code = EnhancedStatusCode::parse(self.lines.first()?)?;
+        let code = EnhancedStatusCode::parse(self.raw_lines().next()?)?;
         (u16::from(code.class) == self.code.0 / 100).then_some(code)
     }
 
     /// The same reply with each line's text changed.
     pub(crate) fn map(mut self, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Self {
-        self.lines = self.lines.into_iter().map(change).collect();
+        self.text = self.raw_lines().map(|line| change(line.to_vec())).collect::<Vec<_>>().join(&b'\n');
         self
     }
 
     /// The last line's text.
     pub(crate) fn last_line(&self) -> &[u8] {
-        self.lines.last().map_or(&[], Vec::as_slice)
+        self.raw_lines().last().unwrap_or_default()
     }
 }
 
@@ -177,7 +178,7 @@ impl Reply {
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
-        for (i, line) in self.lines.iter().enumerate() {
+        for (i, line) in self.raw_lines().enumerate() {
             f.write_str(if i == 0 { " " } else { " / " })?;
             f.write_str(&printable(line))?;
         }
@@ -227,19 +228,28 @@ pub(crate) struct Assembler {
     dialect: Dialect,
     budget: Budget,
     code: Option<ReplyCode>,
-    lines: Vec<Vec<u8>>,
+    text: Vec<u8>,
+    lines: usize,
     bytes: usize,
 }
 
 impl Assembler {
     pub(crate) fn new(dialect: Dialect, budget: Budget) -> Self {
-        Self { dialect, budget, code: None, lines: Vec::new(), bytes: 0 }
+        Self { dialect, budget, code: None, text: Vec::new(), lines: 0, bytes: 0 }
+    }
+
+    fn add(&mut self, line: &[u8]) {
+        if self.lines > 0 {
+            self.text.push(b'\n');
+        }
+        self.text.extend_from_slice(line);
+        self.lines += 1;
     }
 
     /// Takes one line without its line end; `Some` once it was the last one.
     pub(crate) fn push(&mut self, line: &[u8]) -> Result<Option<Reply>> {
         self.bytes += line.len();
-        if self.bytes > self.budget.bytes || self.lines.len() >= self.budget.lines {
+        if self.bytes > self.budget.bytes || self.lines >= self.budget.lines {
             return Err(Error::limit(format!(
                 "a reply of more than {} lines or {} bytes",
                 self.budget.lines, self.budget.bytes
@@ -253,16 +263,17 @@ impl Assembler {
         match (self.code, code, separator) {
             // The last line: code and space. A bare code is tolerated (RFC 5321 §4.2).
             (first, Some(code), Some(b' ') | None) if first.is_none_or(|c| c == code) => {
-                self.lines.push(line.get(4..).unwrap_or_default().to_vec());
-                Ok(Some(Reply { code, lines: std::mem::take(&mut self.lines) }))
+                self.add(line.get(4..).unwrap_or_default());
+                self.lines = 0;
+                Ok(Some(Reply { code, text: std::mem::take(&mut self.text) }))
             }
             (first, Some(code), Some(b'-')) if first.is_none_or(|c| c == code) => {
                 self.code = Some(code);
-                self.lines.push(line[4..].to_vec());
+                self.add(&line[4..]);
                 Ok(None)
             }
             (Some(_), _, _) if self.dialect == Dialect::Ftp => {
-                self.lines.push(line.to_vec());
+                self.add(line);
                 Ok(None)
             }
             _ => Err(nonsense()),
@@ -291,7 +302,7 @@ mod tests {
         assert_eq!((reply.code().number(), reply.text().as_str()), (250, "one\ntwo\nthree"));
         assert_eq!(read(Dialect::Smtp, "250").unwrap().unwrap().text(), "");
         let feat = read(Dialect::Ftp, "211-Features:| SIZE|250 not the end|2110 nor this|211 End").unwrap().unwrap();
-        assert_eq!(feat.lines().len(), 5);
+        assert_eq!(feat.lines().count(), 5);
         assert!(read(Dialect::Ftp, "211-Features:| SIZE").unwrap().is_none());
     }
 

@@ -69,7 +69,7 @@ fn class<'py>(py: Python<'py>, name: &Bound<'py, pyo3::types::PyString>) -> PyRe
 }
 
 pub(crate) fn reply<'py>(py: Python<'py>, it: &Reply) -> PyResult<Bound<'py, PyAny>> {
-    let lines = PyTuple::new(py, it.lines())?;
+    let lines = PyTuple::new(py, it.lines().collect::<Vec<_>>())?;
     let enhanced = it.enhanced().map(|code| code.to_string());
     class(py, intern!(py, "Reply"))?.call1((it.code().number(), lines, enhanced))
 }

@@ -12,7 +12,7 @@ pub struct Features {
 impl Features {
     /// Reads the lines between the first and the last one.
     pub(super) fn parse(reply: &Reply) -> Self {
-        let inner = reply.lines().len().saturating_sub(2);
+        let inner = reply.lines().count().saturating_sub(2);
         let lines = reply
             .lines()
             .skip(1)

@@ -2,7 +2,7 @@
 
 use super::address::Mailbox;
 use super::envelope::{Envelope, Recipient};
-use super::parameters::{BodyKind, Hold, LateAction, Parameter, Return, Submitter, timestamp, unitext, xtext};
+use super::parameters::{BodyKind, Hold, LateAction, Parameter, Return, Submitter, release, unitext, xtext};
 use crate::error::{Error, Result};
 use crate::line::Line;
 
@@ -103,7 +103,7 @@ pub(super) fn mail(envelope: &Envelope, allowed: Allowed) -> Result<Line> {
     line = match envelope.hold {
         None => line,
         Some(Hold::For(time)) => line.literal(" HOLDFOR=").number(time.as_secs()),
-        Some(Hold::Until(at)) => line.literal(" HOLDUNTIL=").argument("the time of release", timestamp(at)?)?,
+        Some(Hold::Until(at)) => line.literal(" HOLDUNTIL=").argument("the time of release", release(at)?)?,
     };
     line = match envelope.submitter.as_ref().filter(|_| allowed.submitter) {
         None => line,

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::address::Mailbox;
 use crate::error::{Error, Result};
+use crate::moment::timestamp;
 
 /// What the message's bytes are like (RFC 6152, RFC 3030).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -219,26 +220,14 @@ pub(super) fn unitext(text: &str) -> String {
     out
 }
 
-/// A time as RFC 3339 has it, in UTC, to the second.
-pub(super) fn timestamp(at: SystemTime) -> Result<String> {
-    let Ok(since) = at.duration_since(SystemTime::UNIX_EPOCH) else {
-        return Err(Error::invalid_argument("a message cannot be held until a time before 1970"));
-    };
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Days since 1 March of year 0, in years that begin in March, so that the leap day comes last.
-    let z = days + 719_468;
-    let (era, of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    if year > 9999 {
-        return Err(Error::invalid_argument("a message cannot be held beyond the year 9999"));
+/// A time of release (RFC 4865 §4.2).
+pub(super) fn release(at: SystemTime) -> Result<String> {
+    // The format has four digits for the year.
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    if at < SystemTime::UNIX_EPOCH || at >= end {
+        return Err(Error::invalid_argument("a message is held until a time between 1970 and 9999"));
     }
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+    Ok(timestamp(at))
 }
 
 #[cfg(test)]
@@ -253,16 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn timestamps() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_709_210_096, "2024-02-29T12:34:56Z"),
-            (4_107_542_399, "2100-02-28T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap(), text);
-        }
+    fn releases() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(release(at(253_402_300_799)).unwrap(), "9999-12-31T23:59:59Z");
+        assert!(release(at(253_402_300_800)).is_err());
+        assert!(release(SystemTime::UNIX_EPOCH - Duration::from_secs(1)).is_err());
     }
 
     #[test]

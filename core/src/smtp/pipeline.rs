@@ -29,7 +29,7 @@ use crate::link::Channel;
 use crate::transport::Transport;
 
 /// The most replies that may be outstanding: what a server says to so many fits every socket's buffers.
-const MOST_DUE: usize = 128;
+const MOST_DUE: usize = 256;
 
 /// The most messages under way.
 const MOST_MESSAGES: usize = 64;
