@@ -339,6 +339,17 @@ impl Transaction {
         if self.stage == Stage::Over && self.later.is_empty() {
             return;
         }
+        let refused = |index: &usize| self.verdicts[*index].as_ref().is_some_and(|reply| !reply.code().is_completion());
+        if self.stage == Stage::Ended && (self.refusal.is_some() || self.group.iter().all(refused)) {
+            // Whatever would have been said about the end: it was for nobody.
+            if self.refusal.is_none() {
+                self.refusal = self.first_refused().cloned();
+            }
+            self.shrunk = true;
+            self.conclude();
+            self.later.clear();
+            return;
+        }
         self.unknown |= self.stage == Stage::Ended;
         if self.stage != Stage::Ended {
             // Those of an earlier transaction keep their verdicts; these were not even asked for, or not sent to.
