@@ -114,8 +114,8 @@ def asynchronous(task: Task) -> None:
 
     async def one_of_many(message: bytes) -> None:
         async with starttls.AsyncSMTP(url(task), tls=trust) as client:
-            for _ in range(EACH):
-                await client.send(message, sender=SENDER, recipients=[RECIPIENT])
+            letters = [(message, SENDER, [RECIPIENT])] * EACH
+            assert all([report.outcome == "accepted" async for report in client.send_many(letters)])
 
     async def many() -> None:
         connections = task.count // EACH
