@@ -81,6 +81,8 @@ pub(super) struct Transaction {
     pub(super) group: Vec<usize>,
     /// Those of the transactions to come.
     later: VecDeque<usize>,
+    /// Those of the transaction under way for whom RCPT had no room.
+    crowded: Vec<usize>,
     /// What was said to those of the transaction under way in an earlier one, that had no room for them.
     put_off: Vec<(usize, Reply)>,
     pub(super) stage: Stage,
@@ -111,6 +113,7 @@ impl Transaction {
             verdicts: vec![None; count],
             group: Vec::new(),
             later: (0..count).collect(),
+            crowded: Vec::new(),
             put_off: Vec::new(),
             had_room: false,
             shrunk: false,
@@ -201,6 +204,10 @@ impl Transaction {
             }
             Due::Recipient(index) => {
                 self.had_room |= code.is_completion();
+                // After the body the same codes are a verdict, and no invitation to come again.
+                if is_overflow(&reply) {
+                    self.crowded.push(index);
+                }
                 self.verdicts[index] = Some(reply);
             }
             Due::Data if code == 354 => {
@@ -290,7 +297,8 @@ impl Transaction {
     pub(super) fn conclude(&mut self) {
         self.stage = Stage::Over;
         self.put_off.clear();
-        if self.shrink() {
+        let crowded = std::mem::take(&mut self.crowded);
+        if self.shrink(&crowded) {
             return;
         }
         if let Some(refusal) = self.refusal.clone() {
@@ -301,8 +309,6 @@ impl Transaction {
             }
             self.last = Some(refusal);
         } else if !self.plan.all_or_none && self.had_room {
-            let overflow = |index: &&usize| self.verdicts[**index].as_ref().is_some_and(is_overflow);
-            let crowded: Vec<_> = self.group.iter().filter(overflow).copied().collect();
             for index in crowded.into_iter().rev() {
                 self.later.push_front(index);
             }
@@ -311,13 +317,8 @@ impl Transaction {
 
     /// A server that has no room for some of the recipients may refuse the whole message for that. Then those that it had
     /// room for, and those that it had not, come again in smaller transactions, once.
-    fn shrink(&mut self) -> bool {
-        let (room, crowded): (Vec<usize>, Vec<usize>) = self
-            .group
-            .iter()
-            .copied()
-            .filter(|&index| self.is_accepted(index) || self.verdicts[index].as_ref().is_some_and(is_overflow))
-            .partition(|&index| self.is_accepted(index));
+    fn shrink(&mut self, crowded: &[usize]) -> bool {
+        let room: Vec<usize> = self.group.iter().copied().filter(|&index| self.is_accepted(index)).collect();
         if self.refusal.is_none() || self.shrunk || self.plan.all_or_none || room.is_empty() || crowded.is_empty() {
             return false;
         }
@@ -328,7 +329,7 @@ impl Transaction {
         for &index in &room {
             self.verdicts[index] = self.refusal.clone();
         }
-        for index in room.into_iter().chain(crowded).rev() {
+        for index in room.iter().chain(crowded).rev().copied() {
             self.later.push_front(index);
         }
         true

@@ -1,0 +1,167 @@
+//! Servers that answer what they should not, or when they should not: what each message is told of it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use starttls::smtp::{Client, DeliveryReport, Envelope, Outcome, ServerMemory, Settings};
+use starttls::transport::{ChannelId, Endpoint, Host, Hosted, Request};
+use starttls::{Error, Options, Security};
+
+/// A server that gives the answer of `answer` to each command, to the end of DATA (`.`) and to each chunk.
+struct Peer<A> {
+    host: Host,
+    channel: Option<ChannelId>,
+    input: Vec<u8>,
+    data: bool,
+    chunk: Option<(String, usize)>,
+    heard: Vec<String>,
+    /// Commands that came while an answer was still to be read.
+    early: Vec<String>,
+    answers: String,
+    answer: A,
+}
+
+/// What a server says to EHLO.
+fn offers(words: &[&str]) -> String {
+    let words: String = words.iter().map(|word| format!("250-{word}\r\n")).collect();
+    format!("250-peer.example\r\n{words}250 HELP\r\n")
+}
+
+impl<A: FnMut(&str, usize) -> String> Peer<A> {
+    fn new(answer: A) -> Self {
+        let (channel, input, heard, early) = (None, Vec::new(), Vec::new(), Vec::new());
+        let answers = "220 hi\r\n".to_owned();
+        Self { host: Host::new(), channel, input, data: false, chunk: None, heard, early, answers, answer }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        loop {
+            if let Some((command, size)) = &self.chunk {
+                if self.input.len() < *size {
+                    return;
+                }
+                self.input.drain(..*size);
+                let command = command.clone();
+                self.chunk = None;
+                self.say(&command);
+                continue;
+            }
+            let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else { return };
+            let line: Vec<u8> = self.input.drain(..end + 2).collect();
+            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+            if self.data {
+                if line == "." {
+                    self.data = false;
+                    self.say(".");
+                }
+            } else if let Some(rest) = line.strip_prefix("BDAT ") {
+                let size = rest.split(' ').next().unwrap().parse().unwrap();
+                self.chunk = Some((line, size));
+            } else {
+                self.say(&line);
+            }
+        }
+    }
+
+    fn say(&mut self, command: &str) {
+        if !self.answers.is_empty() {
+            self.early.push(command.to_owned());
+        }
+        let times = self.heard.iter().filter(|heard| heard[..4.min(heard.len())] == command[..4.min(command.len())]);
+        let said = (self.answer)(command, times.count());
+        assert!(self.heard.len() < 1000, "the client goes on for ever: {:?}", &self.heard[..20]);
+        self.heard.push(command.to_owned());
+        if command == "DATA" && said.starts_with("354") {
+            self.data = true;
+        }
+        self.answers.push_str(&said);
+    }
+
+    /// Runs `work`, for so many turns at most.
+    fn run<T>(&mut self, work: impl Future<Output = T>, turns: usize) -> Option<T> {
+        let mut work = pin!(work);
+        for _ in 0..turns {
+            if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Some(done);
+            }
+            while let Some(request) = self.host.next_request() {
+                match request {
+                    Request::Connect { channel, .. } => {
+                        self.host.connected(channel, None);
+                        self.channel = Some(channel);
+                    }
+                    Request::Write { channel, bytes } => {
+                        self.host.written(channel, bytes.len());
+                        self.hear(&bytes);
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(channel) = self.channel {
+                let said = std::mem::take(&mut self.answers);
+                let (said, gone) = said.strip_suffix("<end>").map_or((said.as_str(), false), |said| (said, true));
+                if !said.is_empty() {
+                    self.host.received(channel, said.as_bytes());
+                }
+                if gone {
+                    self.host.received_eof(channel);
+                }
+            }
+        }
+        None
+    }
+
+    fn open(&mut self, settings: &Settings) -> Client<Hosted> {
+        let endpoint = Endpoint { host: "peer.example".into(), port: 587 };
+        let options = Options { security: Security::Plaintext, ..Options::default() };
+        let transport = self.host.transport();
+        self.run(Client::connect_with(transport, &endpoint, options, settings), 100).unwrap().unwrap()
+    }
+
+    fn send(&mut self, client: &mut Client<Hosted>, envelope: &Envelope) -> Result<DeliveryReport, Error> {
+        self.run(client.send(envelope, b"text\r\n"), 1000).expect("the client waits for ever")
+    }
+}
+
+fn settings() -> Settings {
+    Settings { memory: ServerMemory::new(), ..Settings::default() }
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    Envelope::new("a@example.org", recipients).unwrap()
+}
+
+fn verb(command: &str) -> &str {
+    &command[..4.min(command.len())]
+}
+
+#[test]
+fn no_room_after_the_body_is_a_verdict_and_no_invitation() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "LHLO" => offers(&["PIPELINING"]),
+        "DATA" => "354 go\r\n".into(),
+        "." => "452 no space for it\r\n552 over quota\r\n".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&Settings { lmtp: true, ..settings() });
+    let report = peer.send(&mut client, &envelope(&["b@example.org", "c@example.org"])).unwrap();
+    assert_eq!(report.outcome(), Outcome::Refused);
+    assert_eq!(peer.heard.iter().filter(|command| *command == ".").count(), 1);
+}
+
+#[test]
+fn no_room_told_by_prdr_is_a_verdict_and_no_invitation() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "PRDR"]),
+        "DATA" => "354 go\r\n".into(),
+        "." => "353 each\r\n250 ok\r\n452 no space for it\r\n250 queued\r\n".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let report = peer.send(&mut client, &envelope(&["b@example.org", "c@example.org"])).unwrap();
+    assert_eq!(report.outcome(), Outcome::Partial);
+    assert_eq!(peer.heard.iter().filter(|command| *command == ".").count(), 1);
+}
