@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use starttls::smtp::{Client, DeliveryReport, Envelope, Outcome, ServerMemory, Settings};
+use starttls::smtp::{Client, DeliveryReport, Envelope, Outcome, RecipientPolicy, ServerMemory, Settings};
 use starttls::transport::{ChannelId, Endpoint, Host, Hosted, Request};
 use starttls::{Error, Options, Security};
 
@@ -164,4 +164,38 @@ fn no_room_told_by_prdr_is_a_verdict_and_no_invitation() {
     let report = peer.send(&mut client, &envelope(&["b@example.org", "c@example.org"])).unwrap();
     assert_eq!(report.outcome(), Outcome::Partial);
     assert_eq!(peer.heard.iter().filter(|command| *command == ".").count(), 1);
+}
+
+#[test]
+fn all_or_none_asks_for_one_verdict_on_all() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "PRDR"]),
+        "DATA" => "354 go\r\n".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let mut envelope = envelope(&["b@example.org", "c@example.org"]);
+    envelope.recipient_policy = RecipientPolicy::All;
+    let report = peer.send(&mut client, &envelope).unwrap();
+    assert_eq!(report.outcome(), Outcome::Accepted);
+    assert!(peer.heard.iter().all(|command| !command.contains("PRDR")), "{:?}", peer.heard);
+}
+
+#[test]
+fn all_or_none_is_one_transaction() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING", "LIMITS RCPTDOMAINMAX=1"]),
+        _ if command.contains("@c.example") => "550 no\r\n".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let mut envelope = envelope(&["x@b.example", "y@B.example"]);
+    envelope.recipient_policy = RecipientPolicy::All;
+    assert_eq!(peer.send(&mut client, &envelope).unwrap().outcome(), Outcome::Accepted);
+    let heard = peer.heard.len();
+    envelope =
+        Envelope { recipients: vec!["x@b.example".parse().unwrap(), "y@c.example".parse().unwrap()], ..envelope };
+    let error = peer.send(&mut client, &envelope).unwrap_err();
+    assert!(error.to_string().contains("all or none"), "{error}");
+    assert_eq!(peer.heard.len(), heard, "nothing was said");
 }

@@ -38,7 +38,8 @@ pub enum RecipientPolicy {
     /// It goes to those who were accepted.
     #[default]
     Any,
-    /// It goes to all or to none: the body is sent only when every recipient was accepted.
+    /// It goes to all or to none: the body is sent only when every recipient was accepted, and PRDR is not asked for. With
+    /// LMTP, whose verdicts come after the body, it is as `Any`.
     All,
 }
 

@@ -1,6 +1,8 @@
 //! How a message goes to one server: which commands, in which groups, over DATA or BDAT. Made, and every argument of it
 //! checked, before the first byte is sent.
 
+use std::collections::HashSet;
+
 use super::commands::{self, Allowed};
 use super::envelope::{Envelope, NotOffered, RecipientPolicy, no_recipient};
 use super::extensions::Extensions;
@@ -54,10 +56,16 @@ impl Plan {
             let why = format!("the server takes {limit} recipients at a time: more cannot be all or none");
             return Err(Error::limit(why));
         }
+        if let Some(limit) = limits.domains.filter(|&limit| all_or_none && domains(envelope) > limit) {
+            let why = format!("the server takes recipients in {limit} domains at a time: more cannot be all or none");
+            return Err(Error::limit(why));
+        }
         // LMTP's verdicts for each recipient, and PRDR's, are defined for DATA; BDAT is used there for what only it can
         // carry.
         let needs_chunks = envelope.body == BodyKind::Binary || envelope.line_ends == LineEnds::Preserve;
-        let prdr = server.extensions.offers("PRDR") && !server.lmtp && envelope.recipients.len() > 1 && !needs_chunks;
+        // Nor is a verdict for each of them anything for who wants all or none.
+        let each = !server.lmtp && !all_or_none && envelope.recipients.len() > 1;
+        let prdr = server.extensions.offers("PRDR") && each && !needs_chunks;
         let chunks = server.chunking && (needs_chunks || !(server.lmtp || prdr));
         if needs_chunks && !chunks {
             let what = if envelope.body == BodyKind::Binary { "a binary message" } else { "a message as it is" };
@@ -76,6 +84,12 @@ impl Plan {
             domain_limit: limits.domains,
         })
     }
+}
+
+/// How many domains the recipients are in.
+fn domains(envelope: &Envelope) -> usize {
+    let domains = envelope.recipients.iter().map(|recipient| recipient.mailbox.domain().to_ascii_lowercase());
+    domains.collect::<HashSet<_>>().len()
 }
 
 /// What the message asks for, held against what the server offers.

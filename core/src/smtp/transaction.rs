@@ -5,7 +5,7 @@
 //!      └──────────────────────── refused ───────────┴───────────────────────────────────────────────────────▶ Over
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::envelope::Envelope;
@@ -132,19 +132,17 @@ impl Transaction {
     /// Takes as many of the recipients to come as the server takes at a time. Whether there were any.
     fn regroup(&mut self) -> bool {
         self.group.clear();
-        let mut domains: Vec<&str> = Vec::new();
+        let mut domains = HashSet::new();
         while let Some(&index) = self.later.front() {
             if self.plan.recipient_limit.is_some_and(|limit| self.group.len() >= limit) {
                 break;
             }
             if let Some(limit) = self.plan.domain_limit {
-                let domain = self.envelope.recipients[index].mailbox.domain();
-                if !domains.iter().any(|known| known.eq_ignore_ascii_case(domain)) {
-                    if domains.len() >= limit {
-                        break;
-                    }
-                    domains.push(domain);
+                let domain = self.envelope.recipients[index].mailbox.domain().to_ascii_lowercase();
+                if domains.len() >= limit && !domains.contains(&domain) {
+                    break;
                 }
+                domains.insert(domain);
             }
             self.group.push(index);
             self.later.pop_front();
