@@ -6,6 +6,7 @@
 //! | `hosted` | what asyncio drives: requests out, events in |
 //! | `smtp`, `ftp` | commands as values, and how each is performed over any transport |
 //! | `message` | a message's header is looked through, and tells its envelope |
+//! | `wishes` | what is asked for beside sender and recipients |
 //! | `many` | messages in batches, and what becomes of each |
 //! | `route`, `pool` | several servers, and sessions kept for the next message |
 //! | `body` | where content comes from and goes to |
@@ -28,6 +29,7 @@ mod route;
 mod session;
 mod smtp;
 mod value;
+mod wishes;
 
 /// The core of the package `starttls`. Use the package.
 #[pyo3::pymodule(gil_used = false)]
@@ -50,4 +52,6 @@ mod _native {
     use crate::smtp::{SmtpCommand, SmtpSession, forget_server};
     #[pymodule_export]
     use crate::value::{read_certificate, tls_warnings};
+    #[pymodule_export]
+    use crate::wishes::Wishes;
 }

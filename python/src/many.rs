@@ -12,6 +12,7 @@ use starttls::transport::Transport;
 use crate::body::Source;
 use crate::error::Failure;
 use crate::message::{Addressing, Message};
+use crate::wishes::Wishes;
 
 /// A message to send, or why it is none.
 pub(crate) enum Letter {
@@ -22,13 +23,13 @@ pub(crate) enum Letter {
 impl Letter {
     /// Bytes are taken as they are; `prepare` makes everything else into a message, its sender, its recipients, and a
     /// header to take those from that are not given.
-    fn new(item: &Bound<'_, PyAny>, prepare: &Bound<'_, PyAny>) -> Self {
-        Self::read(item, prepare).unwrap_or_else(Self::Failed)
+    fn new(item: &Bound<'_, PyAny>, prepare: &Bound<'_, PyAny>, wishes: Option<&Wishes>) -> Self {
+        Self::read(item, prepare, wishes.cloned()).unwrap_or_else(Self::Failed)
     }
 
-    fn read(item: &Bound<'_, PyAny>, prepare: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn read(item: &Bound<'_, PyAny>, prepare: &Bound<'_, PyAny>, wishes: Option<Wishes>) -> PyResult<Self> {
         if item.is_exact_instance_of::<PyBytes>() {
-            let addressing = Addressing::new(None, None, None)?;
+            let addressing = Addressing::new(None, None, None)?.with_shared_wishes(wishes);
             return Ok(Self::Ready { message: Source::new(item, 0)?, addressing });
         }
         type Prepared<'py> = (Bound<'py, PyAny>, Option<String>, Option<Bound<'py, PyAny>>, Option<PyBackedBytes>);
@@ -40,12 +41,12 @@ impl Letter {
             _ => prepare.call1((item,))?.extract::<Prepared<'_>>()?,
         };
         let (message, sender, recipients, header) = prepared;
-        let addressing = Addressing::new(sender, recipients.as_ref(), header)?;
+        let addressing = Addressing::new(sender, recipients.as_ref(), header)?.with_shared_wishes(wishes);
         Ok(Self::Ready { message: Source::new(&message, 0)?, addressing })
     }
 
-    pub(crate) fn batch(items: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>) -> Vec<Self> {
-        items.iter().map(|item| Self::new(&item, prepare)).collect()
+    pub(crate) fn batch(items: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>, wishes: Option<&Wishes>) -> Vec<Self> {
+        items.iter().map(|item| Self::new(&item, prepare, wishes)).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use starttls::smtp::{self, Body, BodyKind, Envelope, Header, Mailbox};
 
 use crate::body::{Pulse, Source};
 use crate::error::{self, Failure, Hint};
+use crate::wishes::Wishes;
 
 /// Who sends it to whom: as given, else as the header says.
 pub(crate) struct Addressing {
@@ -19,6 +20,9 @@ pub(crate) struct Addressing {
     recipients: Option<Vec<String>>,
     /// Says it in place of the message's own.
     header: Option<PyBackedBytes>,
+    wishes: Option<Wishes>,
+    /// Whether the wishes are for other messages, too, and may name recipients that this one does not have.
+    shared: bool,
 }
 
 impl Addressing {
@@ -32,7 +36,28 @@ impl Addressing {
             Ok(one) => Ok(vec![one.extract()?]),
             Err(_) => PyIterator::from_object(given)?.map(|address| address?.extract()).collect::<PyResult<_>>(),
         });
-        Ok(Self { sender, recipients: recipients.transpose()?, header })
+        Ok(Self { sender, recipients: recipients.transpose()?, header, wishes: None, shared: false })
+    }
+
+    /// What is asked for beside.
+    pub(crate) fn with_wishes(self, wishes: Option<Wishes>) -> Self {
+        Self { wishes, ..self }
+    }
+
+    /// What is asked for beside, of this message and others.
+    pub(crate) fn with_shared_wishes(self, wishes: Option<Wishes>) -> Self {
+        Self { wishes, shared: true, ..self }
+    }
+
+    /// Says in the envelope what is asked for beside.
+    fn ask(&self, envelope: &mut Envelope) -> PyResult<()> {
+        let Some(wishes) = &self.wishes else { return Ok(()) };
+        if let Some(address) = wishes.0.astray(envelope).filter(|_| !self.shared) {
+            let why = format!("something is asked for {address}, who is no recipient");
+            return Err(Python::attach(|py| error::argument(py, &why)));
+        }
+        wishes.0.ask(envelope);
+        Ok(())
     }
 
     /// The envelope of a message with this header.
@@ -83,6 +108,7 @@ impl Message {
             // What is not at hand may have any bytes.
             envelope.body = BodyKind::EightBit;
         }
+        addressing.ask(&mut envelope).map_err(Failure::Python)?;
         if let Some(signature) = signature {
             head.splice(..0, signature);
         }
@@ -165,9 +191,14 @@ impl HeaderReader {
 
 impl HeaderReader {
     /// The envelope, and the header as it goes out.
-    pub(crate) fn read(&self, addressing: &Addressing) -> starttls::Result<(Envelope, Vec<u8>)> {
+    pub(crate) fn read(&self, py: Python<'_>, addressing: &Addressing) -> PyResult<(Envelope, Vec<u8>)> {
         let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((addressing.envelope(reader.header())?, reader.header().shown().into_owned()))
+        let envelope = addressing.envelope(reader.header());
+        let mut envelope = envelope.map_err(|why| error::core(py, &why, Hint::None))?;
+        // What is still to come may have any bytes.
+        envelope.body = BodyKind::EightBit;
+        addressing.ask(&mut envelope)?;
+        Ok((envelope, reader.header().shown().into_owned()))
     }
 }
 

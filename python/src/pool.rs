@@ -12,7 +12,7 @@ use crate::hosted::{BoxedOperation, Host, Operation};
 use crate::login::Login;
 use crate::message::Message;
 use crate::route::Server;
-use crate::smtp::{Command, Smtp, SmtpCommand};
+use crate::smtp::{Command, Manner, Smtp, SmtpCommand};
 use crate::value::Value;
 
 /// Submission sessions, kept for the next message.
@@ -37,7 +37,7 @@ const FORKED: &str = "this pool was made before a fork and belongs to the parent
 #[pymethods]
 impl SmtpPool {
     #[new]
-    #[pyo3(signature = (url, *, user=None, password=None, token=None, authzid=None, auth=None, tls=None, timeout=None, trace=None, ehlo_name=None,
+    #[pyo3(signature = (url, *, user=None, password=None, token=None, authzid=None, auth=None, tls=None, timeout=None, trace=None, ehlo_name=None, pipelining=true, chunking=true, chunk_size=None,
         proxy=None, local_address=None, dkim=None, connections=4, idle=50.0, messages=100, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -52,6 +52,9 @@ impl SmtpPool {
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
         ehlo_name: Option<String>,
+        pipelining: bool,
+        chunking: bool,
+        chunk_size: Option<usize>,
         proxy: Option<&str>,
         local_address: Option<&str>,
         dkim: Option<&Dkim>,
@@ -62,7 +65,8 @@ impl SmtpPool {
     ) -> PyResult<Self> {
         let network = config::Network::new(py, proxy, local_address)?;
         let login = Login { user, password, token, authzid, auth };
-        let (smtp, shown) = Smtp::new(py, &url, login, tls, timeout, trace, ehlo_name)?;
+        let manner = Manner { ehlo_name, pipelining, chunking, chunk_size };
+        let (smtp, shown) = Smtp::new(py, &url, login, tls, timeout, trace, manner)?;
         let idle = std::time::Duration::try_from_secs_f64(idle)
             .map_err(|_| error::argument(py, "idle is a number of seconds"))?;
         if connections == 0 || messages == 0 {

@@ -40,6 +40,18 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
         command: Self::Command,
     ) -> impl Future<Output = Result<Value, Failure>> + Send;
 
+    /// Does one thing, says good-bye and closes.
+    fn perform_last<T: Transport + Clone + 'static>(
+        mut client: Self::Client<T>,
+        command: Self::Command,
+    ) -> impl Future<Output = Result<Value, Failure>> + Send {
+        async move {
+            let done = Self::perform(&mut client, command).await;
+            Self::quit(client).await;
+            done
+        }
+    }
+
     /// Says good-bye.
     fn quit<T: Transport + Clone + 'static>(client: Self::Client<T>) -> impl Future<Output = ()> + Send;
 
@@ -63,6 +75,18 @@ pub(crate) enum Job<C> {
     Connect,
     Close,
     Perform(C),
+    /// And close.
+    PerformLast(C),
+}
+
+impl<C> Job<C> {
+    /// The same as the last thing in the session.
+    pub(crate) fn and_close(self) -> Self {
+        match self {
+            Self::Perform(command) => Self::PerformLast(command),
+            other => other,
+        }
+    }
 }
 
 enum State<C> {
@@ -179,7 +203,7 @@ impl<P: Protocol> Session<P> {
 
     fn hint(&self, job: &Job<P::Command>) -> Hint {
         match job {
-            Job::Perform(command) => P::hint(command),
+            Job::Perform(command) | Job::PerformLast(command) => P::hint(command),
             _ => Hint::None,
         }
     }
@@ -237,7 +261,7 @@ fn take<C, J>(slot: &Arc<Slot<C>>, job: &Job<J>) -> Result<Taken<C>, &'static st
     let mut state = slot.lock();
     let client = match (std::mem::replace(&mut *state, State::Busy), job) {
         (State::New | State::Closed | State::Abandoned, Job::Connect | Job::Close) => None,
-        (State::Idle(client), Job::Close | Job::Perform(_)) => Some(client),
+        (State::Idle(client), Job::Close | Job::Perform(_) | Job::PerformLast(_)) => Some(client),
         (before, _) => {
             let why = match &before {
                 State::New => "this session is not connected: call connect(), or use it in a with statement",
@@ -272,6 +296,11 @@ async fn work<P: Protocol, T: Transport + Clone + 'static>(
             }
             outcome
         }
+        (Job::PerformLast(command), Some(client)) => {
+            let outcome = P::perform_last(*client, command).await;
+            lease.end(State::Closed);
+            outcome
+        }
         (Job::Close, client) => {
             if let Some(client) = client {
                 P::quit(*client).await;
@@ -279,7 +308,7 @@ async fn work<P: Protocol, T: Transport + Clone + 'static>(
             lease.end(State::Closed);
             Ok(Value::None)
         }
-        (Job::Connect | Job::Perform(_), _) => match protocol.connect(transport).await {
+        (Job::Connect | Job::Perform(_) | Job::PerformLast(_), _) => match protocol.connect(transport).await {
             Ok(client) => {
                 lease.end(State::Idle(Box::new(client)));
                 Ok(Value::None)

@@ -8,7 +8,7 @@ use pyo3::types::PyList;
 use starttls::Options;
 use starttls::smtp::dkim::Signer;
 use starttls::smtp::{
-    BodyKind, Client, Credentials, EhloName, Envelope, LoginInfo, PoolSettings, Routes, ServerMemory, Settings,
+    Client, Credentials, EhloName, Envelope, LoginInfo, PoolSettings, Routes, ServerMemory, Settings,
 };
 use starttls::tls::TlsInfo;
 use starttls::transport::Transport;
@@ -25,6 +25,7 @@ use crate::message::{Addressing, HeaderReader, Message};
 use crate::route::Server;
 use crate::session::{Job, Protocol, Session};
 use crate::value::Value;
+use crate::wishes::Wishes;
 
 /// How to open a session.
 pub(crate) struct Smtp {
@@ -43,14 +44,14 @@ impl Smtp {
         tls: Option<&TLSConfig>,
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
-        ehlo_name: Option<String>,
+        manner: Manner,
     ) -> PyResult<(Self, String)> {
         let url = server.url(py)?;
-        let name = ehlo_name.map(EhloName::new).transpose().map_err(|why| error::core(py, &why, Hint::None))?;
+        let settings = manner.settings(py, url.lmtp)?;
         let smtp = Self {
             routes: server.routes(&url),
             options: config::options(py, &url, tls, timeout, trace)?,
-            settings: Settings { name: name.unwrap_or_default(), ..Settings::default() },
+            settings,
             credentials: login.credentials(py, &url)?,
         };
         Ok((smtp, server.shown(&url)))
@@ -60,6 +61,28 @@ impl Smtp {
     pub(crate) fn pool(self) -> PoolSettings {
         let Self { routes, options, settings, credentials } = self;
         PoolSettings { options, settings, credentials, ..PoolSettings::new(routes) }
+    }
+}
+
+/// How a session speaks.
+pub(crate) struct Manner {
+    pub(crate) ehlo_name: Option<String>,
+    pub(crate) pipelining: bool,
+    pub(crate) chunking: bool,
+    pub(crate) chunk_size: Option<usize>,
+}
+
+impl Manner {
+    fn settings(self, py: Python<'_>, lmtp: bool) -> PyResult<Settings> {
+        let name = self.ehlo_name.map(EhloName::new).transpose();
+        let name = name.map_err(|why| error::core(py, &why, Hint::None))?.unwrap_or_default();
+        let Self { pipelining, chunking, .. } = self;
+        let defaults = Settings::default();
+        let chunk_size = self.chunk_size.unwrap_or(defaults.chunk_size);
+        if chunk_size == 0 {
+            return Err(error::argument(py, "chunk_size is at least 1"));
+        }
+        Ok(Settings { name, lmtp, pipelining, chunking, chunk_size, ..defaults })
     }
 }
 
@@ -73,6 +96,17 @@ pub(crate) enum Command {
     Drain,
     Noop,
     Rset,
+    Ask(Question, String),
+    Help(Option<String>),
+    Xclient(Vec<(String, Option<String>)>),
+}
+
+/// What a server can be asked about an address, a list or a domain.
+#[derive(Clone, Copy)]
+pub(crate) enum Question {
+    Vrfy,
+    Expn,
+    Etrn,
 }
 
 impl Protocol for Smtp {
@@ -119,8 +153,40 @@ impl Protocol for Smtp {
             Command::Finish => Value::Report(Box::new(client.finish().await?)),
             Command::Noop => Value::Reply(client.noop().await?),
             Command::Rset => Value::Reply(client.rset().await?),
+            Command::Ask(Question::Vrfy, address) => Value::Reply(client.vrfy(&address).await?),
+            Command::Ask(Question::Expn, list) => Value::Reply(client.expn(&list).await?),
+            Command::Ask(Question::Etrn, domain) => Value::Reply(client.etrn(&domain).await?),
+            Command::Help(topic) => Value::Reply(client.help(topic.as_deref()).await?),
+            Command::Xclient(attributes) => {
+                let attributes: Vec<_> = attributes.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
+                client.xclient(&attributes).await?;
+                Value::None
+            }
             Command::Submit { .. } | Command::Drain => unreachable!("these are done above"),
         })
+    }
+
+    async fn perform_last<T: Transport + Clone + 'static>(
+        mut mailer: Mailer<T>,
+        command: Command,
+    ) -> Result<Value, Failure> {
+        let Command::Send { message, addressing, signer, pulse } = command else {
+            let done = Self::perform(&mut mailer, command).await;
+            Self::quit(mailer).await;
+            return done;
+        };
+        mailer.settle().await?;
+        match Message::open(message, &addressing, signer.as_ref()) {
+            Ok(message) => {
+                let envelope = message.envelope.clone();
+                let report = mailer.client.send_and_quit(&envelope, message.watched_by(pulse)).await?;
+                Ok(Value::Report(Box::new(report)))
+            }
+            Err(failure) => {
+                mailer.client.quit().await;
+                Err(failure)
+            }
+        }
     }
 
     async fn quit<T: Transport + Clone + 'static>(mut mailer: Mailer<T>) {
@@ -168,32 +234,32 @@ impl SmtpCommand {
     /// A message: bytes, a path, or an iterable of bytes. Sender and recipients come from `header`, or else from its
     /// own, unless given.
     #[staticmethod]
-    #[pyo3(signature = (message, *, sender=None, recipients=None, header=None, progress=None))]
+    #[pyo3(signature = (message, *, sender=None, recipients=None, header=None, wishes=None, progress=None))]
     fn send(
         message: &Bound<'_, PyAny>,
         sender: Option<String>,
         recipients: Option<&Bound<'_, PyAny>>,
         header: Option<PyBackedBytes>,
+        wishes: Option<Wishes>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let addressing = Addressing::new(sender, recipients, header)?;
+        let addressing = Addressing::new(sender, recipients, header)?.with_wishes(wishes);
         let message = Source::new(message, 0)?;
         Ok(Command::Send { message, addressing, signer: None, pulse: Pulse::new(progress, 0, None) }.into())
     }
 
     /// A message that comes in pieces, from its header.
     #[staticmethod]
-    #[pyo3(signature = (header, *, sender=None, recipients=None))]
+    #[pyo3(signature = (header, *, sender=None, recipients=None, wishes=None))]
     fn begin(
         py: Python<'_>,
         header: &HeaderReader,
         sender: Option<String>,
         recipients: Option<&Bound<'_, PyAny>>,
+        wishes: Option<Wishes>,
     ) -> PyResult<Self> {
-        let read = header.read(&Addressing::new(sender, recipients, None)?);
-        let (mut envelope, header) = read.map_err(|why| error::core(py, &why, Hint::None))?;
-        // What is still to come may have any bytes.
-        envelope.body = BodyKind::EightBit;
+        let addressing = Addressing::new(sender, recipients, None)?.with_wishes(wishes);
+        let (envelope, header) = header.read(py, &addressing)?;
         Ok(Command::Begin { envelope, header }.into())
     }
 
@@ -213,8 +279,9 @@ impl SmtpCommand {
     /// header to take those from that are not given. Gives the
     /// reports of those that had to be awaited, and whether the session can send more.
     #[staticmethod]
-    fn submit(messages: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>) -> Self {
-        Command::Submit { batch: Letter::batch(messages, prepare), signer: None }.into()
+    #[pyo3(signature = (messages, prepare, wishes=None))]
+    fn submit(messages: &Bound<'_, PyList>, prepare: &Bound<'_, PyAny>, wishes: Option<Wishes>) -> Self {
+        Command::Submit { batch: Letter::batch(messages, prepare, wishes.as_ref()), signer: None }.into()
     }
 
     /// The reports of all messages under way.
@@ -233,6 +300,37 @@ impl SmtpCommand {
     #[staticmethod]
     fn rset() -> Self {
         Command::Rset.into()
+    }
+
+    /// VRFY.
+    #[staticmethod]
+    fn vrfy(address: String) -> Self {
+        Command::Ask(Question::Vrfy, address).into()
+    }
+
+    /// EXPN.
+    #[staticmethod]
+    fn expn(name: String) -> Self {
+        Command::Ask(Question::Expn, name).into()
+    }
+
+    /// ETRN.
+    #[staticmethod]
+    fn etrn(domain: String) -> Self {
+        Command::Ask(Question::Etrn, domain).into()
+    }
+
+    /// HELP.
+    #[staticmethod]
+    #[pyo3(signature = (topic=None))]
+    fn help(topic: Option<String>) -> Self {
+        Command::Help(topic).into()
+    }
+
+    /// XCLIENT.
+    #[staticmethod]
+    fn xclient(attributes: Vec<(String, Option<String>)>) -> Self {
+        Command::Xclient(attributes).into()
     }
 }
 
@@ -267,7 +365,7 @@ impl SmtpSession {
 impl SmtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, token=None, authzid=None, auth=None, tls=None, timeout=None,
-        trace=None, ehlo_name=None, proxy=None, local_address=None, dkim=None, host=None))]
+        trace=None, ehlo_name=None, pipelining=true, chunking=true, chunk_size=None, proxy=None, local_address=None, dkim=None, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -281,6 +379,9 @@ impl SmtpSession {
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
         ehlo_name: Option<String>,
+        pipelining: bool,
+        chunking: bool,
+        chunk_size: Option<usize>,
         proxy: Option<&str>,
         local_address: Option<&str>,
         dkim: Option<&Dkim>,
@@ -288,7 +389,8 @@ impl SmtpSession {
     ) -> PyResult<Self> {
         let network = config::Network::new(py, proxy, local_address)?;
         let login = Login { user, password, token, authzid, auth };
-        let (smtp, url) = Smtp::new(py, &url, login, tls, timeout, trace, ehlo_name)?;
+        let manner = Manner { ehlo_name, pipelining, chunking, chunk_size };
+        let (smtp, url) = Smtp::new(py, &url, login, tls, timeout, trace, manner)?;
         let session = Session::new(smtp, network, host.map(|host| host.0.clone()));
         Ok(Self { session, signer: dkim.map(|dkim| dkim.signer.clone()), url })
     }
@@ -312,6 +414,11 @@ impl SmtpSession {
     /// Does something in it.
     fn run(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Py<PyAny>> {
         self.session.run(py, self.job(py, command)?)
+    }
+
+    /// Does something in it, says good-bye and closes.
+    fn run_last(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Py<PyAny>> {
+        self.session.run(py, self.job(py, command)?.and_close())
     }
 
     /// `connect`, as an operation for an event loop.

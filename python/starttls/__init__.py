@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from ._ftp import FTP, download, upload
     from ._native import DKIM, Routes, TLSConfig, forget_server
+    from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
     from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
     from ._settings import Timeout
@@ -70,6 +71,7 @@ __all__ = [
     "CertificateError",
     "ConnectionLost",
     "ConnectionRefused",
+    "DeliverBy",
     "DeliveryReport",
     "Entry",
     "Error",
@@ -92,6 +94,7 @@ __all__ = [
     "Reply",
     "Routes",
     "SMTPPool",
+    "SendOptions",
     "SizeMismatch",
     "TLSConfig",
     "TLSError",
@@ -125,6 +128,7 @@ _ELSEWHERE = {
     "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),
+    "_options": ("DeliverBy", "SendOptions"),
     "_settings": ("Timeout",),
     "_smtp": ("SMTP", "send"),
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._files import Progress
     from ._message import Message
     from ._native import DKIM, Routes, TLSConfig
+    from ._options import SendOptions
     from ._results import DeliveryReport
     from ._settings import Timeout, Trace
 
@@ -44,6 +45,9 @@ class AsyncSMTPPool:
         timeout: float | Timeout | None = None,
         trace: Trace = None,
         ehlo_name: str | None = None,
+        pipelining: bool = True,
+        chunking: bool = True,
+        chunk_size: int | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         dkim: DKIM | None = None,
@@ -66,6 +70,9 @@ class AsyncSMTPPool:
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
             ehlo_name=ehlo_name,
+            pipelining=pipelining,
+            chunking=chunking,
+            chunk_size=chunk_size,
             proxy=proxy,
             local_address=local_address,
             dkim=dkim,
@@ -81,6 +88,7 @@ class AsyncSMTPPool:
         *,
         sender: str | None = None,
         recipients: Iterable[str] | None = None,
+        options: SendOptions | None = None,
         progress: Progress | None = None,
     ) -> DeliveryReport:
         """Send a message in a session of the pool, as ``SMTP.send`` does.
@@ -89,7 +97,7 @@ class AsyncSMTPPool:
         """
         if is_async(message):
             message = b"".join([piece async for piece in message])
-        letter = command(message, sender, recipients, True, progress)  # type: ignore[arg-type] # not async any more
+        letter = command(message, sender, recipients, True, options, progress)  # type: ignore[arg-type] # not async any more
         async with self._places:
             return judged(await self._driver.drive(self._pool.start(letter)))
 

@@ -8,17 +8,18 @@ from ._files import is_async
 from ._native import HeaderReader, Host, SmtpCommand, SmtpSession
 from ._outcome import judged
 from ._results import DeliveryReport
-from ._settings import sink, stages
+from ._settings import sink, stages, wishes
 from ._smtp import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from typing import Any, Self, TypeVar
 
     from ._files import Progress
     from ._message import Letter, Message
     from ._native import DKIM, Routes, TLSConfig
+    from ._options import SendOptions
     from ._results import LoginInfo, Reply, TLSInfo
     from ._settings import Timeout, Trace
 
@@ -47,6 +48,9 @@ class AsyncSMTP:
         timeout: float | Timeout | None = None,
         trace: Trace = None,
         ehlo_name: str | None = None,
+        pipelining: bool = True,
+        chunking: bool = True,
+        chunk_size: int | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         dkim: DKIM | None = None,
@@ -67,6 +71,9 @@ class AsyncSMTP:
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
             ehlo_name=ehlo_name,
+            pipelining=pipelining,
+            chunking=chunking,
+            chunk_size=chunk_size,
             proxy=proxy,
             local_address=local_address,
             dkim=dkim,
@@ -119,13 +126,17 @@ class AsyncSMTP:
         *,
         sender: str | None = None,
         recipients: Iterable[str] | None = None,
+        options: SendOptions | None = None,
         progress: Progress | None = None,
     ) -> DeliveryReport:
         """Send a message, as ``SMTP.send`` does; it may be an asynchronous iterable of bytes too."""
-        return judged(await self._send(message, sender, recipients, progress))
+        return judged(await self._send(message, sender, recipients, options, progress))
 
     async def send_many(
-        self, messages: Iterable[Message | Letter | AsyncIterable[bytes]] | AsyncIterable[Message | Letter]
+        self,
+        messages: Iterable[Message | Letter | AsyncIterable[bytes]] | AsyncIterable[Message | Letter],
+        *,
+        options: SendOptions | None = None,
     ) -> AsyncIterator[DeliveryReport]:
         """Send many messages, as ``SMTP.send_many`` does; they may come from an asynchronous iterable."""
         supply = _many.Supply(messages)
@@ -133,7 +144,7 @@ class AsyncSMTP:
         alive = True
         try:
             while alive and (batch := await supply.take_async()):
-                async for reports, alive in self._send_batch(batch):  # noqa: B007 - the loop's own condition
+                async for reports, alive in self._send_batch(batch, options):  # noqa: B007 - the loop's own condition
                     for report in reports:
                         yield report
                     story = reports or story
@@ -151,23 +162,25 @@ class AsyncSMTP:
         if supply.error is not None:
             raise supply.error
 
-    async def _send_batch(self, batch: list[Any]) -> AsyncIterator[tuple[list[DeliveryReport], bool]]:
+    async def _send_batch(
+        self, batch: list[Any], options: SendOptions | None
+    ) -> AsyncIterator[tuple[list[DeliveryReport], bool]]:
         for together, awaited in _many.runs(batch):
-            yield await self._run(_many.command(together, self._session.seven_bit))
+            yield await self._run(_many.command(together, self._session.seven_bit, options))
             if awaited is not None:
                 # Its bytes come when they come: those before it are told first.
                 reports, alive = await self._run(SmtpCommand.drain())
                 if alive:
-                    reports = [*reports, await self._send_awaited(awaited)]
+                    reports = [*reports, await self._send_awaited(awaited, options)]
                     alive = self._session.is_open
                 yield reports, alive
                 if not alive:
                     return
 
-    async def _send_awaited(self, item: Any) -> DeliveryReport:
+    async def _send_awaited(self, item: Any, options: SendOptions | None) -> DeliveryReport:
         message, sender, recipients = item if isinstance(item, tuple) else (item, None, None)
         try:
-            return await self._send_pieces(message, sender, recipients, None)
+            return await self._send_pieces(message, sender, recipients, options, None)
         except Exception as error:
             return DeliveryReport("not-sent", (), {}, error=error)
 
@@ -176,11 +189,12 @@ class AsyncSMTP:
         message: Message | AsyncIterable[bytes],
         sender: str | None,
         recipients: Iterable[str] | None,
+        options: SendOptions | None,
         progress: Progress | None,
     ) -> DeliveryReport:
         if is_async(message):
-            return await self._send_pieces(message, sender, recipients, progress)
-        letter = command(message, sender, recipients, self._session.seven_bit, progress)  # type: ignore[arg-type] # not async
+            return await self._send_pieces(message, sender, recipients, options, progress)
+        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)  # type: ignore[arg-type] # not async
         return await self._run(letter)
 
     async def _send_pieces(
@@ -188,12 +202,13 @@ class AsyncSMTP:
         message: AsyncIterable[bytes],
         sender: str | None,
         recipients: Iterable[str] | None,
+        options: SendOptions | None,
         progress: Progress | None,
     ) -> DeliveryReport:
         if self._signs:
             # The signature goes before the message.
             whole = b"".join([piece async for piece in message])
-            return await self._run(command(whole, sender, recipients, self._session.seven_bit, progress))
+            return await self._run(command(whole, sender, recipients, self._session.seven_bit, options, progress))
         pieces = aiter(message)
         header = HeaderReader()
         done, rest = 0, b""
@@ -202,7 +217,7 @@ class AsyncSMTP:
             if (end := header.push(piece)) is not None:
                 rest = piece[end:]
                 break
-        await self._run(SmtpCommand.begin(header, sender=sender, recipients=recipients))
+        await self._run(SmtpCommand.begin(header, sender=sender, recipients=recipients, wishes=wishes(options)))
         try:
             await self._run(SmtpCommand.write(rest))
             async for piece in pieces:
@@ -220,3 +235,27 @@ class AsyncSMTP:
     async def noop(self) -> Reply:
         """Ask for a sign of life."""
         return await self._run(SmtpCommand.noop())
+
+    async def rset(self) -> Reply:
+        """Make the server forget a transaction that was begun."""
+        return await self._run(SmtpCommand.rset())
+
+    async def vrfy(self, address: str) -> Reply:
+        """Ask whether an address exists, as ``SMTP.vrfy`` does."""
+        return await self._run(SmtpCommand.vrfy(address))
+
+    async def expn(self, name: str) -> Reply:
+        """Ask for the members of a mailing list."""
+        return await self._run(SmtpCommand.expn(name))
+
+    async def help(self, topic: str | None = None) -> Reply:
+        """Ask for help, on a command or at large."""
+        return await self._run(SmtpCommand.help(topic))
+
+    async def etrn(self, domain: str) -> Reply:
+        """Ask the server to start sending what it has queued for a domain."""
+        return await self._run(SmtpCommand.etrn(domain))
+
+    async def xclient(self, attributes: Mapping[str, str | None]) -> None:
+        """Tell the server on whose behalf this gateway speaks, as ``SMTP.xclient`` does."""
+        await self._run(SmtpCommand.xclient(list(attributes.items())))

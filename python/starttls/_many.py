@@ -10,12 +10,14 @@ from . import _message
 from ._errors import InvalidState
 from ._files import is_async
 from ._native import SmtpCommand
+from ._settings import wishes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Iterator
     from typing import Any
 
+    from ._options import SendOptions
     from ._results import DeliveryReport
 
 MOST = 32
@@ -83,9 +85,11 @@ def runs(batch: list[Any]) -> Iterator[tuple[list[Any], Any]]:
         yield together, None
 
 
-def command(batch: list[Any], seven_bit: bool) -> SmtpCommand[tuple[list[DeliveryReport], bool]]:
+def command(
+    batch: list[Any], seven_bit: bool, options: SendOptions | None
+) -> SmtpCommand[tuple[list[DeliveryReport], bool]]:
     """Send these."""
-    return SmtpCommand.submit(batch, partial(_message.letter, seven_bit=seven_bit))
+    return SmtpCommand.submit(batch, partial(_message.letter, seven_bit=seven_bit), wishes(options))
 
 
 def lost(reports: list[DeliveryReport]) -> Exception:

@@ -18,6 +18,7 @@ __all__ = [
     "SmtpPool",
     "SmtpSession",
     "TLSConfig",
+    "Wishes",
     "envelope_of",
     "forget_server",
     "read_certificate",
@@ -105,6 +106,7 @@ class SmtpCommand(Generic[_T_co]):
         sender: str | None = None,
         recipients: Iterable[str] | None = None,
         header: bytes | None = None,
+        wishes: Wishes | None = None,
         progress: _Progress | None = None,
     ) -> SmtpCommand[DeliveryReport]: ...
     @staticmethod
@@ -113,6 +115,7 @@ class SmtpCommand(Generic[_T_co]):
         *,
         sender: str | None = None,
         recipients: Iterable[str] | None = None,
+        wishes: Wishes | None = None,
     ) -> SmtpCommand[None]: ...
     @staticmethod
     def write(piece: bytes) -> SmtpCommand[None]: ...
@@ -124,6 +127,7 @@ class SmtpCommand(Generic[_T_co]):
         prepare: Callable[
             [Any], tuple[bytes | _Path | Iterable[bytes], str | None, Iterable[str] | None, bytes | None]
         ],
+        wishes: Wishes | None = None,
     ) -> SmtpCommand[tuple[list[DeliveryReport], bool]]: ...
     @staticmethod
     def drain() -> SmtpCommand[tuple[list[DeliveryReport], bool]]: ...
@@ -131,6 +135,39 @@ class SmtpCommand(Generic[_T_co]):
     def noop() -> SmtpCommand[Reply]: ...
     @staticmethod
     def rset() -> SmtpCommand[Reply]: ...
+    @staticmethod
+    def vrfy(address: str) -> SmtpCommand[Reply]: ...
+    @staticmethod
+    def expn(name: str) -> SmtpCommand[Reply]: ...
+    @staticmethod
+    def etrn(domain: str) -> SmtpCommand[Reply]: ...
+    @staticmethod
+    def help(topic: str | None = None) -> SmtpCommand[Reply]: ...
+    @staticmethod
+    def xclient(attributes: list[tuple[str, str | None]]) -> SmtpCommand[None]: ...
+
+@final
+class Wishes:
+    def __new__(
+        cls,
+        *,
+        recipient_policy: str,
+        line_ends: str,
+        body: str | None,
+        dsn_return: str | None,
+        envelope_id: str | None,
+        notify: list[tuple[str | None, str]],
+        original_recipients: list[tuple[str | None, str]],
+        deliver_by: tuple[int, str, bool] | None,
+        priority: int | None,
+        hold_for: float | None,
+        hold_until: float | None,
+        require_tls: bool,
+        submitter: str | None,
+        parameters: list[tuple[str, str | None]],
+        recipient_parameters: list[tuple[str | None, tuple[str, str | None]]],
+        not_offered: str,
+    ) -> Wishes: ...
 
 @final
 class SmtpSession:
@@ -147,6 +184,9 @@ class SmtpSession:
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
         ehlo_name: str | None = None,
+        pipelining: bool = True,
+        chunking: bool = True,
+        chunk_size: int | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         dkim: DKIM | None = None,
@@ -167,6 +207,7 @@ class SmtpSession:
     def connect(self) -> None: ...
     def close(self) -> None: ...
     def run(self, command: SmtpCommand[_T]) -> _T: ...
+    def run_last(self, command: SmtpCommand[_T]) -> _T: ...
     def start_connect(self) -> Operation[None]: ...
     def start_close(self) -> Operation[None]: ...
     def start(self, command: SmtpCommand[_T]) -> Operation[_T]: ...
@@ -202,6 +243,9 @@ class SmtpPool:
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
         ehlo_name: str | None = None,
+        pipelining: bool = True,
+        chunking: bool = True,
+        chunk_size: int | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         dkim: DKIM | None = None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._files import Progress
     from ._message import Message
     from ._native import DKIM, Routes, TLSConfig
+    from ._options import SendOptions
     from ._results import DeliveryReport
     from ._settings import Timeout, Trace
 
@@ -45,6 +46,9 @@ class SMTPPool:
         timeout: float | Timeout | None = None,
         trace: Trace = None,
         ehlo_name: str | None = None,
+        pipelining: bool = True,
+        chunking: bool = True,
+        chunk_size: int | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         dkim: DKIM | None = None,
@@ -63,6 +67,9 @@ class SMTPPool:
             timeout=stages(timeout),
             trace=sink(trace, "starttls.smtp"),
             ehlo_name=ehlo_name,
+            pipelining=pipelining,
+            chunking=chunking,
+            chunk_size=chunk_size,
             proxy=proxy,
             local_address=local_address,
             dkim=dkim,
@@ -77,11 +84,12 @@ class SMTPPool:
         *,
         sender: str | None = None,
         recipients: Iterable[str] | None = None,
+        options: SendOptions | None = None,
         progress: Progress | None = None,
     ) -> DeliveryReport:
         """Send a message in a session of the pool, as ``SMTP.send`` does."""
         # What the server offers is not known before there is a session: seven bits are always right.
-        return judged(self._pool.run(command(message, sender, recipients, True, progress)))
+        return judged(self._pool.run(command(message, sender, recipients, True, options, progress)))
 
     def close(self) -> None:
         """Say good-bye in all sessions; those that carry a message end after it. No message can be sent then."""

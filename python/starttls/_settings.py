@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._native import Wishes
+    from ._options import SendOptions
+
     Trace = Callable[[str], object] | bool | None
 
 
@@ -58,6 +61,15 @@ def stages(timeout: float | Timeout | None) -> float | Stages | None:
     if isinstance(timeout, Timeout):
         return (timeout.connect, timeout.handshake, timeout.reply, timeout.stall, timeout.finish, timeout.total)
     return timeout
+
+
+def wishes(options: SendOptions | None) -> Wishes | None:
+    """What is asked for a message, as the native module takes it."""
+    if options is None:
+        return None
+    from ._options import native
+
+    return native(options)
 
 
 def sink(trace: Trace, name: str) -> Callable[[str], object] | None:

@@ -47,7 +47,7 @@ fn session(sandbox: &mut Sandbox, server: &Daemon, security: Security) -> Resour
 
 fn send(sandbox: &mut Sandbox, session: ResourceAny, to: &[&str], message: &[u8]) -> DeliveryReport {
     let Sandbox { store, client } = sandbox;
-    let sent = client.starttls_client_smtp().session().call_send(store, session, &envelope(to), message);
+    let sent = client.starttls_client_smtp().session().call_send(store, session, &envelope(to), None, message);
     sent.expect("no trap").expect("a report")
 }
 
@@ -110,7 +110,7 @@ fn a_message_in_pieces() {
     let text = message(100_000);
     let Sandbox { store, client } = &mut sandbox;
     let smtp = client.starttls_client_smtp();
-    let begun = smtp.session().call_begin(&mut *store, session, &envelope(&["pieces@example.test"]));
+    let begun = smtp.session().call_begin(&mut *store, session, &envelope(&["pieces@example.test"]), None);
     let writer = begun.expect("no trap").expect("a writer");
     let meanwhile = smtp.session().call_noop(&mut *store, session).expect("no trap").expect_err("busy");
     assert!(matches!(meanwhile.code, ErrorCode::InvalidState(_)), "{meanwhile:?}");
@@ -131,7 +131,7 @@ fn half_a_message_is_never_delivered() {
     {
         let Sandbox { store, client } = &mut sandbox;
         let smtp = client.starttls_client_smtp();
-        let begun = smtp.session().call_begin(&mut *store, session, &envelope(&["half@example.test"]));
+        let begun = smtp.session().call_begin(&mut *store, session, &envelope(&["half@example.test"]), None);
         let writer = begun.expect("no trap").expect("a writer");
         smtp.message_writer().call_write(&mut *store, writer, b"Subject: half\r\n\r\n").expect("no trap").expect("ok");
         writer.resource_drop(&mut *store).expect("dropped");
@@ -204,7 +204,7 @@ fn a_wrong_password_and_a_bad_address() {
     assert_eq!((error.phase, error.reply.as_ref().map(|reply| reply.code)), (Some(Phase::Authenticate), Some(535)));
     assert!(!format!("{error:?}").contains("hunter2"));
     for address in ["bob@example.test>\r\nRCPT TO:<eve@example.test", "bob", ""] {
-        let sent = smtp.session().call_send(&mut *store, session, &envelope(&[address]), b"x").expect("no trap");
+        let sent = smtp.session().call_send(&mut *store, session, &envelope(&[address]), None, b"x").expect("no trap");
         let error = sent.expect_err("an error");
         assert!(matches!(error.code, ErrorCode::InvalidArgument(_)), "{error:?}");
     }
@@ -288,4 +288,69 @@ fn logins_at_dovecot() {
     let error = refused.expect_err("a refusal");
     assert!(matches!(error.code, ErrorCode::Rejected), "{error:?}");
     assert!(error.detail.expect("the server says why").contains("status"));
+}
+
+#[test]
+fn many_messages_are_in_flight_and_each_has_its_report() {
+    let mut sandbox = sandbox();
+    let session = session(&mut sandbox, postfix(), Security::Upgrade);
+    let Sandbox { store, client } = &mut sandbox;
+    let smtp = client.starttls_client_smtp();
+    let outbox = smtp.session().call_send_many(&mut *store, session).expect("no trap").expect("an outbox");
+    let outbox_face = smtp.outbox();
+    let mut told = Vec::new();
+    for number in 0..100 {
+        // Postfix relays nothing to other domains: every seventh is refused.
+        let to = if number % 7 == 3 { "bob@elsewhere.example".into() } else { format!("many{number}@example.test") };
+        while !outbox_face.call_has_room(&mut *store, outbox).expect("no trap") {
+            told.push(outbox_face.call_next(&mut *store, outbox).expect("no trap").expect("some").expect("a report"));
+        }
+        let text = message(200 + number);
+        let pushed = outbox_face.call_push(&mut *store, outbox, &envelope(&[&to]), None, &text);
+        pushed.expect("no trap").expect("pushed");
+    }
+    while let Some(report) = outbox_face.call_next(&mut *store, outbox).expect("no trap") {
+        told.push(report.expect("a report"));
+    }
+    outbox.resource_drop(&mut *store).expect("no trap");
+    let refused: Vec<_> = (0..100).filter(|&at| told[at].outcome == Outcome::Refused).collect();
+    assert_eq!(refused, (0..100).filter(|number| number % 7 == 3).collect::<Vec<_>>());
+    assert_eq!(told.iter().filter(|report| report.outcome == Outcome::Accepted).count(), 100 - refused.len());
+    for number in [0, 99] {
+        let to = format!("many{number}@example.test");
+        assert_same(&to, &message(200 + number), &postfix().delivered(&to));
+    }
+    quit(&mut sandbox, session);
+}
+
+#[test]
+fn an_outbox_that_is_dropped_ends_the_session() {
+    let mut sandbox = sandbox();
+    let session = session(&mut sandbox, postfix(), Security::Upgrade);
+    let Sandbox { store, client } = &mut sandbox;
+    let smtp = client.starttls_client_smtp();
+    let outbox = smtp.session().call_send_many(&mut *store, session).expect("no trap").expect("an outbox");
+    let pushed = smtp.outbox().call_push(&mut *store, outbox, &envelope(&["dropped@example.test"]), None, &message(99));
+    pushed.expect("no trap").expect("pushed");
+    outbox.resource_drop(&mut *store).expect("no trap");
+    let after = smtp.session().call_noop(&mut *store, session).expect("no trap").expect_err("over");
+    assert!(matches!(after.code, ErrorCode::InvalidState(_)), "{after:?}");
+}
+
+#[test]
+fn the_last_message_of_a_session_takes_the_good_bye_with_it() {
+    let server = postfix();
+    let mut sandbox = sandbox();
+    let trace = sandbox.trace().expect("a trace");
+    let opening = Opening { trace: Some(trace), ..trusting(server, Security::Upgrade) };
+    let session = open_mail(&mut sandbox, &endpoint("127.0.0.1", server.port("port")), &opening).expect("a session");
+    let text = message(500);
+    let Sandbox { store, client } = &mut sandbox;
+    let smtp = client.starttls_client_smtp();
+    let sent = smtp.session().call_send_and_quit(store, session, &envelope(&["last@example.test"]), None, &text);
+    assert_eq!(sent.expect("no trap").expect("a report").outcome, Outcome::Accepted);
+    assert_same("the last", &text, &postfix().delivered("last@example.test"));
+    let events = sandbox.events(trace).expect("events");
+    let at = |beginning: &str| events.iter().position(|event| event.starts_with(beginning)).expect(beginning);
+    assert!(at("C: QUIT") < at("S: 221 "), "{events:#?}");
 }

@@ -17,7 +17,7 @@ use starttls_tests::embedding::exports::types::{Error, ErrorCode, Phase, Securit
 use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
-use crate::{endpoint, open_files, open_mail, sandbox};
+use crate::{corpus_mail, endpoint, open_files, open_mail, sandbox};
 
 fn corpus() -> Vec<Script> {
     let load = |folder: &str| Script::load_all(&root().join("tests").join(folder)).expect("the corpus is readable");
@@ -86,7 +86,7 @@ impl Client {
             "smtps" | "ftps" => Security::Implicit,
             _ => Security::Upgrade,
         };
-        let opening = Opening {
+        let mut opening = Opening {
             trust: Some(pki.ca_pem.as_bytes().to_vec()),
             tlsa: pki.tlsa.clone(),
             security: Some(security),
@@ -94,6 +94,7 @@ impl Client {
             trace: Some(trace),
             ..Opening::default()
         };
+        corpus_mail::settings(script, &mut opening);
         Self { sandbox, opening, trace }
     }
 
@@ -134,18 +135,10 @@ impl Client {
             "noop" => face.call_noop(store, session).expect("no trap")?,
             "rset" => face.call_reset(store, session).expect("no trap")?,
             "quit" => face.call_quit(store, session).expect("no trap"),
-            "send" => {
-                let sender = text(task, 0);
-                let envelope = smtp::Envelope {
-                    sender: (!sender.is_empty()).then_some(sender),
-                    recipients: text(task, 1).split(',').map(str::to_owned).collect(),
-                    size: None,
-                    eight_bit: false,
-                    utf8: false,
-                };
-                let report = face.call_send(store, session, &envelope, bytes(task, 2)).expect("no trap")?;
-                return Ok(delivery(&report));
-            }
+            "send" => return corpus_mail::send(&mut self.sandbox, session, task),
+            "send-many" => return corpus_mail::send_many(&mut self.sandbox, session, task),
+            "vrfy" | "expn" | "help" | "etrn" => return corpus_mail::ask(&mut self.sandbox, session, task),
+            "xclient" => return corpus_mail::xclient(&mut self.sandbox, session, task),
             verb => return Ok(format!("unknown verb {verb}")),
         }
         Ok("ok".into())
@@ -232,11 +225,11 @@ fn credentials(task: &Task) -> (smtp::Credentials, Option<String>) {
     }
 }
 
-fn text(task: &Task, index: usize) -> String {
+pub(crate) fn text(task: &Task, index: usize) -> String {
     String::from_utf8_lossy(bytes(task, index)).into_owned()
 }
 
-fn bytes(task: &Task, index: usize) -> &[u8] {
+pub(crate) fn bytes(task: &Task, index: usize) -> &[u8] {
     task.arguments.get(index).map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -244,7 +237,7 @@ fn number(task: &Task, index: usize) -> u64 {
     text(task, index).parse().expect("a number")
 }
 
-fn delivery(report: &smtp::DeliveryReport) -> String {
+pub(crate) fn delivery(report: &smtp::DeliveryReport) -> String {
     let word = match report.outcome {
         smtp::Outcome::Accepted => "accepted",
         smtp::Outcome::Partial => "partial",
@@ -285,7 +278,7 @@ fn entry(entry: &Entry) -> String {
 }
 
 /// An error in the corpus' words: `error KIND at PHASE CODE`.
-fn describe(error: &Error) -> String {
+pub(crate) fn describe(error: &Error) -> String {
     let phase = error.phase.map(|phase| match phase {
         Phase::Resolve => " at resolve",
         Phase::Connect => " at connect",

@@ -6,6 +6,7 @@
 //! | `options` | options and traces |
 //! | `tls` | trust, identity, versions |
 //! | `smtp`, `ftp` | sessions as resources |
+//! | `send_options` | what is asked for a message |
 //! | `dkim` | signatures of messages |
 //! | `streams` | transfers to and from the caller's streams |
 //! | `slot` | a client that its session shares with a message or transfer under way |
@@ -25,6 +26,8 @@ mod error;
 mod ftp;
 #[forbid(unsafe_code)]
 mod options;
+#[forbid(unsafe_code)]
+mod send_options;
 #[forbid(unsafe_code)]
 mod slot;
 #[forbid(unsafe_code)]

@@ -24,7 +24,8 @@ pub(crate) struct Options(RefCell<Settings>);
 struct Settings {
     /// Without the TLS configuration, which comes with each session.
     session: starttls::Options,
-    ehlo_name: EhloName,
+    /// How mail servers are spoken to.
+    mail: starttls::smtp::Settings,
     proxy: Option<Proxy>,
 }
 
@@ -41,8 +42,8 @@ impl Options {
         Proxied::new(Blocking::new(), self.0.borrow().proxy.clone())
     }
 
-    pub(crate) fn ehlo_name(&self) -> EhloName {
-        self.0.borrow().ehlo_name.clone()
+    pub(crate) fn mail(&self) -> starttls::smtp::Settings {
+        self.0.borrow().mail.clone()
     }
 }
 
@@ -86,8 +87,24 @@ impl GuestOptions for Options {
     }
 
     fn set_ehlo_name(&self, name: String) -> Result<(), Error> {
-        self.0.borrow_mut().ehlo_name = EhloName::new(name)?;
+        self.0.borrow_mut().mail.name = EhloName::new(name)?;
         Ok(())
+    }
+
+    fn set_lmtp(&self, lmtp: bool) {
+        self.0.borrow_mut().mail.lmtp = lmtp;
+    }
+
+    fn set_pipelining(&self, wanted: bool) {
+        self.0.borrow_mut().mail.pipelining = wanted;
+    }
+
+    fn set_chunking(&self, wanted: bool) {
+        self.0.borrow_mut().mail.chunking = wanted;
+    }
+
+    fn set_chunk_size(&self, bytes: u32) {
+        self.0.borrow_mut().mail.chunk_size = bytes.max(1) as usize;
     }
 
     fn set_trace(&self, trace: TraceBorrow<'_>) {

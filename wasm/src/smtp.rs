@@ -1,17 +1,20 @@
 //! Submission sessions and messages as resources.
 
-use starttls::smtp::{self, BodyKind};
+use std::cell::RefCell;
+
+use starttls::smtp::{self, BodyKind, MemoryBody, Pipeline};
 use starttls::transport::block;
 
 use crate::Component;
 use crate::error;
 use crate::exports::smtp::{
-    Account, Credentials, DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestSession, Header, LoginInfo,
-    MessageWriter, Outcome, Session, Verdict,
+    Account, Credentials, DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestOutbox, GuestSession, Header,
+    LoginInfo, MessageWriter, Outbox, Outcome, SendOptionsBorrow, Session, Verdict,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply};
 use crate::options::{Network, Options};
+use crate::send_options::Asked;
 use crate::slot::Slot;
 use crate::tls::ClientConfig;
 
@@ -20,6 +23,8 @@ type Client = smtp::Client<Network>;
 impl Guest for Component {
     type Session = Submission;
     type MessageWriter = Message;
+    type Outbox = Window;
+    type SendOptions = Asked;
 
     fn read_header(message: Vec<u8>) -> Result<Header, Error> {
         let header = smtp::Header::of(&message)?;
@@ -40,8 +45,8 @@ pub(crate) struct Submission(Slot<Client>);
 impl GuestSession for Submission {
     fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
         let (tls, options) = (tls.get::<ClientConfig>().now(), options.get::<Options>());
-        let settings = smtp::Settings { name: options.ehlo_name(), ..smtp::Settings::default() };
-        let client = block(Client::connect_with(options.network(), &to.into(), options.with_tls(tls), &settings))?;
+        let client =
+            block(Client::connect_with(options.network(), &to.into(), options.with_tls(tls), &options.mail()))?;
         Ok(Session::new(Self(Slot::new(client))))
     }
 
@@ -70,13 +75,34 @@ impl GuestSession for Submission {
         self.0.look(smtp::Client::login_info).flatten().map(LoginInfo::from)
     }
 
-    fn send(&self, envelope: Envelope, message: Vec<u8>) -> Result<DeliveryReport, Error> {
-        let envelope = read(envelope)?;
+    fn send(
+        &self,
+        envelope: Envelope,
+        options: Option<SendOptionsBorrow<'_>>,
+        message: Vec<u8>,
+    ) -> Result<DeliveryReport, Error> {
+        let envelope = read(envelope, options)?;
         self.0.with(|client| block(client.send(&envelope, &message)).map(DeliveryReport::from))
     }
 
-    fn begin(&self, envelope: Envelope) -> Result<MessageWriter, Error> {
-        let envelope = read(envelope)?;
+    fn send_and_quit(
+        this: Session,
+        envelope: Envelope,
+        options: Option<SendOptionsBorrow<'_>>,
+        message: Vec<u8>,
+    ) -> Result<DeliveryReport, Error> {
+        let envelope = read(envelope, options)?;
+        let client = this.into_inner::<Self>().0.take().ok_or_else(error::closed)?;
+        Ok(block(client.send_and_quit(&envelope, MemoryBody::new(message)))?.into())
+    }
+
+    fn send_many(&self) -> Result<Outbox, Error> {
+        self.0.look(|_| ()).ok_or_else(error::closed)?;
+        Ok(Outbox::new(Window { slot: self.0.clone(), pipeline: RefCell::default() }))
+    }
+
+    fn begin(&self, envelope: Envelope, options: Option<SendOptionsBorrow<'_>>) -> Result<MessageWriter, Error> {
+        let envelope = read(envelope, options)?;
         self.0.with(|client| block(client.begin(&envelope)))?;
         Ok(MessageWriter::new(Message(Some(self.0.clone()))))
     }
@@ -89,6 +115,27 @@ impl GuestSession for Submission {
         self.0.with(|client| block(client.rset()).map(drop))
     }
 
+    fn vrfy(&self, address: String) -> Result<Reply, Error> {
+        self.0.with(|client| block(client.vrfy(&address)).map(|reply| Reply::from(&reply)))
+    }
+
+    fn expn(&self, name: String) -> Result<Reply, Error> {
+        self.0.with(|client| block(client.expn(&name)).map(|reply| Reply::from(&reply)))
+    }
+
+    fn help(&self, topic: Option<String>) -> Result<Reply, Error> {
+        self.0.with(|client| block(client.help(topic.as_deref())).map(|reply| Reply::from(&reply)))
+    }
+
+    fn etrn(&self, domain: String) -> Result<Reply, Error> {
+        self.0.with(|client| block(client.etrn(&domain)).map(|reply| Reply::from(&reply)))
+    }
+
+    fn xclient(&self, attributes: Vec<(String, Option<String>)>) -> Result<(), Error> {
+        let attributes: Vec<_> = attributes.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
+        self.0.with(|client| block(client.xclient(&attributes)))
+    }
+
     fn is_closed(&self) -> bool {
         self.0.look(Client::is_closed).unwrap_or(true)
     }
@@ -96,6 +143,39 @@ impl GuestSession for Submission {
     fn quit(this: Session) {
         if let Some(client) = this.into_inner::<Self>().0.take() {
             block(client.quit());
+        }
+    }
+}
+
+/// Messages in flight.
+pub(crate) struct Window {
+    slot: Slot<Client>,
+    pipeline: RefCell<Pipeline<MemoryBody<Vec<u8>>>>,
+}
+
+impl GuestOutbox for Window {
+    fn push(&self, envelope: Envelope, options: Option<SendOptionsBorrow<'_>>, message: Vec<u8>) -> Result<(), Error> {
+        let envelope = read(envelope, options)?;
+        let body = MemoryBody::new(message);
+        self.slot.with(|client| {
+            block(self.pipeline.borrow_mut().push(client, envelope, body));
+            Ok::<_, Error>(())
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        self.pipeline.borrow().has_room()
+    }
+
+    fn next(&self) -> Option<Result<DeliveryReport, Error>> {
+        let mut pipeline = self.pipeline.borrow_mut();
+        if pipeline.is_empty() {
+            return None;
+        }
+        let next = self.slot.with(|client| Ok::<_, Error>(block(pipeline.next(client))));
+        match next {
+            Ok(report) => Some(report?.map(DeliveryReport::from).map_err(Error::from)),
+            Err(closed) => Some(Err(closed)),
         }
     }
 }
@@ -121,11 +201,14 @@ impl Drop for Message {
     }
 }
 
-fn read(envelope: Envelope) -> Result<smtp::Envelope, Error> {
+fn read(envelope: Envelope, options: Option<SendOptionsBorrow<'_>>) -> Result<smtp::Envelope, Error> {
     let mut read = smtp::Envelope::new(envelope.sender.as_deref().unwrap_or_default(), &envelope.recipients)?;
     read.size = envelope.size;
     read.body = BodyKind::of_text(envelope.eight_bit);
     read.utf8 = envelope.utf8;
+    if let Some(options) = options {
+        options.get::<Asked>().ask(&mut read);
+    }
     Ok(read)
 }
 

@@ -50,6 +50,7 @@ mod queries;
 mod route;
 mod sasl;
 mod send;
+mod send_options;
 mod settings;
 mod transaction;
 
@@ -68,4 +69,5 @@ pub use pool::{Pool, PoolSettings, PooledMessage};
 pub use route::{Route, Routes, SrvOrigin, SrvRecord};
 pub use sasl::{Credentials, LoginInfo, Mechanism, Strength, Token};
 pub use send::SendMany;
+pub use send_options::{ForRecipients, SendOptions};
 pub use settings::{EhloName, Settings};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use starttls::reply::Reply;
 use starttls::smtp::{self, Outcome};
 use starttls::tls::TlsConfig;
 use starttls::trace::Trace;
@@ -11,6 +12,7 @@ use starttls::url::Url;
 use starttls::{Error, ErrorKind, Options, TlsFault, ftp};
 
 use crate::script::{Script, Task};
+use crate::wishes;
 
 /// The events of a session, as they happen.
 #[derive(Clone, Debug, Default)]
@@ -59,8 +61,10 @@ pub async fn play<T: Transport>(
         return tell("a session begins with connect".into());
     }
     if script.is_smtp() {
-        // A port is another server each time.
-        let settings = smtp::Settings { memory: smtp::ServerMemory::new(), ..smtp::Settings::default() };
+        let settings = match wishes::settings(&script.settings, url.lmtp) {
+            Ok(settings) => settings,
+            Err(error) => return tell(describe(&error)),
+        };
         match smtp::Client::connect_with(transport, &url.endpoint, options, &settings).await {
             Err(error) => tell(describe(&error)),
             Ok(mut client) => {
@@ -129,25 +133,60 @@ async fn mail<T: Transport>(client: &mut smtp::Client<T>, task: &Task) -> Result
         "noop" => drop(client.noop().await?),
         "rset" => drop(client.rset().await?),
         "send" => {
-            let envelope = smtp::Envelope::new(&text(task, 0), text(task, 1).split(','))?;
-            let report = client.send(&envelope, bytes(task, 2)).await?;
-            let mut line = report.outcome().as_str().to_owned();
-            if report.outcome() == Outcome::Unknown {
-                let why = report.error().map(kind).unwrap_or_default();
-                return Ok(format!("{line} {why}"));
+            let words: Vec<_> = (3..task.arguments.len()).map(|index| text(task, index)).collect();
+            let envelope = wishes::envelope(&text(task, 0), &text(task, 1), &words)?;
+            return Ok(delivery(&client.send(&envelope, bytes(task, 2)).await?));
+        }
+        "send-many" => {
+            let message = |group: &[Vec<u8>]| {
+                let word = |index: usize| String::from_utf8_lossy(&group[index]).into_owned();
+                let envelope = smtp::Envelope::new(&word(0), word(1).split(','))?;
+                Ok::<_, Error>((envelope, smtp::MemoryBody::new(group[2].clone())))
+            };
+            let messages = task.arguments.chunks_exact(3).map(message).collect::<Result<Vec<_>, _>>()?;
+            let mut reports = client.send_many(messages);
+            let mut results = Vec::new();
+            while let Some(report) = reports.next().await {
+                results.push(report.map_or_else(|error| describe(&error), |report| delivery(&report)));
             }
-            if let Some(id) = report.queue_id() {
-                line.push_str(&format!(" id={id}"));
-            }
-            for (mailbox, reply) in report.refused() {
-                let code = reply.map_or_else(|| "none".into(), |reply| reply.code().to_string());
-                line.push_str(&format!(" {mailbox}={code}"));
-            }
-            return Ok(line);
+            return Ok(results.join(" ; "));
+        }
+        "vrfy" => return Ok(answer(&client.vrfy(&text(task, 0)).await?)),
+        "expn" => return Ok(answer(&client.expn(&text(task, 0)).await?)),
+        "help" => {
+            let topic = task.arguments.first().map(|_| text(task, 0));
+            return Ok(answer(&client.help(topic.as_deref()).await?));
+        }
+        "etrn" => return Ok(answer(&client.etrn(&text(task, 0)).await?)),
+        "xclient" => {
+            let words: Vec<_> = (0..task.arguments.len()).map(|index| text(task, index)).collect();
+            let attributes: Vec<_> = words.iter().map(|word| wishes::split_parameter(word)).collect();
+            client.xclient(&attributes).await?;
         }
         verb => return Ok(format!("unknown verb {verb}")),
     }
     Ok("ok".into())
+}
+
+fn delivery(report: &smtp::DeliveryReport) -> String {
+    let mut line = report.outcome().as_str().to_owned();
+    if report.outcome() == Outcome::Unknown {
+        let why = report.error().map(kind).unwrap_or_default();
+        return format!("{line} {why}");
+    }
+    if let Some(id) = report.queue_id() {
+        line.push_str(&format!(" id={id}"));
+    }
+    for (mailbox, reply) in report.refused() {
+        let code = reply.map_or_else(|| "none".into(), |reply| reply.code().to_string());
+        line.push_str(&format!(" {mailbox}={code}"));
+    }
+    line
+}
+
+/// A reply's code, and how many lines it has.
+fn answer(reply: &Reply) -> String {
+    format!("{} {}", reply.code(), reply.lines().count())
 }
 
 async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<String, Error> {

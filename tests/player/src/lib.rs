@@ -11,6 +11,7 @@
 //! | [`client`] | the client's side, over any transport |
 //! | [`pki`] | the peer's certificate and TLS configuration |
 //! | [`verdict`] | what came out, held against what must come out |
+//! | [`wishes`] | what a task asks for beside sender and recipients |
 
 #![forbid(unsafe_code)]
 
@@ -23,3 +24,4 @@ pub mod script;
 pub mod tcp;
 mod text;
 pub mod verdict;
+pub mod wishes;

@@ -57,6 +57,7 @@ fn serve(file: &str, pieces: Pieces) -> Result<(), Box<dyn Error>> {
         "tlsa": pki.tlsa,
         "timeout": script.timeout,
         "timing": script.timing,
+        "settings": script.settings,
         "ports": [control, data],
         "tasks": tasks,
         "trace": script.trace,

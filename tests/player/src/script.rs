@@ -29,6 +29,8 @@ pub struct Script {
     /// In pieces of one byte the peers may fall out of step earlier or later: only the results are compared then, and
     /// each of the alternatives is right.
     pub timing: bool,
+    /// How the client speaks: `chunk-size=N`, `no-pipelining`, `no-chunking`.
+    pub settings: Vec<String>,
     /// What the client is asked to do.
     pub client: Vec<Task>,
     /// What the server does.
@@ -134,6 +136,7 @@ impl Script {
             certificate: Certificate::Good,
             tlsa: Vec::new(),
             timing: false,
+            settings: Vec::new(),
             client: Vec::new(),
             server: Vec::new(),
             trace: Vec::new(),
@@ -158,7 +161,7 @@ impl Script {
             }
         }
         match script.scheme.as_str() {
-            "smtp" | "smtps" | "ftp" | "ftps" => Ok(script),
+            "smtp" | "smtps" | "lmtp" | "ftp" | "ftps" => Ok(script),
             other => Err(format!("{}: scheme {other:?}", path.display())),
         }
     }
@@ -178,6 +181,7 @@ impl Script {
             "timeout" => self.timeout = value.parse().map_err(|_| format!("timeout {value:?}"))?,
             "certificate" => self.certificate = Certificate::parse(value)?,
             "tlsa" => self.tlsa.push(value.to_owned()),
+            "settings" => self.settings = value.split(' ').map(str::to_owned).collect(),
             "timing" => self.timing = value == "matters",
             _ => return Err(format!("unknown header {key:?}")),
         }
@@ -186,7 +190,7 @@ impl Script {
 
     /// Whether it is a mail session.
     pub fn is_smtp(&self) -> bool {
-        self.scheme.starts_with("smtp")
+        matches!(self.scheme.as_str(), "smtp" | "smtps" | "lmtp")
     }
 
     /// The URL of this session on a port, without credentials.

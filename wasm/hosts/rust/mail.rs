@@ -47,7 +47,7 @@ impl Send {
             eight_bit: false,
             utf8: false,
         };
-        let writer = smtp.session().call_begin(&mut *store, session, &envelope)??;
+        let writer = smtp.session().call_begin(&mut *store, session, &envelope, None)??;
         let mut piece = vec![0; PIECE];
         loop {
             // On an error the writer is never finished, and half a message never delivered.

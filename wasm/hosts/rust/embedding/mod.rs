@@ -168,6 +168,14 @@ pub struct Opening {
     pub tlsa: Vec<String>,
     /// The mail domain's MTA-STS policy.
     pub mta_sts: Option<String>,
+    /// A mail server is spoken to in LMTP.
+    pub lmtp: bool,
+    /// PIPELINING is not made use of.
+    pub no_pipelining: bool,
+    /// CHUNKING is not made use of.
+    pub no_chunking: bool,
+    /// Bytes of a chunk.
+    pub chunk_size: Option<u32>,
 }
 
 impl Sandbox {
@@ -203,6 +211,12 @@ impl Sandbox {
         }
         if let Some(timeouts) = opening.timeouts {
             options.options().call_set_timeouts(&mut self.store, made, timeouts)?;
+        }
+        options.options().call_set_lmtp(&mut self.store, made, opening.lmtp)?;
+        options.options().call_set_pipelining(&mut self.store, made, !opening.no_pipelining)?;
+        options.options().call_set_chunking(&mut self.store, made, !opening.no_chunking)?;
+        if let Some(size) = opening.chunk_size {
+            options.options().call_set_chunk_size(&mut self.store, made, size)?;
         }
         if let Some(trace) = opening.trace {
             options.options().call_set_trace(&mut self.store, made, trace)?;
