@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use starttls::smtp::{Client, DeliveryReport, Envelope, Outcome, RecipientPolicy, ServerMemory, Settings};
+use starttls::smtp::{Client, DeliveryReport, Envelope, MemoryBody, Outcome, RecipientPolicy, ServerMemory, Settings};
 use starttls::transport::{ChannelId, Endpoint, Host, Hosted, Request};
 use starttls::{Error, Options, Security};
 
@@ -198,4 +198,45 @@ fn all_or_none_is_one_transaction() {
     let error = peer.send(&mut client, &envelope).unwrap_err();
     assert!(error.to_string().contains("all or none"), "{error}");
     assert_eq!(peer.heard.len(), heard, "nothing was said");
+}
+
+#[test]
+fn without_pipelining_every_command_waits() {
+    for chunking in ["CHUNKING", "X-NONE"] {
+        let mut peer = Peer::new(|command, _| match verb(command) {
+            "EHLO" => offers(&[chunking]),
+            "DATA" => "354 go\r\n".into(),
+            _ => "250 ok\r\n".into(),
+        });
+        let mut client = peer.open(&settings());
+        let letters = (0..3).map(|_| (envelope(&["b@example.org"]), MemoryBody::new(b"text\r\n")));
+        let mut many = client.send_many(letters);
+        while let Some(report) = peer.run(many.next(), 1000).expect("the client waits for ever") {
+            assert_eq!(report.unwrap().outcome(), Outcome::Accepted);
+        }
+        assert!(peer.early.is_empty(), "{chunking}: {:?}", peer.early);
+    }
+}
+
+#[test]
+fn who_is_refused_at_once_is_not_unknown() {
+    // An idle session that the server has ended: 421 to MAIL, and the end.
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING"]),
+        "MAIL" => "421 4.4.2 idle for too long\r\n<end>".into(),
+        _ => String::new(),
+    });
+    let mut client = peer.open(&settings());
+    let report = peer.send(&mut client, &envelope(&["b@example.org"])).unwrap();
+    assert_eq!((report.outcome(), report.reply().unwrap().code().number()), (Outcome::Refused, 421));
+    // Nobody is accepted, and the end comes before the verdict.
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING"]),
+        "RCPT" => "550 nobody\r\n".into(),
+        "BDAT" => "<end>".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let outcome = peer.send(&mut client, &envelope(&["b@example.org"]));
+    assert!(!outcome.is_ok_and(|report| report.outcome() == Outcome::Unknown));
 }

@@ -38,6 +38,10 @@ impl<B: Body> Pipeline<B> {
     pub(super) async fn open<C: Channel>(&mut self, dialogue: &mut Dialogue<C>, number: u64) -> Result<()> {
         let plan = &self.under_way(number).plan;
         let (pipelining, chunks, all_or_none) = (plan.pipelining, plan.chunk_size.is_some(), plan.all_or_none);
+        if !pipelining {
+            // Not even the end of the message before may share its flight (RFC 2920 §3.1).
+            self.settle(dialogue, 0).await?;
+        }
         if self.needs_reset || (self.chunks_before && !self.due.is_empty()) {
             self.needs_reset = false;
             self.chunks_before = false;
