@@ -240,3 +240,36 @@ fn who_is_refused_at_once_is_not_unknown() {
     let outcome = peer.send(&mut client, &envelope(&["b@example.org"]));
     assert!(!outcome.is_ok_and(|report| report.outcome() == Outcome::Unknown));
 }
+
+#[test]
+fn an_answer_that_is_neither_yes_nor_no_ends_the_session() {
+    for (command, nonsense) in [
+        ("MAIL", "150 wait\r\n"),
+        ("MAIL", "354 go\r\n"),
+        ("RCPT", "150 wait\r\n"),
+        ("RCPT", "334 \r\n"),
+        ("DATA", "150 wait\r\n"),
+        ("BDAT", "150 wait\r\n"),
+        ("BDAT", "354 go\r\n"),
+    ] {
+        let chunking = if command == "DATA" { "X-NONE" } else { "CHUNKING" };
+        let mut peer = Peer::new(|said, times| match verb(said) {
+            "EHLO" => offers(&["PIPELINING", chunking]),
+            // In front of the true answer, so that all others are one behind.
+            it if it == command && times == 1 => format!("{nonsense}250 ok\r\n"),
+            "DATA" => "354 go\r\n".into(),
+            _ => "250 ok\r\n".into(),
+        });
+        let mut client = peer.open(&settings());
+        let letters = (0..4).map(|_| (envelope(&["b@example.org", "c@example.org"]), MemoryBody::new(b"text\r\n")));
+        let mut many = client.send_many(letters);
+        let mut last = None;
+        while let Some(report) = peer.run(many.next(), 1000).expect("the client waits for ever") {
+            last = Some(report);
+        }
+        drop(many);
+        assert!(client.is_closed(), "{command} {nonsense}: {last:?}");
+        let told = last.unwrap();
+        assert!(told.is_err() || told.is_ok_and(|told| told.outcome() == Outcome::Unknown), "{command} {nonsense}");
+    }
+}

@@ -193,13 +193,12 @@ impl Transaction {
         let code = reply.code();
         let negative = code.is_transient_negative() || code.is_permanent_negative();
         match due {
-            Due::Reset if !code.is_completion() => return Err(Error::rejected(reply)),
-            Due::Reset | Due::Nothing => {}
-            Due::Sender => {
-                if !code.is_completion() {
-                    self.refusal = Some(reply);
-                }
+            Due::Reset | Due::Sender | Due::Recipient(_) if !code.is_completion() && !negative => {
+                return Err(Error::violation("this is neither yes nor no").with_reply(reply));
             }
+            Due::Reset if negative => return Err(Error::rejected(reply)),
+            Due::Reset | Due::Nothing => {}
+            Due::Sender => self.refusal = Some(reply).filter(|_| negative),
             Due::Recipient(index) => {
                 self.had_room |= code.is_completion();
                 // After the body the same codes are a verdict, and no invitation to come again.
