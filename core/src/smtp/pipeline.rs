@@ -71,6 +71,8 @@ pub struct Pipeline<B> {
     due: VecDeque<(u64, Due)>,
     /// Messages with recipients for another transaction.
     again: VecDeque<u64>,
+    /// There was no room for another message, and half of them are not reported yet.
+    full: bool,
     /// The server may still have an envelope open.
     needs_reset: bool,
     /// The message before went over BDAT: if it is refused, so does its envelope.
@@ -94,6 +96,7 @@ impl<B> Default for Pipeline<B> {
             first: 0,
             due: VecDeque::new(),
             again: VecDeque::new(),
+            full: false,
             needs_reset: false,
             chunks_before: false,
             wire: Vec::new(),
@@ -117,9 +120,10 @@ impl<B: Body> Pipeline<B> {
         self.messages.is_empty()
     }
 
-    /// Whether another message can be pushed without waiting for many others.
+    /// Whether another message can be pushed without waiting for many others. Once there was no room, there is none
+    /// until half of them are reported: so messages leave in large flights, and not each when another was answered.
     pub fn has_room(&self) -> bool {
-        self.messages.len() < MOST_MESSAGES
+        !self.full
     }
 
     /// Sends a message, and waits only as far as that needs. What goes wrong is told by its report.
@@ -134,6 +138,7 @@ impl<B: Body> Pipeline<B> {
         let number = self.first + self.messages.len() as u64;
         let failed = matches!(message, Message::Failed(_));
         self.messages.push_back(message);
+        self.full |= self.messages.len() >= MOST_MESSAGES;
         if !failed {
             self.run(client, number).await;
         }
@@ -161,6 +166,7 @@ impl<B: Body> Pipeline<B> {
                     client.needs_reset = std::mem::take(&mut self.needs_reset);
                 }
                 self.first += 1;
+                self.full &= self.messages.len() > MOST_MESSAGES / 2;
                 return match self.messages.pop_front()? {
                     Message::Failed(error) => Some(Err(error)),
                     Message::UnderWay(transaction, _) => {
