@@ -24,7 +24,10 @@ impl Line {
     /// A line that begins with a verb known at compile time.
     pub(crate) fn new(verb: &'static str) -> Self {
         debug_assert!(is_clean(verb.as_bytes()));
-        Self { bytes: verb.as_bytes().to_vec(), secrets: Vec::new() }
+        // Room for what most commands say: it grows once, if at all.
+        let mut bytes = Vec::with_capacity(96);
+        bytes.extend_from_slice(verb.as_bytes());
+        Self { bytes, secrets: Vec::new() }
     }
 
     /// Adds bytes known at compile time, as they are.
