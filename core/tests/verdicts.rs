@@ -5,7 +5,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use starttls::smtp::{Client, DeliveryReport, Envelope, MemoryBody, Outcome, RecipientPolicy, ServerMemory, Settings};
+use starttls::smtp::{
+    Body, Client, DeliveryReport, Envelope, MemoryBody, Outcome, Pipeline, RecipientPolicy, ServerMemory, Settings,
+};
 use starttls::transport::{ChannelId, Endpoint, Host, Hosted, Request};
 use starttls::{Error, Options, Security};
 
@@ -17,6 +19,8 @@ struct Peer<A> {
     data: bool,
     chunk: Option<(String, usize)>,
     heard: Vec<String>,
+    /// Lines of bodies.
+    lines: Vec<String>,
     /// Commands that came while an answer was still to be read.
     early: Vec<String>,
     answers: String,
@@ -32,8 +36,9 @@ fn offers(words: &[&str]) -> String {
 impl<A: FnMut(&str, usize) -> String> Peer<A> {
     fn new(answer: A) -> Self {
         let (channel, input, heard, early) = (None, Vec::new(), Vec::new(), Vec::new());
+        let lines = Vec::new();
         let answers = "220 hi\r\n".to_owned();
-        Self { host: Host::new(), channel, input, data: false, chunk: None, heard, early, answers, answer }
+        Self { host: Host::new(), channel, input, data: false, chunk: None, heard, lines, early, answers, answer }
     }
 
     fn hear(&mut self, bytes: &[u8]) {
@@ -56,6 +61,8 @@ impl<A: FnMut(&str, usize) -> String> Peer<A> {
                 if line == "." {
                     self.data = false;
                     self.say(".");
+                } else {
+                    self.lines.push(line);
                 }
             } else if let Some(rest) = line.strip_prefix("BDAT ") {
                 let size = rest.split(' ').next().unwrap().parse().unwrap();
@@ -272,4 +279,68 @@ fn an_answer_that_is_neither_yes_nor_no_ends_the_session() {
         let told = last.unwrap();
         assert!(told.is_err() || told.is_ok_and(|told| told.outcome() == Outcome::Unknown), "{command} {nonsense}");
     }
+}
+
+#[test]
+fn a_cancelled_push_ends_the_window() {
+    // The body is larger than what may wait to be written, so that it is cut in the middle.
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING"]),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let mut pipeline = Pipeline::new();
+    let large = vec![b'x'; 4 << 20];
+    peer.run(pipeline.push(&mut client, envelope(&["b@example.org"]), MemoryBody::new(b"text\r\n".to_vec())), 1)
+        .unwrap();
+    let cancelled = peer.run(pipeline.push(&mut client, envelope(&["b@example.org"]), MemoryBody::new(large)), 1);
+    assert!(cancelled.is_none());
+    peer.run(pipeline.push(&mut client, envelope(&["c@example.org"]), MemoryBody::new(b"text\r\n".to_vec())), 1000);
+    let mut reports = Vec::new();
+    while let Some(report) = peer.run(pipeline.next(&mut client), 1000).expect("the client waits for ever") {
+        reports.push(report);
+    }
+    assert_eq!(reports.len(), 3);
+    assert!(reports[1].is_err() && reports[2].is_err(), "{reports:?}");
+    assert!(client.is_closed());
+    assert!(peer.heard.iter().all(|heard| !heard.contains("c@example.org")), "{:?}", peer.heard);
+    assert!(!String::from_utf8_lossy(&peer.input).contains("c@example.org"), "a command in a body");
+}
+#[test]
+fn nothing_is_said_into_a_body_that_failed() {
+    struct Torn(bool, bool);
+    impl Body for Torn {
+        fn size(&self) -> Option<u64> {
+            None
+        }
+        fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+            match (std::mem::replace(&mut self.1, true), self.0) {
+                (false, _) => Ok(Some(b"text\r\n")),
+                (true, true) => Err(std::io::Error::other("the disk is gone")),
+                (true, false) => Ok(None),
+            }
+        }
+        fn rewind(&mut self) -> std::io::Result<bool> {
+            self.1 = false;
+            Ok(true)
+        }
+    }
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING"]),
+        "DATA" => "354 go\r\n".into(),
+        "RCPT" if command.contains("later@") => "452 too many\r\n".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let letters = [false, true].map(|fails| (envelope(&["now@b.example", "later@b.example"]), Torn(fails, false)));
+    let mut many = client.send_many(letters);
+    let first = peer.run(many.next(), 1000).unwrap().unwrap().unwrap();
+    assert_eq!(
+        (first.outcome(), first.recipients()[1].reply.as_ref().unwrap().code().number()),
+        (Outcome::Partial, 452)
+    );
+    assert!(first.error().is_some());
+    assert!(peer.run(many.next(), 1000).unwrap().unwrap().is_err());
+    assert!(peer.data && peer.lines.iter().all(|line| line == "text"), "{:?}", peer.lines);
+    assert_eq!(peer.heard.iter().filter(|heard| verb(heard) == "MAIL").count(), 2, "{:?}", peer.heard);
 }

@@ -79,6 +79,8 @@ pub struct Pipeline<B> {
     chunks_before: bool,
     /// Encoded and not yet sent.
     wire: Vec<u8>,
+    /// A command, a body or a reply is under way. If it still is when the next call comes, it was cancelled.
+    midway: bool,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl<B> Default for Pipeline<B> {
             needs_reset: false,
             chunks_before: false,
             wire: Vec::new(),
+            midway: false,
         }
     }
 }
@@ -128,6 +131,7 @@ impl<B: Body> Pipeline<B> {
 
     /// Sends a message, and waits only as far as that needs. What goes wrong is told by its report.
     pub async fn push<T: Transport>(&mut self, client: &mut Client<T>, envelope: Envelope, mut body: B) {
+        self.notice_cancellation(client);
         if self.messages.is_empty() {
             client.ask_again_for(&envelope).await;
         }
@@ -156,6 +160,7 @@ impl<B: Body> Pipeline<B> {
     /// Why the message was not sent. An error is about this message alone; whether the session can go on says
     /// [`Client::is_closed`].
     pub async fn next<T: Transport>(&mut self, client: &mut Client<T>) -> Option<Result<DeliveryReport>> {
+        self.notice_cancellation(client);
         loop {
             let over = match self.messages.front()? {
                 Message::Failed(_) => true,
@@ -189,6 +194,7 @@ impl<B: Body> Pipeline<B> {
     /// # Errors
     /// None: a lost connection is told by the reports.
     pub async fn flush<T: Transport>(&mut self, client: &mut Client<T>) {
+        self.notice_cancellation(client);
         if let Err(error) = client.dialogue.flush().await {
             self.fail(&mut client.dialogue, error);
         }
@@ -234,20 +240,41 @@ impl<B: Body> Pipeline<B> {
         Ok(transaction)
     }
 
+    /// After half a command, half a body or half a reply nothing more can be said or understood.
+    fn notice_cancellation<T: Transport>(&mut self, client: &mut Client<T>) {
+        if std::mem::take(&mut self.midway) {
+            let why = "an earlier call about these messages was cancelled";
+            let error = Error::invalid_state(why).advise("send what was not sent in a new session");
+            let error = client.dialogue.context.explain(error);
+            self.fail(&mut client.dialogue, error);
+        }
+    }
+
     async fn run<T: Transport>(&mut self, client: &mut Client<T>, number: u64) {
-        if let Err(error) = self.send(&mut client.dialogue, number).await {
+        if client.dialogue.has_ended() {
+            // Another message's body could not be had to its end: what is said now would become part of it.
+            let error = Error::invalid_state("the session was lost before the next transaction of this message");
+            self.under_way(number).fail(client.dialogue.context.explain(error));
+            return;
+        }
+        self.midway = true;
+        let outcome = self.send(&mut client.dialogue, number).await;
+        self.midway = false;
+        if let Err(error) = outcome {
             client.learn_from(&error, self.due.len());
             self.fail(&mut client.dialogue, error);
         }
     }
 
     async fn advance<T: Transport>(&mut self, client: &mut Client<T>) {
+        self.midway = true;
         let outcome = if self.due.is_empty() {
             // Cannot be: a message that is not over has a reply due.
             Err(Error::invalid_state("a message waits for nothing"))
         } else {
             self.settle_one(&mut client.dialogue).await
         };
+        self.midway = false;
         if let Err(error) = outcome {
             client.learn_from(&error, self.due.len());
             self.fail(&mut client.dialogue, error);
