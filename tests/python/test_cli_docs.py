@@ -43,6 +43,7 @@ def on_our_servers(example: str, postfix: PostfixServer, ftp: FTPServer) -> str:
 
 def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) -> None:
     (tmp_path / "message.eml").write_bytes(b"From: ann@example.org\nSubject: hello\n\nHello.\n")
+    (tmp_path / "reminder.eml").write_bytes(b"From: ann@example.org\nSubject: hello again\n\nStill there?\n")
     (tmp_path / "dkim.pem").write_bytes(PRIVATE_KEY)
     report = bytes(range(256)) * 100
     (tmp_path / "report.pdf").write_bytes(report)
@@ -59,9 +60,9 @@ def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for verb in ("send", "get", "put", "ls", "mkdir", "mv", "rm", "probe"):
+    for verb in ("send", "ask", "get", "put", "ls", "mkdir", "mv", "rm", "probe"):
         assert any(f"starttls {verb} " in block for block in blocks), verb
-    assert len(postfix.messages(6)) == 6
+    assert len(postfix.messages(9)) == 9
     assert [path.name for path in proftpd.root.iterdir()] == ["report.pdf"]
     for name in ("copy.pdf", "half.pdf"):
         assert (tmp_path / name).read_bytes() == report

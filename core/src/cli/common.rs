@@ -94,7 +94,7 @@ impl Common {
         let url = Url::parse(url).map_err(Failure::early)?;
         if url.protocol != protocol {
             let schemes = match protocol {
-                Protocol::Smtp => "smtp:// or smtps://",
+                Protocol::Smtp => "smtp://, smtps:// or lmtp://",
                 Protocol::Ftp => "ftp:// or ftps://",
             };
             return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));

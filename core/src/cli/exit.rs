@@ -45,6 +45,7 @@ impl Exit {
 pub(crate) const HELP: &str = "\
 URLs:
   smtp://[USER@]HOST[:587]     STARTTLS, required      smtps://…[:465]   TLS from the first byte
+  lmtp://[USER@]HOST[:24]      the same, a verdict for each recipient
   ftp://[USER@]HOST[:21]/PATH  AUTH TLS, required      ftps://…[:990]    TLS from the first byte
   ?tls=none at the end is the only way to clear text; no password is sent then.
 

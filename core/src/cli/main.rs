@@ -2,11 +2,12 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `send` `get` `put` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
+//! | `send` `ask` `get` `put` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
 //! | `common` `credentials` `netrc` | the flags that all have |
 //! | `exit` `failure` `view` `output` `progress` | how it ends, and how that is told |
 #![forbid(unsafe_code)]
 
+mod ask;
 mod common;
 mod credentials;
 mod exit;
@@ -47,7 +48,8 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    Send(send::Send),
+    Send(Box<send::Send>),
+    Ask(ask::Ask),
     Get(get::Get),
     Put(put::Put),
     Ls(ls::Ls),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
 fn run(CommandLine { verb, common }: &CommandLine) -> Exit {
     let report = match verb {
         Verb::Send(verb) => verb.run(common),
+        Verb::Ask(verb) => verb.run(common),
         Verb::Get(verb) => verb.run(common),
         Verb::Put(verb) => verb.run(common),
         Verb::Ls(verb) => verb.run(common),

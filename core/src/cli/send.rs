@@ -1,18 +1,19 @@
-//! `starttls send`: one message, streamed from a file or standard input.
+//! `starttls send`: messages, streamed from files or standard input.
 
 mod message;
+mod options;
+mod several;
 mod signature;
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use starttls::smtp::{DeliveryReport, EhloName, Mailbox, Outcome, Settings};
+use starttls::smtp::{DeliveryReport, Mailbox, Outcome, SendOptions, Settings};
 use starttls::transport::block;
 use starttls::url::Protocol;
-use zeroize::Zeroizing;
 
 use self::message::{Addressing, Message};
+use self::options::Asked;
 use self::signature::Signature;
 use crate::common::{Common, Target};
 use crate::exit::Exit;
@@ -20,16 +21,13 @@ use crate::failure::Failure;
 use crate::output::Report;
 use crate::view;
 
-/// Pieces in which a message is read.
-const PIECE: usize = 64 * 1024;
-
 /// Send a message: header, empty line, body, as in an .eml file
 ///
 /// The message goes out as it is, but for its line ends, which become CRLF, and a Bcc header, which is left out. Without
 /// --from or --to, its header says who sends it to whom.
 #[derive(Args, Debug)]
 pub(crate) struct Send {
-    /// smtp://[USER@]HOST[:PORT] or smtps://…
+    /// smtp://[USER@]HOST[:PORT], smtps://… or lmtp://…
     url: String,
     /// The envelope's sender; '' for none, as notifications have it. Default: the header's Sender or From
     #[arg(long, value_name = "ADDRESS")]
@@ -37,12 +35,11 @@ pub(crate) struct Send {
     /// A recipient; repeat it for more. Default: everybody in the header's To, Cc and Bcc
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     to: Vec<String>,
-    /// The message; - is standard input
-    #[arg(short, long, value_name = "FILE", default_value = "-")]
-    file: PathBuf,
-    /// The name to give in EHLO
-    #[arg(long, value_name = "NAME")]
-    ehlo: Option<String>,
+    /// The message; - is standard input, and the default. With several files, several messages are in flight at a time
+    #[arg(short, long, value_name = "FILE", num_args = 1..)]
+    file: Vec<PathBuf>,
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     signature: Signature,
 }
@@ -50,51 +47,59 @@ pub(crate) struct Send {
 impl Send {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let target = common.target(&self.url, Protocol::Smtp)?;
-        let name = self.ehlo.as_ref().map_or_else(|| Ok(EhloName::default()), EhloName::new).map_err(Failure::early)?;
-        let settings = Settings { name, lmtp: target.url.lmtp, ..Settings::default() };
         // What the command line says is looked at before the message is.
         for address in self.from.iter().filter(|from| !from.is_empty()).chain(&self.to) {
             address.parse::<Mailbox>().map_err(Failure::early)?;
         }
-        let recipients = Some(&*self.to).filter(|to| !to.is_empty());
-        let addressing = Addressing { sender: self.from.as_deref(), recipients };
-        if let Some(flag) = common.login.reads_stdin().filter(|_| self.file.as_os_str() == "-") {
+        let (settings, options) = (self.asked.settings(target.url.lmtp)?, self.asked.options()?);
+        let standard_input = PathBuf::from("-");
+        let files = if self.file.is_empty() { std::slice::from_ref(&standard_input) } else { &self.file };
+        let piped = files.iter().filter(|file| file.as_os_str() == "-").count();
+        if let Some(flag) = common.login.reads_stdin().filter(|_| piped > 0) {
             return Err(Failure::usage(format!("{flag} and the message both want standard input")));
         }
-        // Opened and looked at before anything is sent.
-        let open = || Message::open(&self.file, &addressing);
-        let mut message = self.signature.sign(open()?, &self.file, open)?;
-        let report = block(self.deliver(common, &target, &settings, &mut message))?;
-        Ok(tell(&report))
+        if piped > 1 {
+            return Err(Failure::usage("two messages cannot both be standard input"));
+        }
+        match files {
+            [file] => {
+                // Opened and looked at before anything is sent.
+                let message = self.open(file, &options)?;
+                let report = block(deliver(common, &target, &settings, message))?;
+                Ok(tell(&report))
+            }
+            files => Ok(several::tell(block(several::deliver(self, common, &target, &settings, &options, files))?)),
+        }
     }
 
-    async fn deliver(
-        &self,
-        common: &Common,
-        target: &Target,
-        settings: &Settings,
-        message: &mut Message,
-    ) -> Result<DeliveryReport, Failure> {
-        let fail = |error| target.failure(error, Exit::Unavailable);
-        let mut client = target.smtp(common, settings).await?;
-        // A server without the extension gets such a header as any other: nobody can say more to it.
-        message.envelope.utf8 &= client.extensions().offers("SMTPUTF8");
-        client.begin(&message.envelope).await.map_err(fail)?;
-        let mut piece = Zeroizing::new(vec![0; PIECE]);
-        loop {
-            // On an error the connection is dropped before the message's end: the server forgets it.
-            match message.read(&mut piece).map_err(|error| Failure::file(Exit::IoError, &self.file, &error))? {
-                0 => break,
-                n => client.write(&piece[..n]).await.map_err(fail)?,
-            }
-        }
-        let report = client.finish().await.map_err(fail)?;
-        client.quit().await;
-        Ok(report)
+    /// A message, looked at, with what is asked for.
+    fn open(&self, file: &Path, options: &SendOptions) -> Result<Message, Failure> {
+        let recipients = Some(&*self.to).filter(|to| !to.is_empty());
+        let addressing = Addressing { sender: self.from.as_deref(), recipients };
+        let open = || Message::open(file, &addressing);
+        Ok(self.signature.sign(open()?, file, open)?.asking(options))
     }
 }
 
+async fn deliver(
+    common: &Common,
+    target: &Target,
+    settings: &Settings,
+    mut message: Message,
+) -> Result<DeliveryReport, Failure> {
+    let client = target.smtp(common, settings).await?;
+    // A server without the extension gets such a header as any other: nobody can say more to it.
+    message.envelope.utf8 &= client.extensions().offers("SMTPUTF8");
+    let envelope = message.envelope.clone();
+    client.send_and_quit(&envelope, message).await.map_err(|error| target.failure(error, Exit::Unavailable))
+}
+
 fn tell(report: &DeliveryReport) -> Report {
+    Report { exit: exit(report), json: view::json(report), data: String::new(), notes: notes(report) }
+}
+
+/// For people.
+fn notes(report: &DeliveryReport) -> Vec<String> {
     let accepted = report.accepted().count();
     let people = |n: usize| if n == 1 { "1 recipient".to_owned() } else { format!("{n} recipients") };
     let queue_id = report.queue_id().map_or(String::new(), |id| format!(", queue id {id}"));
@@ -119,8 +124,7 @@ fn tell(report: &DeliveryReport) -> Report {
             report.error().map_or(String::new(), |error| format!(" ({error})"))
         ),
     });
-    let notes = notes.iter().map(|line| view::printable(line)).collect();
-    Report { exit: exit(report), json: view::json(report), data: String::new(), notes }
+    notes.iter().map(|line| view::printable(line)).collect()
 }
 
 fn exit(report: &DeliveryReport) -> Exit {

@@ -1,10 +1,11 @@
 //! A message on its way from a file or a pipe: looked at beforehand where that is possible, never held whole.
 
 use std::fs::File;
-use std::io::{self, BufRead, Cursor, Read, Seek};
+use std::io::{self, BufRead, Read, Seek};
 use std::path::Path;
 
-use starttls::smtp::{BodyKind, Envelope, HEADER_LIMIT, Header};
+use starttls::smtp::{Body, BodyKind, Envelope, HEADER_LIMIT, Header, LineEnds, SendOptions};
+use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -13,22 +14,83 @@ use crate::failure::Failure;
 /// header is longer than it may be.
 const HELD: usize = HEADER_LIMIT + 1;
 
+/// How much is read at once.
+const PIECE: usize = 64 * 1024;
+
 /// A message as it goes out, and what the server is told of it beforehand.
 pub(crate) struct Message {
     /// Its size in bytes on the wire, before dots are doubled, if it is not long and from a pipe; such a one is assumed
     /// to have bytes above 127.
     pub(crate) envelope: Envelope,
-    source: Box<dyn Read>,
+    /// Its size with line ends as they are.
+    raw_size: Option<u64>,
+    start: Vec<u8>,
+    /// How much of `start` was taken.
+    taken: usize,
+    rest: Rest,
+    piece: Zeroizing<Vec<u8>>,
+}
+
+/// What comes behind a message's start.
+enum Rest {
+    /// A file, from here on.
+    File(File, u64),
+    /// What can be read once, and whether it was.
+    Pipe(Box<dyn Read + Send>, bool),
+    Nothing,
 }
 
 impl Read for Message {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let held = &self.start[self.taken..];
+        if !held.is_empty() {
+            let n = held.len().min(into.len());
+            into[..n].copy_from_slice(&held[..n]);
+            self.taken += n;
+            return Ok(n);
+        }
         loop {
-            match self.source.read(into) {
+            let read = match &mut self.rest {
+                Rest::File(file, _) => file.read(into),
+                Rest::Pipe(pipe, begun) => {
+                    *begun = true;
+                    pipe.read(into)
+                }
+                Rest::Nothing => Ok(0),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return outcome,
             }
         }
+    }
+}
+
+impl Body for Message {
+    fn size(&self) -> Option<u64> {
+        self.envelope.size
+    }
+
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.taken < self.start.len() {
+            let from = std::mem::replace(&mut self.taken, self.start.len());
+            return Ok(Some(&self.start[from..]));
+        }
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.resize(PIECE, 0);
+        let read = self.read(&mut piece);
+        self.piece = piece;
+        Ok(Some(&self.piece[..read?]).filter(|piece| !piece.is_empty()))
+    }
+
+    fn rewind(&mut self) -> io::Result<bool> {
+        match &mut self.rest {
+            Rest::File(file, start) => drop(file.seek(io::SeekFrom::Start(*start))?),
+            Rest::Pipe(_, true) => return Ok(false),
+            Rest::Pipe(_, false) | Rest::Nothing => {}
+        }
+        self.taken = 0;
+        Ok(true)
     }
 }
 
@@ -54,16 +116,27 @@ impl Message {
         Self::from_file(file, start, unreadable)
     }
 
+    /// The same with what is asked for.
+    pub(crate) fn asking(mut self, options: &SendOptions) -> Self {
+        options.ask(&mut self.envelope);
+        if self.envelope.line_ends == LineEnds::Preserve {
+            self.envelope.size = self.raw_size;
+        }
+        self
+    }
+
     /// The same behind `field`, which its header begins with then.
     pub(crate) fn behind(mut self, field: Vec<u8>) -> Self {
-        self.envelope.size = self.envelope.size.map(|size| size + field.len() as u64);
-        self.source = Box::new(Cursor::new(field).chain(self.source));
+        let longer = |size| size + field.len() as u64;
+        self.envelope.size = self.envelope.size.map(longer);
+        self.raw_size = self.raw_size.map(longer);
+        self.start.splice(..0, field);
         self
     }
 
     /// The same from its beginning: `bytes` are what was read of it.
     pub(crate) fn again(self, bytes: Vec<u8>) -> Self {
-        Self { source: Box::new(Cursor::new(bytes)), ..self }
+        Self { start: bytes, taken: 0, rest: Rest::Nothing, ..self }
     }
 
     fn from_file(
@@ -89,14 +162,14 @@ impl Message {
                 reader.consume(n);
             }
             file.seek(io::SeekFrom::Start(rest))?;
-            Ok(scan)
+            Ok((scan, rest))
         };
-        let scan = count().map_err(unreadable)?;
-        Ok(start.followed_by(file, Some(scan)))
+        let (scan, rest) = count().map_err(unreadable)?;
+        Ok(start.followed_by(Rest::File(file, rest), Some(scan)))
     }
 
     fn from_pipe(
-        mut pipe: impl Read + 'static,
+        mut pipe: impl Read + Send + 'static,
         start: impl FnOnce(Vec<u8>) -> Result<Start, Failure>,
         unreadable: impl Fn(io::Error) -> Failure,
     ) -> Result<Self, Failure> {
@@ -109,7 +182,8 @@ impl Message {
             scan.push(&start.bytes);
             scan
         });
-        Ok(start.followed_by(pipe, scan))
+        let rest = if whole { Rest::Nothing } else { Rest::Pipe(Box::new(pipe), false) };
+        Ok(start.followed_by(rest, scan))
     }
 }
 
@@ -132,10 +206,12 @@ impl Start {
         Ok(Self { bytes, envelope })
     }
 
-    fn followed_by(mut self, rest: impl Read + 'static, scan: Option<Scan>) -> Message {
+    fn followed_by(mut self, rest: Rest, scan: Option<Scan>) -> Message {
         self.envelope.size = scan.as_ref().map(|scan| scan.size);
-        self.envelope.body = BodyKind::of_text(scan.is_none_or(|scan| scan.eight_bit));
-        Message { envelope: self.envelope, source: Box::new(Cursor::new(self.bytes).chain(rest)) }
+        self.envelope.body = BodyKind::of_text(scan.as_ref().is_none_or(|scan| scan.eight_bit));
+        let raw_size = scan.map(|scan| scan.raw);
+        let (envelope, start) = (self.envelope, self.bytes);
+        Message { envelope, raw_size, start, taken: 0, rest, piece: Zeroizing::default() }
     }
 }
 
@@ -143,6 +219,8 @@ impl Start {
 #[derive(Default)]
 struct Scan {
     size: u64,
+    /// Bytes, as they are.
+    raw: u64,
     eight_bit: bool,
     after_cr: bool,
 }
@@ -152,6 +230,7 @@ impl Scan {
     fn push(&mut self, bytes: &[u8]) {
         self.eight_bit |= !bytes.is_ascii();
         self.size += bytes.len() as u64;
+        self.raw += bytes.len() as u64;
         for &byte in bytes {
             match byte {
                 b'\n' if self.after_cr => self.size -= 1,

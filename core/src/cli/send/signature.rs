@@ -8,10 +8,12 @@ use clap::Args;
 use starttls::smtp::dkim::Signer;
 use zeroize::Zeroizing;
 
-use super::PIECE;
 use super::message::Message;
 use crate::exit::Exit;
 use crate::failure::Failure;
+
+/// How much is read at once.
+const PIECE: usize = 64 * 1024;
 
 const HEADING: &str = "DKIM signature";
 
