@@ -39,6 +39,27 @@ class Peer:
         line, _, self._received = self._received.partition(b"\r\n")
         return line.decode()
 
+    def skip(self, count: int) -> None:
+        """Take so many bytes."""
+        while len(self._received) < count:
+            piece = self._connection.recv(65536)
+            if not piece:
+                return
+            count -= len(self._received)
+            self._received = piece
+        self._received = self._received[count:]
+
+    def has_no_more(self) -> bool:
+        """Whether the client waits for an answer: nothing came behind the last line, and nothing comes for a moment."""
+        self._connection.settimeout(0.2)
+        try:
+            self._received += self._connection.recv(65536)
+        except TimeoutError:
+            pass
+        finally:
+            self._connection.settimeout(DEADLINE)
+        return not self._received
+
     def secure(self, identity: Identity, maximum: ssl.TLSVersion | None = None) -> None:
         """Shake hands as the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -69,9 +90,12 @@ class Scripted:
 
 
 @contextlib.contextmanager
-def scripted(script: Callable[[Peer], None]) -> Iterator[Scripted]:
-    """Play the script to every client. What it raises is raised at the end."""
+def scripted(script: Callable[[Peer], None], *, buffers: int | None = None) -> Iterator[Scripted]:
+    """Play the script to every client. What it raises is raised at the end. ``buffers`` is what its sockets hold."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        if buffers is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffers)
         listener.settimeout(DEADLINE)
         server = Scripted(listener.getsockname()[1])
         for host in ("localhost", "127.0.0.1"):
@@ -114,7 +138,12 @@ def scripted(script: Callable[[Peer], None]) -> Iterator[Scripted]:
 
 
 def smtp_until_ready(
-    peer: Peer, identity: Identity, *, auth: str = "PLAIN", maximum: ssl.TLSVersion | None = None
+    peer: Peer,
+    identity: Identity,
+    *,
+    auth: str = "PLAIN",
+    offers: tuple[str, ...] = (),
+    maximum: ssl.TLSVersion | None = None,
 ) -> None:
     """Greeting, STARTTLS, EHLO: then the client's next command is for the script."""
     peer.say("220 scripted")
@@ -124,4 +153,4 @@ def smtp_until_ready(
     peer.say("220 go ahead")
     peer.secure(identity, maximum)
     assert peer.line().startswith("EHLO ")
-    peer.say("250-scripted", "250-PIPELINING", f"250 AUTH {auth}")
+    peer.say("250-scripted", "250-PIPELINING", *(f"250-{offer}" for offer in offers), f"250 AUTH {auth}")

@@ -178,6 +178,28 @@ def test_a_lost_connection_is_told_after_the_reports(face: Face, pki: PKI) -> No
     assert {report.outcome for report in reports[1:]} <= {"refused", "unknown", "not-sent"}
 
 
+def test_neither_side_waits_for_the_other_to_read(face: Face, pki: PKI) -> None:
+    """A server that reads nothing while it speaks, has more to say than sockets hold, and small ones itself."""
+    count, words = 300, ["250-" + "x" * 200] * 20 + ["250 ok"]
+
+    def script(peer: Peer) -> None:
+        smtp_until_ready(peer, pki.server, offers=("CHUNKING",))
+        ends = 0
+        while (line := peer.line()) != "QUIT":
+            if line.startswith("BDAT"):
+                peer.skip(int(line.split()[1]))
+                ends += line.endswith(" LAST")
+            peer.say(*words)
+        assert ends == count
+
+    letter = numbered(0) + b"a line of a large message\r\n" * 1_000
+    with scripted(script, buffers=65_536) as server:
+        url, trust = f"smtp://localhost:{server.port}", starttls.TLSConfig(ca_file=pki.ca_file)
+        with face.smtp(url, tls=trust) as smtp:
+            outcomes = [report.outcome for report in smtp.send_many(letter for _ in range(count))]
+    assert outcomes == ["accepted"] * count
+
+
 def test_messages_may_be_awaited(postfix: PostfixServer) -> None:
     async def arriving() -> AsyncIterator[bytes]:
         for i in range(10):
