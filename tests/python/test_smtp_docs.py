@@ -96,7 +96,7 @@ def run(command: list[str], folder: Path, ca_file: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_python(localised: dict[str, str], folder: Path, postfix: PostfixServer) -> None:
+def test_python(localised: dict[str, str], folder: Path, postfix: PostfixServer, dovecot: DovecotServer) -> None:
     program = here("\n".join(blocks("python")), localised, PASSWORD)
     shown = run([sys.executable, "-W", "error", "-c", program], folder, postfix.ca_file)
     sent = [line for line in shown if line.startswith("accepted")]
@@ -105,6 +105,8 @@ def test_python(localised: dict[str, str], folder: Path, postfix: PostfixServer)
     assert any(line.startswith("refused: unknown@") and line.endswith(" 550 5.1.1") for line in shown)
     assert any(line.startswith("dane-ee ") for line in shown) and "satisfied" in shown
     assert "C: AUTH PLAIN ***" in shown[-40:]
+    assert "asked: accepted" in shown
+    assert f"stored: ('one@{dovecot.domain}', 'two@{dovecot.domain}') ['nobody@{dovecot.domain}']" in shown
     assert any(b"\r\nline 999\r\n" in copy.content() for copy in postfix.messages(8))
 
 
@@ -118,5 +120,5 @@ def test_shell(localised: dict[str, str], folder: Path, postfix: PostfixServer, 
 
 
 def test_the_languages_have_examples() -> None:
-    for language, least in {"python": 12, "sh": 7, "rust,no_run": 3}.items():
+    for language, least in {"python": 14, "sh": 7, "rust,no_run": 4}.items():
         assert len(blocks(language)) >= least
