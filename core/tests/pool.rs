@@ -77,9 +77,14 @@ fn converse(socket: &TcpStream, habit: Habit, limits: &str, seen: &Seen) {
             "MAIL" | "RSET" if habit == Habit::Unwilling || (habit == Habit::TiredOfMail && taken == 1) => {
                 return say("421 4.3.2 enough");
             }
-            "DATA" => {
-                say("354 go");
-                let body: Vec<_> = lines.by_ref().map_while(Result::ok).take_while(|line| line != ".").collect();
+            data @ ("DATA" | "BDAT") => {
+                let body: Vec<_> = if data == "BDAT" {
+                    // Messages are one line here.
+                    lines.by_ref().map_while(Result::ok).take(1).collect()
+                } else {
+                    say("354 go");
+                    lines.by_ref().map_while(Result::ok).take_while(|line| line != ".").collect()
+                };
                 std::thread::sleep(Duration::from_millis(20));
                 seen.messages.lock().unwrap().push(body.join("|"));
                 taken += 1;
@@ -164,6 +169,27 @@ fn an_ended_session_is_replaced_once() {
             assert_eq!((seen.connections(), pool.sessions()), (2, (0, 1)));
             assert_eq!(*seen.messages.lock().unwrap(), ["one", "two"]);
         }
+    }
+}
+
+#[test]
+fn a_session_that_ended_swallows_no_message_that_leaves_in_one_flight() {
+    for habit in [Habit::Leaves, Habit::SaysGoodbye, Habit::TiredOfMail] {
+        let habits: &'static [Habit] = Box::leak(Box::new([habit, Habit::Kind]));
+        let (route, seen) = serve(habits, "-PIPELINING\r\n250 CHUNKING");
+        let pool = Pool::new(Blocking::new(), settings(route));
+        assert_eq!(send(&pool, "one"), Outcome::Accepted);
+        let began = Instant::now();
+        if habit != Habit::TiredOfMail {
+            eventually(|| seen.open.load(Ordering::SeqCst) == 0);
+        }
+        if habit == Habit::Leaves {
+            // Who leaves without a word is noticed once the session has rested for a while.
+            eventually(|| began.elapsed() > Duration::from_millis(1100));
+        }
+        assert_eq!(send(&pool, "two"), Outcome::Accepted);
+        assert_eq!((seen.connections(), pool.sessions()), (2, (0, 1)));
+        assert_eq!(*seen.messages.lock().unwrap(), ["one", "two"]);
     }
 }
 

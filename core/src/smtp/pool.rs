@@ -27,6 +27,10 @@ use crate::transport::Transport;
 /// How long a good-bye may take: nobody waits for it gladly.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// How long a session may have been idle and still be taken to be alive when a message leaves in one flight with its
+/// envelope: if the server had ended it, what became of the message would be unknown.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What a pool's sessions are like, and how many there may be.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
@@ -117,16 +121,18 @@ impl<T: Transport + Clone> Pool<T> {
     }
 
     /// Sends a message from wherever its bytes are, as [`Client::send_body`] does, and [`Pool::send`]. For bytes that
-    /// cannot come twice a kept session is asked first whether it goes on (RSET).
+    /// cannot come twice a kept session is asked first whether it goes on (RSET); and where the whole message may leave
+    /// in one flight (CHUNKING, PIPELINING), one that was idle for a second.
     ///
     /// # Errors
     /// As [`Pool::send`]; [`Local`](ErrorKind::Local) if the bytes cannot be had.
     pub async fn send_body<B: Body>(&self, envelope: &Envelope, mut body: B) -> Result<DeliveryReport> {
         let mut lease = self.lease().await?;
         let twice = lease.kept && body.rewind().map_err(Error::local)?;
-        if !twice {
+        if !twice || lease.may_swallow() {
             lease.ask().await?;
         }
+        let twice = twice && lease.kept;
         let mut outcome = lease.client().send_body(envelope, Lent(&mut body)).await;
         if twice && is_stale(&outcome) {
             lease.renew().await?;
@@ -173,7 +179,7 @@ impl<T: Transport + Clone> Pool<T> {
         let mut ticket = Ticket { shared: &self.shared, number: None };
         let place = poll_fn(|cx| ticket.poll(cx.waker())).await?;
         drop(ticket);
-        let mut lease = Lease { place, client: None, sent: 0, kept: false };
+        let mut lease = Lease { place, client: None, sent: 0, kept: false, idle: Duration::ZERO };
         lease.take_idle().await;
         if lease.client.is_none() {
             lease.renew().await?;
@@ -289,6 +295,8 @@ struct Lease<T: Transport> {
     sent: usize,
     /// It carried messages before.
     kept: bool,
+    /// And for so long none.
+    idle: Duration,
 }
 
 impl<T: Transport + Clone> Lease<T> {
@@ -305,12 +313,19 @@ impl<T: Transport + Clone> Lease<T> {
             let old: Vec<_> = state.idle.drain(..fresh).collect();
             (state.idle.pop_back(), old)
         };
-        if let Some(Idle { client, sent, .. }) = found {
-            (self.client, self.sent, self.kept) = (Some(client), sent, true);
+        if let Some(Idle { client, sent, since }) = found {
+            (self.client, self.sent, self.kept, self.idle) = (Some(client), sent, true, since.elapsed());
         }
         for Idle { client, .. } in old {
             quit(client).await;
         }
+    }
+
+    /// Whether a message may be gone before it is known that the session was.
+    fn may_swallow(&mut self) -> bool {
+        let abilities = self.client().abilities();
+        let at_once = abilities.pipelining && abilities.chunking;
+        self.kept && at_once && self.idle >= FRESH
     }
 
     /// Whether a kept session goes on; if not, it is replaced.
