@@ -58,9 +58,12 @@ def test_an_address_that_is_no_recipient_is_an_error(face: Face) -> None:
         peer.say("221 bye")
 
     options = starttls.SendOptions(notify={"bbo@example.test": "success"})
-    with scripted(script) as server, face.smtp(f"smtp://127.0.0.1:{server.port}?tls=none") as session:
-        with pytest.raises(starttls.InvalidArgument, match="bbo@example"):
-            session.send(MESSAGE, options=options)
+    with (
+        scripted(script) as server,
+        face.smtp(f"smtp://127.0.0.1:{server.port}?tls=none") as session,
+        pytest.raises(starttls.InvalidArgument, match="bbo@example"),
+    ):
+        session.send(MESSAGE, options=options)
 
 
 def test_the_good_bye_of_a_single_message_rides_with_its_end() -> None:
