@@ -361,9 +361,11 @@ impl<C: Channel> Dialogue<C> {
         self.flight.extend_from_slice(first);
         self.launch()?;
         self.launched += bytes.len() as u64;
-        self.channel.set_deadline(self.context.within(self.context.timeouts.stall));
-        let outcome = self.channel.write(bytes).await;
-        outcome.map_err(|error| self.context.explain(error))
+        for flight in bytes.chunks(FLIGHT) {
+            self.channel.set_deadline(self.context.within(self.context.timeouts.stall));
+            self.channel.write(flight).await.map_err(|error| self.context.explain(error))?;
+        }
+        Ok(())
     }
 
     /// A reply is owed for content that was written.
@@ -428,6 +430,11 @@ impl Context {
     /// From now on [`Timeouts::total`] counts.
     pub(crate) fn begin_operation(&mut self) {
         self.ends = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
+    }
+
+    /// Whether that time is up.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.ends.is_some_and(|ends| ends <= Instant::now())
     }
 
     /// A stage's time, or what is left of the operation's if that is less.

@@ -3,10 +3,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-use starttls::transport::{Blocking, Endpoint, block};
+use starttls::transport::{Blocking, Endpoint, Host, Request, block};
 use starttls::{ErrorKind, Options, Phase, Security, Timeouts, ftp, smtp};
 
 /// A peer for one connection.
@@ -127,4 +129,76 @@ fn a_server_of_the_other_protocol_is_seen_by_its_greeting() {
         assert!(error.advice().unwrap().contains(&format!("its URL is {url}://{server};")), "{error}");
         assert_ne!(error.phase(), Some(Phase::Greeting));
     }
+}
+
+#[test]
+fn a_total_that_is_up_says_nothing_about_pipelining() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Endpoint { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+    let served = spawn(move || {
+        [(); 2].map(|()| {
+            let mut socket = listener.accept().unwrap().0;
+            let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
+            socket.write_all(b"220 ready\r\n").unwrap();
+            let _ = lines.next();
+            socket.write_all(b"250-here\r\n250 PIPELINING\r\n").unwrap();
+            lines.map_while(Result::ok).count()
+        })
+    });
+    let settings = smtp::Settings { memory: smtp::ServerMemory::new(), ..smtp::Settings::default() };
+    let envelope = smtp::Envelope::new("a@example.org", ["b@example.org"]).unwrap();
+    block(async {
+        for _ in 0..2 {
+            let options = with_total(Duration::from_millis(300));
+            let mut client = smtp::Client::connect_with(Blocking::new(), &server, options, &settings).await.unwrap();
+            let error = client.send(&envelope, b"hi\r\n").await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::TimedOut), "{error}");
+        }
+    });
+    assert_eq!(served.join().unwrap(), [3, 3], "commands before an answer");
+}
+
+#[test]
+fn however_large_a_chunk_is_each_flight_of_it_has_its_time() {
+    const LARGE: usize = 4 << 20;
+    let host = Host::new();
+    let options = with_total(Duration::from_secs(600));
+    let settings = smtp::Settings { chunk_size: LARGE, memory: smtp::ServerMemory::new(), ..smtp::Settings::default() };
+    let envelope = smtp::Envelope::new("a@example.org", ["b@example.org"]).unwrap();
+    let server = Endpoint { host: "peer.example".into(), port: 587 };
+    let body = b"a line of a large message\r\n".repeat(LARGE / 27);
+    let mut session = pin!(async {
+        let mut client = smtp::Client::connect_with(host.transport(), &server, options, &settings).await?;
+        client.send(&envelope, &body).await
+    });
+    let (mut written, mut at_once, mut most) = (0, 0, 0);
+    let report = loop {
+        if let Poll::Ready(report) = session.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            break report;
+        }
+        while let Some(request) = host.next_request() {
+            match request {
+                Request::Connect { channel, .. } => {
+                    host.connected(channel, None);
+                    host.received(channel, b"220 hi\r\n");
+                }
+                Request::Write { channel, bytes } => {
+                    host.written(channel, bytes.len());
+                    let before = written;
+                    written += bytes.len();
+                    at_once += bytes.len();
+                    most = most.max(at_once);
+                    if before == 0 {
+                        host.received(channel, b"250-here\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
+                    } else if before < body.len() && written >= body.len() {
+                        host.received(channel, b"250 ok\r\n250 ok\r\n250 ok\r\n");
+                    }
+                }
+                Request::Deadline { .. } => at_once = 0,
+                _ => {}
+            }
+        }
+    };
+    assert_eq!(report.unwrap().outcome(), smtp::Outcome::Accepted);
+    assert!(most < 512 * 1024, "{most} bytes in the time of one stall");
 }

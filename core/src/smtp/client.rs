@@ -150,7 +150,8 @@ impl<T: Transport> Client<T> {
 
     /// What broke is not used again, on this session or any other of this process.
     pub(super) fn learn_from(&mut self, error: &Error, unanswered: usize) {
-        let silent = matches!(error.kind(), ErrorKind::TimedOut);
+        // The caller's own limit, if that was it, says nothing about the server.
+        let silent = matches!(error.kind(), ErrorKind::TimedOut) && !self.dialogue.context.is_out_of_time();
         let pipelining =
             self.abilities().pipelining && silent && unanswered > 1 && error.phase() == Some(Phase::Command);
         let chunking = matches!(error.kind(), ErrorKind::ProtocolViolation(_))
