@@ -202,3 +202,42 @@ fn however_large_a_chunk_is_each_flight_of_it_has_its_time() {
     assert_eq!(report.unwrap().outcome(), smtp::Outcome::Accepted);
     assert!(most < 512 * 1024, "{most} bytes in the time of one stall");
 }
+
+#[test]
+#[cfg(unix)]
+fn neither_side_waits_for_the_other_to_read() {
+    // The server answers each chunk at length, and takes nothing more until the answer is out of its hands.
+    let (server, served) = serve(|socket| {
+        socket2::SockRef::from(&socket).set_send_buffer_size(16 * 1024).unwrap();
+        let mut reader = BufReader::new(socket.try_clone().unwrap());
+        let mut socket = socket;
+        socket.write_all(b"220 ready\r\n").unwrap();
+        let mut long: String = "250-all is well, and there is more to say about it\r\n".repeat(1_000);
+        long.push_str("250 chunk\r\n");
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 0 {
+            let words: Vec<_> = line.split_whitespace().collect();
+            match words[0] {
+                "EHLO" => socket.write_all(b"250-model\r\n250-PIPELINING\r\n250 CHUNKING\r\n").unwrap(),
+                "BDAT" => {
+                    let size: u64 = words[1].parse().unwrap();
+                    std::io::copy(&mut std::io::Read::take(&mut reader, size), &mut std::io::sink()).unwrap();
+                    socket.write_all(long.as_bytes()).unwrap();
+                }
+                "QUIT" => return socket.write_all(b"221 bye\r\n").unwrap(),
+                _ => socket.write_all(b"250 ok\r\n").unwrap(),
+            }
+            line.clear();
+        }
+    });
+    block(async {
+        let options = with_total(Duration::from_secs(60));
+        let mut client = smtp::Client::connect(Blocking::new(), &server, options).await.unwrap();
+        let envelope = smtp::Envelope::new("a@example.org", ["b@example.org"]).unwrap();
+        let message = b"0123456789 a line of a long message\r\n".repeat(1_000_000);
+        let report = client.send(&envelope, &message).await.unwrap();
+        assert_eq!(report.outcome(), smtp::Outcome::Accepted, "{report:?}");
+        client.quit().await;
+    });
+    served.join().unwrap();
+}

@@ -3,6 +3,7 @@
 //! Waits are cut into slices of at most 100 ms. After each the deadline is looked at and the caller's [`Interrupt`] is
 //! asked, so that a signal is seen at once, and a peer that drips a byte a second cannot stretch a deadline.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 use super::addresses::ATTEMPT_DELAY;
 use super::addresses::{Unreached, in_order};
 use super::{Endpoint, Purpose, Stream, Transport};
+
+/// The most that is taken in while a write waits.
+const MOST_EARLY: usize = 4 * 1024 * 1024;
 
 /// The longest single wait.
 const SLICE: Duration = Duration::from_millis(100);
@@ -93,6 +97,8 @@ pub struct BlockingStream {
     clock: Clock,
     /// The socket's receive and send timeouts, as last set: a system call is made only when they change.
     slices: [Option<Duration>; 2],
+    /// What was read while a write had to wait.
+    early: VecDeque<u8>,
 }
 
 impl BlockingStream {
@@ -109,7 +115,7 @@ impl BlockingStream {
         socket.set_nodelay(true)?;
         #[cfg(unix)]
         super::keep_alive(&socket)?;
-        Ok(Self { socket, clock, slices: [None, None] })
+        Ok(Self { socket, clock, slices: [None, None], early: VecDeque::new() })
     }
 
     /// Sets the timeout of one direction to the next slice.
@@ -133,7 +139,25 @@ impl BlockingStream {
                 Err(error) if is_slice(&error) => self.clock.tick()?,
                 outcome => return outcome.map_err(told),
             }
+            if matches!(direction, Direction::Write) {
+                self.read_early()?;
+            }
         }
+    }
+
+    /// A peer that does not read may be waiting for us to read: what it has to say is taken in, up to a bound, so that
+    /// neither waits for the other for ever.
+    fn read_early(&mut self) -> io::Result<()> {
+        self.socket.set_nonblocking(true)?;
+        let mut piece = [0; 16 * 1024];
+        while self.early.len() < MOST_EARLY {
+            // The end of the stream and errors are there for the next read, or write, too.
+            match self.socket.read(&mut piece) {
+                Ok(n) if n > 0 => self.early.extend(&piece[..n]),
+                _ => break,
+            }
+        }
+        self.socket.set_nonblocking(false)
     }
 }
 
@@ -145,6 +169,9 @@ enum Direction {
 
 impl Stream for BlockingStream {
     fn poll_read(&mut self, _: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        if !self.early.is_empty() {
+            return Poll::Ready(self.early.read(into));
+        }
         Poll::Ready(self.wait(Direction::Read, |socket| socket.read(into)))
     }
 

@@ -151,8 +151,9 @@ impl<B: Body> Pipeline<B> {
                 rest = behind;
             }
             let bytes = message.len() as u64;
+            self.say(dialogue, number, Due::End, Some(rest)).await?;
             dialogue.context.trace.emit(|| Event::Data { direction: Direction::Up, bytes });
-            return self.say(dialogue, number, Due::End, Some(rest)).await;
+            return Ok(());
         }
         let mut encoder = Encoder::new(LineEncoder::for_chunks(ends), &mut self.wire);
         while let Some(piece) = body.next().map_err(Error::local)?.filter(|piece| !piece.is_empty()) {
@@ -207,10 +208,12 @@ impl<B: Body> Pipeline<B> {
     ) -> Result<()> {
         let Encoder { lines, mut wire, size } = encoder;
         lines.finish(&mut wire)?;
-        dialogue.context.trace.emit(|| Event::Data { direction: Direction::Up, bytes: size });
+        let told = Event::Data { direction: Direction::Up, bytes: size };
         if self.under_way(number).plan.chunk_size.is_some() {
             self.say(dialogue, number, Due::End, Some(&wire)).await?;
+            dialogue.context.trace.emit(|| told);
         } else {
+            dialogue.context.trace.emit(|| told);
             self.end_at(number, dialogue.position() + wire.len() as u64);
             dialogue.write(&wire).await?;
         }
