@@ -265,6 +265,16 @@ impl<C: Channel> Dialogue<C> {
     /// The next reply owed, after sending what is queued. A preliminary reply (1yz) leaves its command owed.
     pub(crate) async fn reply(&mut self) -> Result<Reply> {
         self.flush().await?;
+        self.listen().await
+    }
+
+    /// The next reply owed, where nothing more can be sent.
+    pub(crate) async fn hear(&mut self, within: Duration) -> Result<Reply> {
+        self.channel.set_deadline(self.context.within(within));
+        self.listen().await
+    }
+
+    async fn listen(&mut self) -> Result<Reply> {
         match self.receive().await {
             Ok(reply) => {
                 if !reply.code().is_preliminary() {

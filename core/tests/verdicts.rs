@@ -110,8 +110,12 @@ impl<A: FnMut(&str, usize) -> String> Peer<A> {
             if let Some(channel) = self.channel {
                 let said = std::mem::take(&mut self.answers);
                 let (said, gone) = said.strip_suffix("<end>").map_or((said.as_str(), false), |said| (said, true));
+                let (said, reset) = said.strip_suffix("<reset>").map_or((said, false), |said| (said, true));
                 if !said.is_empty() {
                     self.host.received(channel, said.as_bytes());
+                }
+                if reset {
+                    self.host.failed(channel, std::io::ErrorKind::ConnectionReset, "reset");
                 }
                 if gone {
                     self.host.received_eof(channel);
@@ -343,4 +347,44 @@ fn nothing_is_said_into_a_body_that_failed() {
     assert!(peer.run(many.next(), 1000).unwrap().unwrap().is_err());
     assert!(peer.data && peer.lines.iter().all(|line| line == "text"), "{:?}", peer.lines);
     assert_eq!(peer.heard.iter().filter(|heard| verb(heard) == "MAIL").count(), 2, "{:?}", peer.heard);
+}
+#[test]
+fn the_reason_of_a_server_that_hangs_up_is_its_own() {
+    // The message before is accepted, one recipient of this one refused, then its first chunk, and the line is cut.
+    let mut peer = Peer::new(|command, times| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING"]),
+        "RCPT" if command.contains("nobody@") => "550 5.1.1 nobody\r\n".into(),
+        "BDAT" if times == 1 => "552 5.3.4 too large\r\n<reset>".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&Settings { chunk_size: 128 * 1024, ..settings() });
+    let letters = [
+        (envelope(&["b@example.org"]), MemoryBody::new(b"text\r\n".to_vec())),
+        (envelope(&["nobody@example.org", "b@example.org"]), MemoryBody::new(b"text\r\n".repeat(1 << 20))),
+    ];
+    let mut many = client.send_many(letters);
+    let first = peer.run(many.next(), 1000).unwrap().unwrap().unwrap();
+    assert_eq!(first.outcome(), Outcome::Accepted);
+    let error = peer.run(many.next(), 1000).unwrap().unwrap().unwrap_err();
+    assert_eq!(error.reply().unwrap().code().number(), 552, "{error}");
+}
+#[test]
+fn a_verdict_that_came_before_the_line_was_cut_counts() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING"]),
+        "BDAT" => "250 ok\r\n<reset>".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let mut pipeline = Pipeline::new();
+    let body = || MemoryBody::new(b"text\r\n");
+    peer.run(pipeline.push(&mut client, envelope(&["b@example.org"]), body()), 1).unwrap();
+    peer.run(pipeline.flush(&mut client), 1).unwrap();
+    // The verdict is there, and the connection is not.
+    peer.run(std::future::pending::<()>(), 3);
+    peer.run(pipeline.push(&mut client, envelope(&["b@example.org"]), body()), 1).unwrap();
+    let first = peer.run(pipeline.next(&mut client), 1000).unwrap().unwrap();
+    assert_eq!(first.unwrap().outcome(), Outcome::Accepted);
+    let second = peer.run(pipeline.next(&mut client), 1000).unwrap().unwrap();
+    assert!(second.is_ok_and(|report| report.outcome() == Outcome::Unknown));
 }

@@ -268,15 +268,19 @@ impl<B: Body> Pipeline<B> {
 
     async fn advance<T: Transport>(&mut self, client: &mut Client<T>) {
         self.midway = true;
-        let outcome = if self.due.is_empty() {
+        let unanswered = self.due.len();
+        let outcome = match self.due.front() {
             // Cannot be: a message that is not over has a reply due.
-            Err(Error::invalid_state("a message waits for nothing"))
-        } else {
-            self.settle_one(&mut client.dialogue).await
+            None => Err(Error::invalid_state("a message waits for nothing")),
+            Some(&(number, _)) => match self.settle_one(&mut client.dialogue).await {
+                // What was said before the line was cut still counts.
+                Err(error) => Err(self.last_words(&mut client.dialogue, number, error).await),
+                settled => settled,
+            },
         };
         self.midway = false;
         if let Err(error) = outcome {
-            client.learn_from(&error, self.due.len());
+            client.learn_from(&error, unanswered);
             self.fail(&mut client.dialogue, error);
         }
     }

@@ -4,6 +4,7 @@ use super::{LAST_WORDS, MOST_DUE, Pipeline};
 use crate::dialogue::Dialogue;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::link::Channel;
+use crate::reply::Reply;
 use crate::smtp::body::Body;
 use crate::smtp::transaction::{Due, Next, Stage};
 
@@ -22,14 +23,20 @@ impl<B: Body> Pipeline<B> {
     }
 
     pub(super) async fn settle_one<C: Channel>(&mut self, dialogue: &mut Dialogue<C>) -> Result<()> {
-        let Some(&(number, due)) = self.due.front() else { return Ok(()) };
+        let Some(&(_, due)) = self.due.front() else { return Ok(()) };
         let phase = due.phase();
         let within = match phase {
             Phase::Data => Some(dialogue.context.timeouts.finish),
             _ => None,
         };
         let reply = dialogue.reply_within(within).await.map_err(|error| error.during(phase))?;
-        self.due.pop_front();
+        self.understand(dialogue, reply).await
+    }
+
+    /// The reply that was due next.
+    async fn understand<C: Channel>(&mut self, dialogue: &mut Dialogue<C>, reply: Reply) -> Result<()> {
+        let Some((number, due)) = self.due.pop_front() else { return Ok(()) };
+        let phase = due.phase();
         let transaction = self.under_way(number);
         match transaction.take(due, reply).map_err(|error| dialogue.context.explain(error.during(phase)))? {
             Next::Same => {}
@@ -74,19 +81,26 @@ impl<B: Body> Pipeline<B> {
         self.needs_reset |= unfinished && !reset_follows;
     }
 
-    /// A server that refuses a body while it comes says why, then closes: the reason is worth more than the closing.
-    pub(super) async fn last_words<C: Channel>(&mut self, dialogue: &mut Dialogue<C>, error: Error) -> Error {
+    /// A server that refuses a body while it comes says why, then closes: the reason is worth more than the closing, and
+    /// the verdicts on the messages before are on the way, too.
+    pub(super) async fn last_words<C: Channel>(
+        &mut self,
+        dialogue: &mut Dialogue<C>,
+        number: u64,
+        error: Error,
+    ) -> Error {
         if !matches!(error.kind(), ErrorKind::ClosedByPeer) {
             return error;
         }
-        for _ in 0..self.due.len() {
-            let Ok(reply) = dialogue.await_reply(LAST_WORDS).await else { break };
-            if reply.code().is_transient_negative() || reply.code().is_permanent_negative() {
-                return dialogue.context.explain(Error::rejected(reply).during(Phase::Data));
-            }
-            let Some((number, due)) = self.due.pop_front() else { break };
-            if self.under_way(number).take(due, reply).is_err() {
+        while let Some(&(about, due)) = self.due.front() {
+            let Ok(reply) = dialogue.hear(LAST_WORDS).await else { break };
+            let no = reply.code().is_transient_negative() || reply.code().is_permanent_negative();
+            let reason = (no && about == number && !matches!(due, Due::Recipient(_))).then(|| reply.clone());
+            if self.understand(dialogue, reply).await.is_err() {
                 break;
+            }
+            if let Some(reason) = reason {
+                return dialogue.context.explain(Error::rejected(reason).during(Phase::Data));
             }
         }
         error.during(Phase::Data)

@@ -43,7 +43,7 @@ impl Pipeline<NoBody> {
             Ok(()) => Ok(self.under_way(self.first).stage == Stage::Body),
             Err(error) => {
                 client.learn_from(&error, self.due.len());
-                Err(self.last_words(&mut client.dialogue, error).await)
+                Err(self.last_words(&mut client.dialogue, self.first, error).await)
             }
         }
     }
@@ -51,7 +51,7 @@ impl Pipeline<NoBody> {
     /// The end of the body; what goes wrong is told by the report.
     pub(in crate::smtp) async fn end<T: Transport>(&mut self, client: &mut Client<T>, encoder: Encoder) {
         if let Err(error) = self.finish(&mut client.dialogue, self.first, encoder).await {
-            let error = self.last_words(&mut client.dialogue, error).await;
+            let error = self.last_words(&mut client.dialogue, self.first, error).await;
             self.fail(&mut client.dialogue, error);
         }
     }

@@ -29,7 +29,7 @@ impl<B: Body> Pipeline<B> {
             Err(error) if matches!(error.kind(), ErrorKind::Local(_) | ErrorKind::InvalidArgument(_)) => {
                 self.abandon(dialogue, number, error).await
             }
-            Err(error) => Err(self.last_words(dialogue, error).await),
+            Err(error) => Err(self.last_words(dialogue, number, error).await),
             Ok(()) => Ok(()),
         }
     }
