@@ -178,9 +178,10 @@ def test_a_lost_connection_is_told_after_the_reports(face: Face, pki: PKI) -> No
     assert {report.outcome for report in reports[1:]} <= {"refused", "unknown", "not-sent"}
 
 
-def test_neither_side_waits_for_the_other_to_read(face: Face, pki: PKI) -> None:
+@pytest.mark.parametrize(("lines", "letters", "size"), [(20, 300, 30_000), (300, 3, 8_000_000)])
+def test_neither_side_waits_for_the_other_to_read(face: Face, pki: PKI, lines: int, letters: int, size: int) -> None:
     """A server that reads nothing while it speaks, has more to say than sockets hold, and small ones itself."""
-    count, words = 300, ["250-" + "x" * 200] * 20 + ["250 ok"]
+    words = ["250-" + "x" * 200] * lines + ["250 ok"]
 
     def script(peer: Peer) -> None:
         smtp_until_ready(peer, pki.server, offers=("CHUNKING",))
@@ -190,14 +191,14 @@ def test_neither_side_waits_for_the_other_to_read(face: Face, pki: PKI) -> None:
                 peer.skip(int(line.split()[1]))
                 ends += line.endswith(" LAST")
             peer.say(*words)
-        assert ends == count
+        assert ends == letters
 
-    letter = numbered(0) + b"a line of a large message\r\n" * 1_000
+    letter = numbered(0) + b"a line of a large message\r\n" * (size // 27)
     with scripted(script, buffers=65_536) as server:
         url, trust = f"smtp://localhost:{server.port}", starttls.TLSConfig(ca_file=pki.ca_file)
         with face.smtp(url, tls=trust) as smtp:
-            outcomes = [report.outcome for report in smtp.send_many(letter for _ in range(count))]
-    assert outcomes == ["accepted"] * count
+            outcomes = [report.outcome for report in smtp.send_many(letter for _ in range(letters))]
+    assert outcomes == ["accepted"] * letters
 
 
 def test_messages_may_be_awaited(postfix: PostfixServer) -> None:
