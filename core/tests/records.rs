@@ -148,3 +148,44 @@ fn clear_text_where_a_record_is_due_is_reported_with_the_port_that_fits() {
         assert!(error.to_string().contains("smtp://"), "{error}");
     }
 }
+
+#[test]
+fn who_was_not_verified_teaches_nothing_about_logins() {
+    let authority = Authority::new();
+    let settings = smtp::Settings { memory: smtp::ServerMemory::new(), ..smtp::Settings::default() };
+    let endpoint = Endpoint { host: "localhost".into(), port: 465 };
+    let credentials = smtp::Credentials::password("ada", "pencil");
+    let login = |tls: TlsConfig, mechanism: &'static str| {
+        let host = Host::new();
+        let options = Options { security: Security::Implicit, tls, ..Options::default() };
+        let session = async {
+            let mut client = smtp::Client::connect_with(host.transport(), &endpoint, options, &settings).await?;
+            client.login(&credentials).await
+        };
+        let (mut heard, mut greeted) = (0, false);
+        run(&host, session, authority.server(None), usize::MAX, move |server, decrypted| {
+            if !greeted && !server.is_handshaking() {
+                greeted = true;
+                server.writer().write_all(b"220 hi\r\n").unwrap();
+            }
+            let lines = decrypted.iter().filter(|&&byte| byte == b'\n').count();
+            if lines > heard {
+                heard = lines;
+                let answer = match (lines, mechanism) {
+                    (1, _) => format!("250-localhost\r\n250 AUTH {mechanism}\r\n"),
+                    (_, "PLAIN") => "235 welcome\r\n".to_owned(),
+                    _ => "535 5.7.8 no\r\n".to_owned(),
+                };
+                server.writer().write_all(answer.as_bytes()).unwrap();
+            }
+        })
+    };
+    let verified = authority.client(Version::Tls13).tls;
+    // Somebody in between, once, where anybody was believed.
+    login(TlsConfig::new().danger_accept_any_certificate(), "SCRAM-SHA-256").unwrap_err();
+    login(verified.clone(), "PLAIN").unwrap();
+    // The server itself is believed.
+    login(verified.clone(), "SCRAM-SHA-256").unwrap_err();
+    let error = login(verified, "PLAIN").unwrap_err();
+    assert!(error.to_string().contains("earlier"), "{error}");
+}

@@ -8,7 +8,7 @@ use super::sasl::{self, Challenge, Credentials, Exchange, LoginInfo, Mechanism, 
 use crate::error::{Error, Phase, Result};
 use crate::line::Line;
 use crate::reply::Reply;
-use crate::tls::ChannelBinding;
+use crate::tls::{ChannelBinding, VerifiedBy};
 use crate::transport::Transport;
 
 /// The longest line of a command with its CRLF (RFC 5321 §4.5.3.1.4): what is longer goes in an answer of its own.
@@ -76,10 +76,11 @@ impl<T: Transport> Client<T> {
         };
         let news: Vec<_> = offered.iter().map(|name| name.to_ascii_uppercase()).collect();
         let bound = binding.as_ref().map(ChannelBinding::kind).filter(|_| mechanism.is_bound());
-        // In clear text anybody on the way could put into the memory what later sessions would miss.
-        let secure = self.dialogue.is_secure();
+        // In clear text, and where any certificate is accepted, anybody on the way could put into the memory what later
+        // sessions would miss.
+        let verified = self.dialogue.tls().is_some_and(|tls| tls.verified_by != VerifiedBy::Nobody);
         self.settings.memory.learn(&server, |facts| {
-            for name in news.into_iter().filter(|_| secure) {
+            for name in news.into_iter().filter(|_| verified) {
                 if facts.mechanisms.len() < MECHANISMS && !facts.mechanisms.contains(&name) {
                     facts.mechanisms.push(name);
                 }

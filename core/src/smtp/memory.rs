@@ -24,7 +24,7 @@ pub(super) struct Facts {
     pub(super) chunking_broke: bool,
     /// It offered STARTTLS.
     pub(super) offered_tls: bool,
-    /// The login mechanisms it offered under TLS, in upper case.
+    /// The login mechanisms it offered under TLS with a certificate that was verified, in upper case.
     pub(super) mechanisms: Vec<String>,
 }
 
