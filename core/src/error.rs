@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use crate::reply::Reply;
+use crate::reply::{Reply, printable};
 use crate::transport::ProxyFailure;
 
 /// The error of every operation in this crate.
@@ -313,6 +313,7 @@ impl Error {
         };
         if let Some(detail) = &mut self.0.detail {
             clean(detail);
+            *detail = printable(detail.as_bytes());
         }
         if let ErrorKind::Tls(TlsFault::PlaintextInsideTls(text))
         | ErrorKind::ProtocolViolation(text)

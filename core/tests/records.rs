@@ -189,3 +189,39 @@ fn who_was_not_verified_teaches_nothing_about_logins() {
     let error = login(verified, "PLAIN").unwrap_err();
     assert!(error.to_string().contains("earlier"), "{error}");
 }
+
+#[test]
+fn no_part_of_a_token_is_shown_where_a_long_text_is_cut() {
+    let authority = Authority::new();
+    let endpoint = Endpoint { host: "localhost".into(), port: 465 };
+    let token = "ya29.".repeat(60);
+    let credentials = smtp::Credentials::token("ada@example.org", token.as_str());
+    let told = format!("{{\"status\":\"invalid_token\",\"token\":\"{token}\"}}");
+    let challenge = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, told);
+    let host = Host::new();
+    let session = async {
+        let options = authority.client(Version::Tls13);
+        let mut client = smtp::Client::connect(host.transport(), &endpoint, options).await?;
+        client.login(&credentials).await
+    };
+    let (mut heard, mut greeted) = (0, false);
+    let outcome = run(&host, session, authority.server(None), usize::MAX, |server, decrypted| {
+        if !greeted && !server.is_handshaking() {
+            greeted = true;
+            server.writer().write_all(b"220 hi\r\n").unwrap();
+        }
+        let lines = decrypted.iter().filter(|&&byte| byte == b'\n').count();
+        if lines > heard {
+            heard = lines;
+            let answer = match lines {
+                1 => "250-localhost\r\n250 AUTH XOAUTH2\r\n".to_owned(),
+                2 => format!("334 {challenge}\r\n"),
+                _ => "535 5.7.8 no\r\n".to_owned(),
+            };
+            server.writer().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let error = outcome.unwrap_err();
+    assert!(error.detail().unwrap().starts_with("{\"status\":\"invalid_token\""), "{error}");
+    assert!(!format!("{error} {error:?} {:?}", error.detail()).contains("ya29"), "{error}");
+}

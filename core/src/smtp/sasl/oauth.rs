@@ -6,7 +6,6 @@
 use super::prepare::sasl_name;
 use super::{Challenge, Exchange, Message};
 use crate::error::{Error, Result};
-use crate::reply::printable;
 use crate::transport::Endpoint;
 
 pub(super) struct OAuth {
@@ -56,7 +55,8 @@ impl Exchange for OAuth {
         if self.detail.is_some() {
             return challenge.is_too_much();
         }
-        self.detail = Some(printable(&challenge.decode()?));
+        // Whole: a secret that it repeats is found before it is cut to be shown.
+        self.detail = Some(String::from_utf8_lossy(&challenge.decode()?).into_owned());
         Ok(Message::new(self.dummy.to_vec()))
     }
 
