@@ -388,3 +388,17 @@ fn a_verdict_that_came_before_the_line_was_cut_counts() {
     let second = peer.run(pipeline.next(&mut client), 1000).unwrap().unwrap();
     assert!(second.is_ok_and(|report| report.outcome() == Outcome::Unknown));
 }
+
+#[test]
+fn transactions_are_counted_and_not_messages() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING", "LIMITS RCPTMAX=1 MAILMAX=2"]),
+        _ => "250 ok\r\n".into(),
+    });
+    let mut client = peer.open(&settings());
+    let report = peer.send(&mut client, &envelope(&["b@example.org", "c@example.org", "d@example.org"])).unwrap();
+    assert_eq!(report.outcome(), Outcome::Partial);
+    assert!(report.error().unwrap().to_string().contains("2 messages"), "{report:?}");
+    assert!(report.recipients()[2].reply.is_none());
+    assert_eq!(peer.heard.iter().filter(|heard| verb(heard) == "MAIL").count(), 2);
+}

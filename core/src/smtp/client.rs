@@ -29,7 +29,7 @@ pub struct Client<T: Transport> {
     pub(super) settings: Settings,
     /// What was known of the server when the session began, and is learnt in it.
     pub(super) known: Facts,
-    /// Messages so far.
+    /// Transactions so far.
     pub(super) messages: usize,
     /// A refused message may have left its envelope open: RSET goes ahead of the next one, in the same flight.
     pub(super) needs_reset: bool,
@@ -138,7 +138,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Another message on this connection, if the server takes one more.
+    /// Another transaction on this connection, if the server takes one more.
     pub(super) fn count_message(&mut self) -> Result<()> {
         if let Some(limit) = self.extensions.limits().messages.filter(|&limit| self.messages >= limit) {
             let why = format!("the server takes {limit} messages on one connection");

@@ -180,7 +180,10 @@ impl<B: Body> Pipeline<B> {
                 };
             }
             if let Some(number) = self.again.pop_front() {
-                if self.proceed(number) {
+                // MAILMAX counts transactions (RFC 9422 §4).
+                if let Err(error) = client.count_message() {
+                    self.under_way(number).fail(client.dialogue.context.explain(error));
+                } else if self.proceed(number) {
                     self.run(client, number).await;
                 }
             } else {

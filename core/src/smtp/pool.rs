@@ -358,11 +358,12 @@ impl<T: Transport + Clone> Lease<T> {
     async fn give_back(mut self) {
         let Some(client) = self.client.take().filter(|client| !client.is_closed()) else { return };
         let sent = self.sent + 1;
-        let most = client.extensions().limits().messages.unwrap_or(usize::MAX);
-        let most = most.min(self.place.shared.settings.messages);
+        let most = self.place.shared.settings.messages;
+        // One message may have taken several transactions.
+        let used_up = client.extensions().limits().messages.is_some_and(|limit| client.messages >= limit);
         let kept = {
             let mut state = self.place.shared.lock();
-            if state.closed || sent >= most {
+            if state.closed || used_up || sent >= most {
                 Some(client)
             } else {
                 state.idle.push_back(Idle { client, sent, since: Instant::now() });
