@@ -172,13 +172,16 @@ fn time(text: &str) -> Result<SystemTime, String> {
         let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
         let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
         let fits = year >= 1970 && (1..=12).contains(&month) && day >= 1 && hour < 24 && minute < 60 && second < 61;
+        if !fits {
+            return None;
+        }
         // Years begin in March here, so that a leap day is a year's last.
         let years = if month > 2 { year } else { year - 1 };
         let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
         let days = years * 365 + years / 4 - years / 100 + years / 400 + day_of_year - 719_468;
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second);
         // The 30th of February is none.
-        (fits && (second == 60 || starttls::report::timestamp(at) == text)).then_some(at)
+        (second == 60 || starttls::report::timestamp(at) == text).then_some(at)
     };
     read().ok_or_else(|| "a time such as 2026-12-24T18:00:00Z".into())
 }
