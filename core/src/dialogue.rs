@@ -9,6 +9,7 @@
 //! A cancelled or failed exchange leaves `owed` above zero, so that the next use is a clear error and never another
 //! reply's answer. No verb is known here, and of the codes only 421, which is about the connection itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -301,14 +302,17 @@ impl<C: Channel> Dialogue<C> {
         let budget = Budget::DEFAULT;
         let mut assembler = Assembler::new(self.context.dialect, budget);
         loop {
-            let Some(line) = self.channel.read_line(budget.line).await? else {
+            let Some(line) = self.channel.inbox().next_line(budget.line)? else {
+                if self.channel.fill_for_line().await? {
+                    continue;
+                }
                 return Err(Error::new(ErrorKind::ClosedByPeer));
             };
             // FTP's replies hold ports, sizes and paths, of which a password like 1234 may be a part: what is read there
             // is not scrubbed, only what is shown.
             let scrubbed = self.context.dialect == Dialect::Smtp && !self.context.verbatim;
-            let line = if scrubbed { self.context.scrub(line) } else { line };
-            self.context.trace.emit(|| Event::Received(printable(&self.context.scrub(line.clone()))));
+            let line = if scrubbed { self.context.without_secrets(line) } else { Cow::Borrowed(line) };
+            self.context.trace.emit(|| Event::Received(printable(&self.context.without_secrets(&line))));
             if let Some(reply) = assembler.push(&line)? {
                 return Ok(reply);
             }
@@ -470,17 +474,25 @@ impl Context {
         error.redact(|bytes| self.scrub(bytes)).with_peer(&self.endpoint.to_string())
     }
 
-    fn scrub(&self, mut line: Vec<u8>) -> Vec<u8> {
+    /// What may be shown of a line. Most have nothing to hide, and are not copied.
+    fn without_secrets<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        let mut line = Cow::Borrowed(line);
         for secret in &self.secrets {
-            // Most lines are shorter than a secret in Base64.
-            if secret.len() > line.len() {
-                continue;
-            }
-            while let Some(at) = memchr::memmem::find(&line, secret) {
-                line.splice(at..at + secret.len(), *b"***");
+            // Most lines are shorter than a secret in Base64, too.
+            while secret.len() <= line.len()
+                && let Some(at) = memchr::memmem::find(&line, secret)
+            {
+                line.to_mut().splice(at..at + secret.len(), *b"***");
             }
         }
         line
+    }
+
+    fn scrub(&self, line: Vec<u8>) -> Vec<u8> {
+        match self.without_secrets(&line) {
+            Cow::Owned(shown) => shown,
+            Cow::Borrowed(_) => line,
+        }
     }
 
     /// A reply for a report, which people will see.

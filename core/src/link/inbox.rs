@@ -62,6 +62,11 @@ impl Inbox {
     /// # Errors
     /// If the line is, or can only become, longer than `limit` bytes.
     pub(crate) fn take_line(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
+        Ok(self.next_line(limit)?.map(<[u8]>::to_vec))
+    }
+
+    /// [`Inbox::take_line`] without a copy.
+    pub(crate) fn next_line(&mut self, limit: usize) -> Result<Option<&[u8]>> {
         let too_long = || Err(Error::limit(format!("a line of more than {limit} bytes")));
         let from = self.scanned.max(self.start);
         let Some(at) = memchr::memchr(b'\n', &self.bytes[from..]) else {
@@ -73,9 +78,8 @@ impl Inbox {
             return too_long();
         }
         let line = &self.bytes[self.start..end];
-        let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
         self.start = end + 1;
-        Ok(Some(line))
+        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
     /// Takes out as much as `into` holds.

@@ -174,9 +174,26 @@ pub trait Channel: Send {
                 if let Some(line) = self.inbox().take_line(limit)? {
                     return Ok(Some(line));
                 }
-                if self.fill().await? == Fill::Closed {
-                    return if self.inbox().is_empty() { Ok(None) } else { Err(inbox::unfinished_line()) };
+                if !self.fill_for_line().await? {
+                    return Ok(None);
                 }
+            }
+        }
+    }
+
+    /// Receives more, where a line is still to be completed. `false` at the orderly end of the stream.
+    ///
+    /// # Errors
+    /// As [`Channel::fill`]; [`ClosedByPeer`](crate::ErrorKind::ClosedByPeer) at an end in the middle of a line.
+    fn fill_for_line(&mut self) -> impl Future<Output = Result<bool>> + Send
+    where
+        Self: Sized,
+    {
+        async move {
+            match self.fill().await? {
+                Fill::More => Ok(true),
+                Fill::Closed if self.inbox().is_empty() => Ok(false),
+                Fill::Closed => Err(inbox::unfinished_line()),
             }
         }
     }
