@@ -3,7 +3,6 @@
 use pyo3::prelude::*;
 use starttls::Security;
 use starttls::smtp::{self, Route, SrvOrigin, SrvRecord};
-use starttls::transport::Endpoint;
 use starttls::url::{Protocol, Url};
 
 use crate::error::{self, Hint};
@@ -51,7 +50,7 @@ impl Routes {
     /// The servers' URLs, in order.
     #[getter]
     fn urls(&self) -> Vec<String> {
-        self.0.iter().map(|route| shown(&route.endpoint, route.security)).collect()
+        self.0.iter().map(shown).collect()
     }
 
     /// The names that the servers' certificates must have, in order.
@@ -79,7 +78,7 @@ impl Server<'_> {
         match self {
             Self::Url(url) => parse(py, url),
             Self::Routes(routes) => {
-                let first = routes.0.iter().next().map(|route| shown(&route.endpoint, route.security));
+                let first = routes.0.iter().next().map(shown);
                 parse(py, &first.unwrap_or_default())
             }
         }
@@ -110,13 +109,14 @@ fn parse(py: Python<'_>, url: &str) -> PyResult<Url> {
 }
 
 fn route(url: &Url) -> Route {
-    Route::new(url.endpoint.clone(), url.security)
+    Route { lmtp: url.lmtp, ..Route::new(url.endpoint.clone(), url.security) }
 }
 
-fn shown(endpoint: &Endpoint, security: Security) -> String {
+fn shown(Route { endpoint, security, lmtp, .. }: &Route) -> String {
+    let scheme = if *lmtp { "lmtp" } else { "smtp" };
     match security {
         Security::Implicit => format!("smtps://{endpoint}"),
-        Security::Upgrade => format!("smtp://{endpoint}"),
-        Security::Plaintext => format!("smtp://{endpoint}?tls=none"),
+        Security::Upgrade => format!("{scheme}://{endpoint}"),
+        Security::Plaintext => format!("{scheme}://{endpoint}?tls=none"),
     }
 }

@@ -47,7 +47,7 @@ impl Smtp {
         manner: Manner,
     ) -> PyResult<(Self, String)> {
         let url = server.url(py)?;
-        let settings = manner.settings(py, url.lmtp)?;
+        let settings = manner.settings(py)?;
         let smtp = Self {
             routes: server.routes(&url),
             options: config::options(py, &url, tls, timeout, trace)?,
@@ -73,7 +73,7 @@ pub(crate) struct Manner {
 }
 
 impl Manner {
-    fn settings(self, py: Python<'_>, lmtp: bool) -> PyResult<Settings> {
+    fn settings(self, py: Python<'_>) -> PyResult<Settings> {
         let name = self.ehlo_name.map(EhloName::new).transpose();
         let name = name.map_err(|why| error::core(py, &why, Hint::None))?.unwrap_or_default();
         let Self { pipelining, chunking, .. } = self;
@@ -82,7 +82,7 @@ impl Manner {
         if chunk_size == 0 {
             return Err(error::argument(py, "chunk_size is at least 1"));
         }
-        Ok(Settings { name, lmtp, pipelining, chunking, chunk_size, ..defaults })
+        Ok(Settings { name, pipelining, chunking, chunk_size, ..defaults })
     }
 }
 

@@ -17,7 +17,9 @@ from starttls._race import ATTEMPT_DELAY, Race
 
 from tests.python.faces import TIMEOUT, Face, trusting
 from tests.python.scripted import Peer, scripted
+from tests.servers import dovecot as dovecot_daemon
 from tests.servers import proxies
+from tests.servers.dovecot import DovecotServer
 from tests.servers.ftp import FTPServer
 from tests.servers.postfix import PostfixServer
 from tests.servers.proxies import ProxyServer
@@ -206,6 +208,15 @@ def test_several_servers(face: Face, postfix: PostfixServer) -> None:
         # A certificate that nobody trusts is not passed over.
         with pytest.raises(starttls.CertificateError):
             face.smtp(starttls.Routes(postfix.implicit_url, postfix.url)).connect()
+
+
+def test_a_server_of_lmtp_among_several(face: Face, dovecot: DovecotServer) -> None:
+    routes = starttls.Routes(f"smtps://localhost:{free_port()}", f"lmtp://{dovecot.server_name}:{dovecot.lmtp_port}")
+    one, _, _ = dovecot_daemon.RECIPIENTS
+    with face.smtp(routes, tls=starttls.TLSConfig(ca_file=dovecot.ca_file)) as lmtp:
+        report = lmtp.send(b"Subject: hi\r\n\r\nhi\r\n", sender="a@example.test", recipients=[one, dovecot_daemon.FULL])
+    assert (report.outcome, report.accepted) == ("partial", (one,))
+    assert report.refused[dovecot_daemon.FULL].code == 552
 
 
 def test_service_records() -> None:

@@ -13,6 +13,8 @@ pub struct Route {
     pub endpoint: Endpoint,
     /// When the connection becomes TLS.
     pub security: Security,
+    /// Whether it is spoken to in LMTP, as [`Settings::lmtp`] has it for all of them.
+    pub lmtp: bool,
     /// The name in the server's certificate; `None`: the host connected to.
     pub server_name: Option<String>,
 }
@@ -20,7 +22,7 @@ pub struct Route {
 impl Route {
     /// A server, under its own name.
     pub fn new(endpoint: Endpoint, security: Security) -> Self {
-        Self { endpoint, security, server_name: None }
+        Self { endpoint, security, lmtp: false, server_name: None }
     }
 }
 
@@ -108,7 +110,8 @@ impl Routes {
                     SrvOrigin::Secure => None,
                     SrvOrigin::Insecure => Some(domain.to_owned()),
                 };
-                routes.push(Route { endpoint: Endpoint { host, port: record.port }, security, server_name });
+                let endpoint = Endpoint { host, port: record.port };
+                routes.push(Route { endpoint, security, lmtp: false, server_name });
             }
         }
         Self::new(routes)
@@ -177,7 +180,8 @@ impl<T: Transport + Clone> Client<T> {
             };
             let total = &mut options.timeouts.total;
             *total = total.map(|total| total.saturating_sub(began.elapsed()));
-            match Self::connect_with(transport.clone(), &route.endpoint, options, settings).await {
+            let settings = Settings { lmtp: settings.lmtp || route.lmtp, ..settings.clone() };
+            match Self::connect_with(transport.clone(), &route.endpoint, options, &settings).await {
                 Ok(client) => return Ok(client),
                 Err(error) if i + 1 < routes.0.len() && is_out_of_order(&error) => before.push(error.to_string()),
                 Err(error) if before.is_empty() => return Err(error),
