@@ -347,6 +347,8 @@ fn the_last_message_of_a_session_takes_the_good_bye_with_it() {
     let text = message(500);
     let Sandbox { store, client } = &mut sandbox;
     let smtp = client.starttls_client_smtp();
+    let account = password(server.text("user"), server.text("password"));
+    smtp.session().call_login(&mut *store, session, &account, None).expect("no trap").expect("a login");
     let sent = smtp.session().call_send_and_quit(store, session, &envelope(&["last@example.test"]), None, &text);
     assert_eq!(sent.expect("no trap").expect("a report").outcome, Outcome::Accepted);
     assert_same("the last", &text, &postfix().delivered("last@example.test"));
