@@ -219,8 +219,8 @@ class Routes:
     def from_srv(
         domain: str,
         *,
-        submissions: Sequence[tuple[int, int, int, str]] = (),
-        submission: Sequence[tuple[int, int, int, str]] = (),
+        submissions: Sequence[tuple[int, int, int, str]] = ...,
+        submission: Sequence[tuple[int, int, int, str]] = ...,
         secure: bool,
     ) -> Routes: ...
     @property
