@@ -46,6 +46,11 @@ def url(task: Task) -> str:
 
 
 def sync(task: Task) -> None:
+    if task.operation == "smtp-oneshot":
+        start = task.begin()
+        report = starttls.send(url(task), content(task), sender=SENDER, recipients=[RECIPIENT], tls=tls(task))
+        task.report_seconds(time.perf_counter() - start, int(report.outcome == "accepted"))
+        return
     if task.operation.startswith("smtp"):
         with starttls.SMTP(url(task), tls=tls(task)) as client:
             start = task.begin()
