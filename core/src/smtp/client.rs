@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::commands;
 use super::connect::hello;
-use super::envelope::Envelope;
 use super::extensions::Extensions;
 use super::memory::Facts;
 use super::pipeline::Pipeline;
-use super::plan::{Abilities, Plan};
+use super::plan::Abilities;
 use super::sasl::LoginInfo;
 use super::send::{NoBody, Streaming};
 use super::settings::Settings;
@@ -120,22 +119,15 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Some servers offer more to those who logged in, in an EHLO that comes after. It is asked once, by who needs more.
-    pub(super) async fn ask_again_for(&mut self, envelope: &Envelope) {
-        let lacks_something = |error: Error| matches!(error.kind(), ErrorKind::InvalidState(_));
-        if self.login.is_none()
-            || self.asked_after_login
-            || !Plan::new(envelope, &self.abilities()).is_err_and(lacks_something)
-        {
-            return;
+    /// Some servers offer more to those who logged in, in an EHLO that comes after. It is asked once, by who needs more;
+    /// whether there was an answer.
+    pub(super) async fn ask_again(&mut self) -> bool {
+        if self.login.is_none() || self.asked_after_login || self.idle().is_err() || self.dialogue.ready().is_err() {
+            return false;
         }
         self.asked_after_login = true;
-        if self.idle().is_ok()
-            && self.dialogue.ready().is_ok()
-            && let Ok(extensions) = hello(&mut self.dialogue, &self.settings).await
-        {
-            self.extensions = extensions;
-        }
+        let answer = hello(&mut self.dialogue, &self.settings).await;
+        answer.map(|extensions| self.extensions = extensions).is_ok()
     }
 
     /// Another transaction on this connection, if the server takes one more.

@@ -22,9 +22,10 @@ use super::client::Client;
 use super::envelope::Envelope;
 use super::lines::{LineEncoder, LineEnds};
 use super::outcome::DeliveryReport;
+use super::plan::Plan;
 use super::transaction::{Due, Stage, Transaction};
 use crate::dialogue::Dialogue;
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::link::Channel;
 use crate::transport::Transport;
 
@@ -132,10 +133,7 @@ impl<B: Body> Pipeline<B> {
     /// Sends a message, and waits only as far as that needs. What goes wrong is told by its report.
     pub async fn push<T: Transport>(&mut self, client: &mut Client<T>, envelope: Envelope, mut body: B) {
         self.notice_cancellation(client);
-        if self.messages.is_empty() {
-            client.ask_again_for(&envelope).await;
-        }
-        let message = match self.plan(client, envelope, &mut body) {
+        let message = match self.transaction(client, envelope, &mut body).await {
             Ok(transaction) => Message::UnderWay(Box::new(transaction), Some(body)),
             Err(error) => Message::Failed(client.dialogue.context.explain(error)),
         };
@@ -203,17 +201,33 @@ impl<B: Body> Pipeline<B> {
         }
     }
 
-    /// Everything about the message that can be wrong before the first byte is sent.
-    fn plan<T: Transport>(
+    /// A message that is ready to be sent. What it lacks, the server may offer to those who logged in.
+    async fn transaction<T: Transport>(
         &mut self,
         client: &mut Client<T>,
         mut envelope: Envelope,
         body: &mut B,
     ) -> Result<Transaction> {
+        let mut plan = self.plan(client, &mut envelope, body);
+        let lacks_something = plan.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::InvalidState(_)));
+        if lacks_something && self.messages.is_empty() && client.ask_again().await {
+            plan = self.plan(client, &mut envelope, body);
+        }
+        let transaction = Transaction::new(envelope, plan?);
+        if transaction.continues() && !body.rewind().map_err(Error::local)? {
+            let why = "the server takes fewer recipients at a time, and this message can be read only once";
+            return Err(Error::limit(why).advise("send it to fewer recipients at a time"));
+        }
+        client.count_message()?;
+        Ok(transaction)
+    }
+
+    /// Everything about the message that can be wrong before the first byte is sent.
+    fn plan<T: Transport>(&mut self, client: &mut Client<T>, envelope: &mut Envelope, body: &mut B) -> Result<Plan> {
         // A window is no single operation: each message has the total for itself.
         client.dialogue.context.begin_operation();
         if self.messages.is_empty() {
-            self.needs_reset = std::mem::take(&mut client.needs_reset);
+            self.needs_reset |= std::mem::take(&mut client.needs_reset);
             client.idle()?;
             client.dialogue.ready().map_err(|error| error.during(Phase::Command))?;
         } else if client.dialogue.has_ended() {
@@ -233,14 +247,7 @@ impl<B: Body> Pipeline<B> {
                 lines.finish(&mut nowhere)?;
             }
         }
-        let plan = super::plan::Plan::new(&envelope, &client.abilities())?;
-        let transaction = Transaction::new(envelope, plan);
-        if transaction.continues() && !body.rewind().map_err(Error::local)? {
-            let why = "the server takes fewer recipients at a time, and this message can be read only once";
-            return Err(Error::limit(why).advise("send it to fewer recipients at a time"));
-        }
-        client.count_message()?;
-        Ok(transaction)
+        Plan::new(envelope, &client.abilities())
     }
 
     /// After half a command, half a body or half a reply nothing more can be said or understood.

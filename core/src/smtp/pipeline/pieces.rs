@@ -16,8 +16,7 @@ impl Pipeline<NoBody> {
         client: &mut Client<T>,
         envelope: Envelope,
     ) -> Result<Option<Encoder>> {
-        client.ask_again_for(&envelope).await;
-        let planned = self.plan(client, envelope, &mut NoBody);
+        let planned = self.transaction(client, envelope, &mut NoBody).await;
         let transaction = planned.map_err(|error| client.dialogue.context.explain(error))?;
         let ends = transaction.plan.line_ends;
         let chunks = transaction.plan.chunk_size.is_some();
