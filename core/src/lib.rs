@@ -4,6 +4,7 @@
 mod dialogue;
 mod error;
 mod line;
+mod memory;
 mod mismatch;
 mod moment;
 mod options;

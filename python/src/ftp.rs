@@ -4,7 +4,7 @@ mod classes;
 
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
-use starttls::ftp::{Client, Credentials, DataProtection};
+use starttls::ftp::{Client, Credentials, Settings};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 
@@ -20,9 +20,7 @@ pub(crate) struct Ftp {
     endpoint: Endpoint,
     options: Options,
     credentials: Credentials,
-    protection: DataProtection,
-    verify_uploads: bool,
-    accept_missing_close_notify: bool,
+    settings: Settings,
 }
 
 /// What to do in it.
@@ -60,10 +58,7 @@ impl Protocol for Ftp {
     type Command = Command;
 
     async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Client<T>> {
-        let mut client = Client::connect(transport, &self.endpoint, self.options.clone()).await?;
-        client.data_protection(self.protection);
-        client.verify_uploads(self.verify_uploads);
-        client.accept_missing_close_notify(self.accept_missing_close_notify);
+        let mut client = Client::connect_with(transport, &self.endpoint, self.options.clone(), &self.settings).await?;
         client.login(&self.credentials).await?;
         Ok(client)
     }

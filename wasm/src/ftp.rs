@@ -42,15 +42,15 @@ impl GuestSession for Files {
             DataProtection::Private => ftp::DataProtection::Private,
             DataProtection::Clear => ftp::DataProtection::Clear,
         };
-        self.set(|client| client.data_protection(protection))
+        self.set(|client| client.settings().data_protection = protection)
     }
 
     fn accept_missing_close_notify(&self, accept: bool) -> Result<(), Error> {
-        self.set(|client| client.accept_missing_close_notify(accept))
+        self.set(|client| client.settings().accept_missing_close_notify = accept)
     }
 
     fn verify_uploads(&self, verify: bool) -> Result<(), Error> {
-        self.set(|client| client.verify_uploads(verify))
+        self.set(|client| client.settings().verify_uploads = verify)
     }
 
     fn login(&self, user: String, password: String) -> Result<(), Error> {

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use super::commands;
 use super::features::Features;
 use super::listing::{self, Entry};
-use super::session::{self, Credentials, DataProtection, Session};
+use super::memory::Facts;
+use super::session::{self, Credentials, Session};
+use super::settings::Settings;
 use super::transfer::Transfer;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
@@ -23,25 +25,13 @@ pub struct Client<T: Transport> {
     pub(super) session: Session<T::Stream>,
     pub(super) transfer: Option<Transfer<T::Stream>>,
     pub(super) settings: Settings,
-    options: Options,
-    credentials: Option<Credentials>,
-}
-
-/// What the caller chose, and what was learnt about the server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    protection: DataProtection,
-    pub(super) accept_missing_close_notify: bool,
-    pub(super) verify_uploads: bool,
-    /// The server knows EPSV, or was not asked yet.
-    pub(super) epsv: bool,
-    /// The server leaves data connections open after an upload: waiting for its end is of no use.
-    pub(super) lingers: bool,
+    /// What is known of the server.
+    pub(super) known: Facts,
     /// A data connection was cut without close_notify: TLS stacks make its session unusable then, and it is the one that
     /// later data connections would resume.
     pub(super) cut: bool,
-    /// The server refused TLS 1.2: it is not asked again.
-    newest_tls_only: bool,
+    options: Options,
+    credentials: Option<Credentials>,
 }
 
 impl<T: Transport> Client<T> {
@@ -51,41 +41,56 @@ impl<T: Transport> Client<T> {
     /// The network's; [`Rejected`](ErrorKind::Rejected) by the greeting; everything that can go wrong with the upgrade,
     /// in which case no credential was sent.
     pub async fn connect(transport: T, endpoint: &Endpoint, options: Options) -> Result<Self> {
+        Self::connect_with(transport, endpoint, options, &Settings::default()).await
+    }
+
+    /// [`Client::connect`] with settings of our own.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_with(
+        transport: T,
+        endpoint: &Endpoint,
+        options: Options,
+        settings: &Settings,
+    ) -> Result<Self> {
         let session = session::open(&transport, endpoint, &options).await?;
-        let settings = Settings {
-            protection: DataProtection::default(),
-            accept_missing_close_notify: false,
-            verify_uploads: true,
-            epsv: true,
-            lingers: false,
-            cut: false,
-            newest_tls_only: false,
-        };
         Ok(Self {
             transport,
             endpoint: endpoint.clone(),
             session,
             transfer: None,
-            settings,
+            settings: settings.clone(),
+            known: settings.memory.of(endpoint),
+            cut: false,
             options,
             credentials: None,
         })
     }
 
-    /// Whether data connections go under TLS; to be chosen before [`Client::login`].
-    pub fn data_protection(&mut self, protection: DataProtection) {
-        self.settings.protection = protection;
+    /// A further session like this one: with the same server, settings and credentials, in the same directory.
+    ///
+    /// # Errors
+    /// As [`Client::connect`] and [`Client::login`].
+    pub async fn another(&mut self) -> Result<Self>
+    where
+        T: Clone,
+    {
+        let directory = if self.credentials.is_some() { Some(self.pwd().await?) } else { None };
+        let (transport, options) = (self.transport.clone(), self.options.clone());
+        let mut other = Self::connect_with(transport, &self.endpoint, options, &self.settings).await?;
+        if let Some(credentials) = &self.credentials {
+            other.login(credentials).await?;
+        }
+        if let Some(directory) = directory {
+            other.enter(directory).await?;
+        }
+        Ok(other)
     }
 
-    /// Whether a download may end without close_notify: its receipt is `unproven` then. An error by default, since
-    /// anybody in between can cut a connection short.
-    pub fn accept_missing_close_notify(&mut self, accept: bool) {
-        self.settings.accept_missing_close_notify = accept;
-    }
-
-    /// Whether an upload is followed by SIZE, where the server offers it, and compared. On by default.
-    pub fn verify_uploads(&mut self, verify: bool) {
-        self.settings.verify_uploads = verify;
+    /// How this session speaks. What login was told by them, changes with the next one.
+    pub fn settings(&mut self) -> &mut Settings {
+        &mut self.settings
     }
 
     /// Logs in, asks for features, sets UTF-8 names, protected data connections and image type.
@@ -95,7 +100,7 @@ impl<T: Transport> Client<T> {
     /// [`InvalidState`](ErrorKind::InvalidState) in clear text, unless the user is `anonymous`.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
         self.idle()?;
-        self.session.login(credentials, self.settings.protection).await?;
+        self.session.login(credentials, self.settings.data_protection).await?;
         self.credentials = Some(credentials.clone());
         Ok(())
     }
@@ -287,36 +292,58 @@ impl<T: Transport> Client<T> {
     /// where one session resumes any number of connections, if both sides have it.
     pub(super) async fn ensure_resumable(&mut self) -> Result<()> {
         let used_up = |tls: &TlsSession| match tls.resumable() {
-            Resumable::Yes => self.settings.cut,
+            Resumable::Yes => self.cut,
             Resumable::UsedUp => true,
             Resumable::Never => false,
         };
-        let renew = self.session.private && self.session.tls.as_ref().is_some_and(|(tls, _)| used_up(tls));
-        let Some(credentials) = self.credentials.clone().filter(|_| renew) else { return Ok(()) };
+        let used_up = self.session.private && self.session.tls.as_ref().is_some_and(|(tls, _)| used_up(tls));
+        if used_up && self.credentials.is_some() { self.renew().await } else { Ok(()) }
+    }
+
+    /// Replaces the control connection by a new one, logged in as this one was, in the same directory.
+    pub(super) async fn renew(&mut self) -> Result<()> {
         let directory = self.pwd().await?;
-        let ends = self.session.dialogue.context.ends;
         self.say_goodbye().await;
+        self.start_over(directory).await
+    }
+
+    /// A new control connection instead of one that ended, in a directory that is known.
+    pub(super) async fn start_over(&mut self, directory: Vec<u8>) -> Result<()> {
+        let ends = self.session.dialogue.context.ends;
         self.session = self.reopen().await?;
-        self.settings.cut = false;
-        self.session.login(&credentials, self.settings.protection).await?;
-        if self.pwd().await? != directory {
-            self.cwd(directory).await?;
+        self.cut = false;
+        if let Some(credentials) = self.credentials.clone() {
+            self.session.login(&credentials, self.settings.data_protection).await?;
+            self.enter(directory).await?;
         }
         self.session.dialogue.context.ends = ends;
         Ok(())
     }
 
+    async fn enter(&mut self, directory: Vec<u8>) -> Result<()> {
+        if self.pwd().await? != directory {
+            self.cwd(directory).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers something of the server, for this session and the next.
+    pub(super) fn learn(&mut self, fact: impl Fn(&mut Facts)) {
+        fact(&mut self.known);
+        self.settings.memory.learn(&self.endpoint, fact);
+    }
+
     /// A new control connection: on TLS 1.2 if the caller's settings and the server allow it, else as before.
     async fn reopen(&mut self) -> Result<Session<T::Stream>> {
         let tls = &self.options.tls;
-        if tls.lowest_version() < tls.highest_version() && !self.settings.newest_tls_only {
+        if tls.lowest_version() < tls.highest_version() && !self.known.newest_tls_only {
             let older = Options { tls: tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
             match session::open(&self.transport, &self.endpoint, &older).await {
                 Ok(session) => {
                     self.options = older;
                     return Ok(session);
                 }
-                Err(error) if is_version_refusal(&error) => self.settings.newest_tls_only = true,
+                Err(error) if is_version_refusal(&error) => self.learn(|known| known.newest_tls_only = true),
                 Err(error) => return Err(error),
             }
         }

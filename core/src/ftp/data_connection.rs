@@ -27,7 +27,7 @@ impl<T: Transport> Client<T> {
     }
 
     async fn passive_port(&mut self) -> Result<u16> {
-        if self.settings.epsv {
+        if !self.known.no_epsv {
             let reply = self.session.dialogue.exchange(&commands::epsv()).await?;
             if reply.code().is_completion() {
                 return passive::epsv_port(&reply);
@@ -35,7 +35,7 @@ impl<T: Transport> Client<T> {
             if !reply.code().is_permanent_negative() {
                 return Err(self.session.refused(reply, Phase::Data));
             }
-            self.settings.epsv = false;
+            self.learn(|known| known.no_epsv = true);
         }
         let reply = self.session.expect(&commands::pasv()).await?;
         passive::pasv_port(&reply)

@@ -305,7 +305,7 @@ impl<T: Transport> Client<T> {
         let Some(transfer) = self.transfer.take() else { return };
         self.trace_end(&transfer);
         drop(transfer);
-        self.settings.cut = true;
+        self.cut = true;
         match self.session.dialogue.await_reply(LAST_WORDS).await {
             Ok(reply) => self.beware_of_second_reply(&reply),
             Err(_) => self.session.dialogue.end("a transfer was given up and the server did not say so"),
@@ -318,7 +318,7 @@ impl<T: Transport> Client<T> {
         data.set_deadline(context.within(context.timeouts.stall));
         data.close().await?;
         transfer.end = End::Cut;
-        if self.settings.lingers {
+        if self.known.lingers {
             return Ok(());
         }
         data.set_deadline(context.within(LINGER.min(context.timeouts.finish)));
@@ -332,7 +332,9 @@ impl<T: Transport> Client<T> {
                 }
                 Err(error) => {
                     // What the file is worth is for the final reply to say.
-                    self.settings.lingers |= matches!(error.kind(), ErrorKind::TimedOut);
+                    if matches!(error.kind(), ErrorKind::TimedOut) {
+                        self.learn(|known| known.lingers = true);
+                    }
                     return if matches!(error.kind(), ErrorKind::Interrupted) { Err(error) } else { Ok(()) };
                 }
             }
@@ -398,7 +400,7 @@ impl<T: Transport> Client<T> {
     /// The data connection broke: what the server has to say about it comes on the control connection.
     pub(super) async fn broken(&mut self, error: Error, direction: Direction) -> Error {
         let error = error.during(Phase::Data);
-        self.settings.cut = true;
+        self.cut = true;
         if matches!(error.kind(), ErrorKind::Interrupted) {
             self.session.dialogue.end("a transfer was interrupted");
             return self.explain(error);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use starttls::ftp::{Credentials, DataProtection};
+use starttls::ftp::{Credentials, DataProtection, Settings};
 use starttls::url::{Protocol as Scheme, Url};
 
 use super::{Command, Ftp, Placement};
@@ -202,7 +202,7 @@ impl FtpSession {
         if let Some(account) = account {
             credentials = credentials.account(account);
         }
-        let protection = match data_protection {
+        let data_protection = match data_protection {
             "private" => DataProtection::Private,
             "clear" => DataProtection::Clear,
             _ => return Err(error::argument(py, "data_protection is 'private' or 'clear'")),
@@ -212,9 +212,7 @@ impl FtpSession {
             endpoint: url.endpoint.clone(),
             options: config::options(py, &url, tls, timeout, trace)?,
             credentials,
-            protection,
-            verify_uploads,
-            accept_missing_close_notify,
+            settings: Settings { data_protection, verify_uploads, accept_missing_close_notify, ..Settings::default() },
         };
         let session = Session::new(ftp, network, host.map(|host| host.0.clone()));
         Ok(Self { session, url: url.to_string(), path: url.path })

@@ -197,8 +197,8 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
             let credentials = ftp::Credentials::password(text(task, 0), text(task, 1)).account(text(task, 2));
             client.login(&credentials).await?;
         }
-        "clear-data" => client.data_protection(ftp::DataProtection::Clear),
-        "accept-missing-close-notify" => client.accept_missing_close_notify(true),
+        "clear-data" => client.settings().data_protection = ftp::DataProtection::Clear,
+        "accept-missing-close-notify" => client.settings().accept_missing_close_notify = true,
         "noop" => drop(client.noop().await?),
         "remove" => drop(client.remove(path).await?),
         "rename" => drop(client.rename(path, bytes(task, 1)).await?),

@@ -1,0 +1,23 @@
+//! What was learnt of servers in this process: what they do not know or cannot take, which is not tried again.
+
+use crate::memory::server_memory;
+
+server_memory! {
+    /// A memory of servers, shared by the sessions that are given it. By default there is one for the whole process.
+    ServerMemory of Facts
+}
+
+/// What is known of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// It does not know EPSV.
+    pub(super) no_epsv: bool,
+    /// It leaves data connections open after an upload: waiting for its end is of no use.
+    pub(super) lingers: bool,
+    /// It refused TLS 1.2: it is not asked again.
+    pub(super) newest_tls_only: bool,
+    /// A data connection came about: commands may go out before it does.
+    pub(super) reachable: bool,
+    /// It did not take commands during a transfer: none is sent ahead.
+    pub(super) one_at_a_time: bool,
+}
