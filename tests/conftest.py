@@ -15,22 +15,17 @@ import pytest
 from tests.servers import dovecot as dovecot_daemon
 from tests.servers import exim as exim_daemon
 from tests.servers import postfix as postfix_daemon
-from tests.servers import proftpd as proftpd_daemon
-from tests.servers import pureftpd as pureftpd_daemon
-from tests.servers import vsftpd as vsftpd_daemon
+from tests.servers.catalogue import FTP
 from tests.servers.dovecot import DovecotServer
 from tests.servers.exim import EximServer
 from tests.servers.ftp import FTPServer
 from tests.servers.mail import MailServer
 from tests.servers.pki import PKI, make
 from tests.servers.postfix import PostfixServer
-from tests.servers.process import Serve, TLSVersion
+from tests.servers.process import TLSVersion
 
-FTP_DAEMONS: dict[str, Serve[FTPServer]] = {
-    "vsftpd": vsftpd_daemon.serve,
-    "proftpd": proftpd_daemon.serve,
-    "pureftpd": pureftpd_daemon.serve,
-}
+FTP_DAEMONS = ("vsftpd", "proftpd", "pureftpd", "pyftpdlib")
+"""Those that tests of every server take, in their default settings."""
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +46,10 @@ class Servers:
         self._dovecot: dict[TLSVersion | None, DovecotServer] = {}
 
     def ftp(self, daemon: str, tls: TLSVersion | None) -> FTPServer:
-        """The named FTP daemon, its folder empty."""
+        """The FTP server of that name in the catalogue, its folder empty."""
         key = (daemon, tls)
         if key not in self._ftp:
-            self._ftp[key] = self._running.enter_context(FTP_DAEMONS[daemon](self._pki, tls=tls))
+            self._ftp[key] = self._running.enter_context(FTP[daemon](self._pki, tls=tls))
         self._ftp[key].clear()
         return self._ftp[key]
 
@@ -128,6 +123,18 @@ def proftpd(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
 def pureftpd(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
     """Pure-FTPd; it has no implicit TLS."""
     return servers.ftp("pureftpd", getattr(request, "param", None))
+
+
+@pytest.fixture
+def proftpd_modules(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
+    """ProFTPD with commands for checksums, MODE Z and copies."""
+    return servers.ftp("proftpd-modules", getattr(request, "param", None))
+
+
+@pytest.fixture
+def pyftpdlib(servers: Servers, request: pytest.FixtureRequest) -> FTPServer:
+    """pyftpdlib, which never asks for resumption."""
+    return servers.ftp("pyftpdlib", getattr(request, "param", None))
 
 
 @pytest.fixture(params=[(daemon, tls) for daemon in FTP_DAEMONS for tls in ("1.2", "1.3")], ids="-".join)

@@ -25,8 +25,9 @@ from tests.servers import install
 from tests.servers import postfix as postfix_daemon
 from tests.servers import proftpd as proftpd_daemon
 from tests.servers import pureftpd as pureftpd_daemon
+from tests.servers import pyftpd as pyftpd_daemon
 from tests.servers import vsftpd as vsftpd_daemon
-from tests.servers.__main__ import SERVERS
+from tests.servers.catalogue import FTP, SERVERS
 from tests.servers.ftp import FTPServer
 from tests.servers.mail import MailServer
 from tests.servers.pki import PKI, Identity
@@ -260,14 +261,14 @@ def test_ftp_servers_transfer_the_same_bytes(ftp_server: FTPServer) -> None:
         round_trip(client, ftp_server)
 
 
-@pytest.mark.parametrize("name", ["vsftpd", "proftpd"])
+@pytest.mark.parametrize("name", ["vsftpd", "proftpd", "pyftpdlib"])
 def test_ftp_servers_have_implicit_tls(request: pytest.FixtureRequest, name: str) -> None:
     server: FTPServer = request.getfixturevalue(name)
     with transfers(server, implicit=True) as client:
         round_trip(client, server)
 
 
-@pytest.mark.parametrize("name", ["vsftpd", "proftpd", "pureftpd"])
+@pytest.mark.parametrize("name", ["vsftpd", "proftpd", "pureftpd", "pyftpdlib"])
 def test_ftp_servers_refuse_a_wrong_password_and_clear_text(request: pytest.FixtureRequest, name: str) -> None:
     server: FTPServer = request.getfixturevalue(name)
     with pytest.raises(ftplib.error_perm, match=r"^530"), transfers(server, password="wrong"):
@@ -292,7 +293,36 @@ def test_ftp_servers_demand_session_reuse(servers: Servers, name: str, tls: TLSV
             client.getresp()
 
 
-@pytest.mark.parametrize("serve", [vsftpd_daemon.serve, proftpd_daemon.serve])
+@pytest.mark.parametrize("name", sorted(name for name in FTP if "-" in name))
+def test_other_settings_transfer_the_same_bytes(servers: Servers, name: str) -> None:
+    server = servers.ftp(name, None)
+    with transfers(server) as client:
+        assert (client.af == socket.AF_INET6) == name.endswith("-ipv6")
+        round_trip(client, server)
+
+
+@pytest.mark.parametrize("name", ["vsftpd-lenient", "proftpd-lenient", "pureftpd", "pyftpdlib"])
+@pytest.mark.parametrize("tls", ["1.2", "1.3"])
+def test_ftp_servers_that_do_not_mind_fresh_sessions(servers: Servers, name: str, tls: TLSVersion) -> None:
+    server = servers.ftp(name, tls)
+    with transfers(server) as client:
+        client.reuse = False
+        client.storbinary("STOR " + server.path("fresh"), io.BytesIO(CONTENT))
+        assert client.resumed == 0
+    assert (server.root / "fresh").read_bytes() == CONTENT
+
+
+def test_proftpd_has_commands_of_its_modules(proftpd_modules: FTPServer) -> None:
+    proftpd_modules.put("file", b"123456789")
+    with transfers(proftpd_modules) as client:
+        offered = client.sendcmd("FEAT")
+        for feature in ("HASH ", "XCRC", "XMD5", "XSHA256", "MODE Z", "MFMT", "MLST ", "RANG STREAM"):
+            assert f"\n {feature}" in offered, offered
+        assert "CBF43926" in client.sendcmd("XCRC " + proftpd_modules.path("file"))
+        assert client.sendcmd("MODE Z").startswith("200")
+
+
+@pytest.mark.parametrize("serve", [vsftpd_daemon.serve, proftpd_daemon.serve, pyftpd_daemon.serve])
 def test_ftp_servers_can_demand_a_client_certificate(pki: PKI, serve: Callable[..., Serving]) -> None:
     with serve(pki, client_ca=pki.ca_file) as server:
         with transfers(server, certificate=pki.client) as client:
@@ -307,7 +337,7 @@ def test_ftp_servers_can_demand_a_client_certificate(pki: PKI, serve: Callable[.
 
 
 @pytest.mark.parametrize("label", ["server_rsa", "chained"])
-@pytest.mark.parametrize("name", ["postfix", "exim", "dovecot", "vsftpd", "proftpd", "pureftpd"])
+@pytest.mark.parametrize("name", ["postfix", "exim", "dovecot", "vsftpd", "proftpd", "pureftpd", "pyftpdlib"])
 def test_servers_show_the_certificate_they_are_given(pki: PKI, name: str, label: str) -> None:
     identity: Identity = getattr(pki, label)
     leaf = identity.cert_file.read_text().partition("-----END")[0] + "-----END CERTIFICATE-----\n"
@@ -348,7 +378,7 @@ def test_stopping_ends_sessions_too(pki: PKI, serve: Callable[..., Serving]) -> 
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["postfix", "exim", "dovecot", "proftpd"])
+@pytest.mark.parametrize("name", ["postfix", "exim", "dovecot", "proftpd", "pyftpdlib"])
 def test_a_killed_test_leaves_no_process(name: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.servers", name, "--tls=1.3"],

@@ -1,7 +1,7 @@
-"""Real servers for the tests, on loopback: Postfix, Exim, Dovecot, vsftpd, ProFTPD, Pure-FTPd.
+"""Real servers for the tests, on loopback: Postfix, Exim, Dovecot, vsftpd, ProFTPD, Pure-FTPd, pyftpdlib.
 
 ``install.py`` fetches them, ``pki`` makes their certificates, and one module a daemon has
 ``serve(...)``, a context manager that writes a configuration of its own, starts the daemon
-on free high ports of 127.0.0.1 and stops it. ``python3 -m tests.servers NAME`` does the same
-for tests that are not written in Python.
+on free high ports of loopback and stops it. ``catalogue`` has every server by its name, and
+``python3 -m tests.servers NAME`` starts one for tests that are not written in Python.
 """

@@ -10,32 +10,20 @@ import argparse
 import dataclasses
 import json
 import sys
-from functools import partial
 
-from . import dovecot, exim, pki, postfix, proftpd, pureftpd, vsftpd
+from . import dovecot, pki
+from .catalogue import SERVERS
 from .ftp import FTPServer
 from .mail import MailServer
-from .process import HOST, Serve, scratch
-
-SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {
-    "postfix": postfix.serve,
-    "postfix-limited": partial(postfix.serve, settings={"smtpd_recipient_limit": "4"}),
-    "postfix-gateway": partial(postfix.serve, settings={"smtpd_authorized_xclient_hosts": HOST}),
-    "postfix-sasl": partial(postfix.serve, mechanisms=postfix.SASL_MECHANISMS),
-    "exim": exim.serve,
-    "exim-limited": partial(exim.serve, recipients_max=4),
-    "dovecot": dovecot.serve,
-    "vsftpd": vsftpd.serve,
-    "proftpd": proftpd.serve,
-    "pureftpd": pureftpd.serve,
-}
+from .process import scratch
 
 
-def describe(server: FTPServer | MailServer) -> str:
+def describe(server: FTPServer | MailServer, made: pki.PKI) -> str:
     """The server's plain attributes as one line of JSON; paths are absolute."""
     values = {field.name: getattr(server, field.name) for field in dataclasses.fields(server)}
     values["url"] = server.url
     values["implicit_url"] = server.implicit_url if server.implicit_port else None
+    values["client_cert_file"], values["client_key_file"] = made.client.cert_file, made.client.key_file
     if isinstance(server, dovecot.DovecotServer):
         values["token"] = server.token()
     return json.dumps({name: value for name, value in values.items() if not callable(value)}, default=str)
@@ -52,7 +40,7 @@ def main() -> None:
     with scratch("pki") as folder:
         made = pki.make(folder)
         with SERVERS[wanted.name](made, identity=getattr(made, wanted.identity), tls=wanted.tls) as server:
-            print(describe(server), flush=True)
+            print(describe(server, made), flush=True)
             sys.stdin.read()
 
 

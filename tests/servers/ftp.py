@@ -30,6 +30,11 @@ def hashed(password: str) -> str:
     return result.decode()
 
 
+def name_of(host: str) -> str:
+    """The name in the certificate by which a server at this address is asked for."""
+    return "localhost" if host == HOST else host
+
+
 def make_root(folder: Path) -> tuple[Path, Path]:
     """Make the folder the user sees as ``/`` and, in it, the one it may write to."""
     login = folder / "root"
@@ -61,7 +66,7 @@ class FTPServer:
     host: str = HOST
     directory: str = DIRECTORY
     server_name: str = "localhost"
-    """The name in the certificate, which also resolves to ``host``."""
+    """The name in the certificate, which also resolves to ``host``; over IPv6 the address itself."""
 
     @property
     def url(self) -> str:
@@ -76,7 +81,8 @@ class FTPServer:
         return f"ftps://{self._authority(self.implicit_port)}{self.directory}"
 
     def _authority(self, port: int) -> str:
-        return f"{quote(self.user, '')}:{quote(self.password, '')}@{self.server_name}:{port}"
+        name = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
+        return f"{quote(self.user, '')}:{quote(self.password, '')}@{name}:{port}"
 
     def path(self, name: str) -> str:
         """The FTP path of what is called ``name`` below ``root``."""

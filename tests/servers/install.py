@@ -61,6 +61,8 @@ PROGRAMS = {
 
 MODULES = (
     "usr/lib/proftpd/mod_tls.so",
+    "usr/lib/proftpd/mod_digest.so",
+    "usr/lib/proftpd/mod_deflate.so",
     "usr/lib/*/sasl2/libplain.so",
     "usr/lib/*/sasl2/libsasldb.so",
     "usr/lib/dovecot/modules/libssl_iostream_openssl.so",

@@ -24,7 +24,10 @@ TLSVersion = Literal["1.2", "1.3"]
 """The one TLS version a server speaks; where ``None`` is given, it speaks both."""
 
 HOST = "127.0.0.1"
-"""The address every daemon listens on, and nothing else."""
+"""The address that daemons listen on, and nothing else."""
+
+HOST6 = "::1"
+"""The address of those that are started for IPv6."""
 
 READY = 15.0
 """Seconds a daemon has until its ports answer."""
@@ -66,20 +69,21 @@ def program(name: str) -> str:
     return str(path)
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, host: str = HOST) -> list[int]:
     """``count`` neighbouring ports that nobody listens on now."""
     for _ in range(200):
         first = random.randrange(PORTS.start, PORTS.stop - count)
         ports = list(range(first, first + count))
-        if all(map(_is_free, ports)):
+        if all(_is_free(host, port) for port in ports):
             return ports
-    raise ServerError(f"no {count} free ports in a row on {HOST}")
+    raise ServerError(f"no {count} free ports in a row on {host}")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what ended a minute ago is no matter
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
@@ -132,6 +136,7 @@ class Daemon:
     """Takes standard output and standard error; the daemon may write to it as well."""
     environment: Mapping[str, str] = field(default_factory=dict)
     more_logs: Sequence[Path] = ()
+    host: str = HOST
 
     def __enter__(self) -> Daemon:
         supervisor = Path(__file__).with_name("supervise.py")
@@ -169,7 +174,7 @@ class Daemon:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY
         for port in self.ports:
-            while not _answers(port):
+            while not _answers(self.host, port):
                 ended = self._process.poll()
                 if ended is not None:
                     raise ServerError(f"{self.command[0]} ended ({ended}):\n{self.log_text()}")
@@ -178,9 +183,9 @@ class Daemon:
                 time.sleep(0.01)
 
 
-def _answers(port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     try:
-        socket.create_connection((HOST, port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
     return True

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import grp
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from . import install
-from .ftp import PASSWORD, USER, FTPServer, hashed, make_root
+from .ftp import PASSWORD, USER, FTPServer, hashed, make_root, name_of
 from .pki import PKI, Identity
 from .process import HOST, SERVANT, Daemon, TLSVersion, free_ports, program, scratch
 
-PASSIVE_PORTS = 400
+PASSIVE_PORTS = 200
+
+MODULES = ("mod_digest", "mod_deflate", "mod_copy", "mod_site_misc")
+"""Modules with commands of their own."""
 
 CONFIGURATION = """\
 ServerName "test"
 ServerType standalone
 ModulePath {modules}
-LoadModule mod_tls.c
+{loaded}
 DefaultAddress {host}
-UseIPv6 off
+UseIPv6 {ipv6}
 UseReverseDNS off
 Port {port}
 User {account}
@@ -39,6 +42,9 @@ MaxLoginAttempts 3
   DelayEngine off
 </IfModule>
 <Global>
+  <IfModule mod_deflate.c>
+    DeflateEngine on
+  </IfModule>
   AuthOrder mod_auth_file.c
   AuthUserFile {folder}/passwd
   AuthGroupFile {folder}/group
@@ -91,12 +97,15 @@ def serve(
     tls: TLSVersion | None = None,
     tls_options: str = "",
     client_ca: Path | None = None,
+    host: str = HOST,
+    modules: Sequence[str] = (),
     settings: str = "",
 ) -> Iterator[FTPServer]:
     """Run one ProFTPD with two virtual hosts, explicit and implicit, over one folder.
 
-    ``tls_options`` are values of ``TLSOptions`` for both (none by default), ``settings`` are
-    further directives for both; ``client_ca`` demands a client certificate by that authority.
+    ``modules`` are loaded besides mod_tls. ``tls_options`` are values of ``TLSOptions`` for both
+    (none by default), ``settings`` are further directives for both; ``client_ca`` demands a
+    client certificate by that authority.
     """
     identity = identity or pki.server
     with scratch("proftpd") as folder:
@@ -108,12 +117,14 @@ def serve(
             file = folder / name
             file.touch(mode=0o600)
             file.write_text(line)
-        port, implicit_port, *passive = free_ports(2 + PASSIVE_PORTS)
+        port, implicit_port, *passive = free_ports(2 + PASSIVE_PORTS, host)
         configuration = folder / "proftpd.conf"
         configuration.write_text(
             CONFIGURATION.format(
                 modules=install.ROOT / "usr/lib/proftpd",
-                host=HOST,
+                loaded="\n".join(f"LoadModule {module}.c" for module in ("mod_tls", *modules)),
+                ipv6="on" if ":" in host else "off",
+                host=host,
                 port=port,
                 implicit_port=implicit_port,
                 account=SERVANT.pw_name,
@@ -136,6 +147,7 @@ def serve(
             ports=[port, implicit_port],
             log=folder / "output.log",
             more_logs=[folder / "system.log", folder / "tls.log"],
+            host=host,
         )
         with daemon:
             yield FTPServer(
@@ -146,4 +158,6 @@ def serve(
                 root=root,
                 ca_file=pki.ca_file,
                 log_text=daemon.log_text,
+                host=host,
+                server_name=name_of(host),
             )

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import install
-from .ftp import PASSWORD, USER, FTPServer, hashed, make_root
+from .ftp import PASSWORD, USER, FTPServer, hashed, make_root, name_of
 from .pki import PKI, Identity
 from .process import HOST, SERVANT, Daemon, TLSVersion, free_ports, openssl_conf, program, scratch
 
-PASSIVE_PORTS = 400
+PASSIVE_PORTS = 200
 
 
 def _database(folder: Path, login: Path) -> Path:
@@ -34,6 +34,7 @@ def serve(
     identity: Identity | None = None,
     tls: TLSVersion | None = None,
     strict: bool = False,
+    host: str = HOST,
     arguments: Sequence[str] = (),
 ) -> Iterator[FTPServer]:
     """Run Pure-FTPd.
@@ -44,10 +45,10 @@ def serve(
     identity = identity or pki.server
     with scratch("pureftpd") as folder:
         login, root = make_root(folder)
-        port, *passive = free_ports(1 + PASSIVE_PORTS)
+        port, *passive = free_ports(1 + PASSIVE_PORTS, host)
         command = [
             program("pure-ftpd"),
-            f"--bind={HOST},{port}",
+            f"--bind={host},{port}",
             f"--login=puredb:{_database(folder, login)}",
             "--noanonymous",
             "--chrooteveryone",
@@ -72,6 +73,7 @@ def serve(
             log=folder / "output.log",
             environment=openssl_conf(folder, tls),
             more_logs=[folder / "transfers.log"],
+            host=host,
         )
         with daemon:
             yield FTPServer(
@@ -82,4 +84,6 @@ def serve(
                 root=root,
                 ca_file=pki.ca_file,
                 log_text=daemon.log_text,
+                host=host,
+                server_name=name_of(host),
             )

@@ -6,23 +6,24 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .ftp import PASSWORD, FTPServer, make_root
+from .ftp import PASSWORD, FTPServer, make_root, name_of
 from .pki import PKI, Identity
 from .process import HOST, SERVANT, Daemon, TLSVersion, free_ports, openssl_conf, program, scratch
 
-PASSIVE_PORTS = 400
+PASSIVE_PORTS = 200
 
 
-def _configuration(folder: Path, identity: Identity, port: int, passive: list[int]) -> dict[str, str]:
+def _configuration(folder: Path, identity: Identity, host: str, port: int, passive: list[int]) -> dict[str, str]:
     """The settings of one instance.
 
     Its local users would need PAM files of the system, so the user is the anonymous one,
     with every right to write; the list of "e-mail" passwords makes the password a real one.
     """
+    six = ":" in host
     return {
-        "listen": "YES",
+        "listen_ipv6" if six else "listen": "YES",
+        "listen_address6" if six else "listen_address": host,
         "background": "NO",
-        "listen_address": HOST,
         "listen_port": str(port),
         # Its sandbox does not know the system calls of today's C library.
         "seccomp_sandbox": "NO",
@@ -67,6 +68,7 @@ def serve(
     require_ssl_reuse: bool = True,
     strict: bool = False,
     client_ca: Path | None = None,
+    host: str = HOST,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[FTPServer]:
     """Run two instances, explicit and implicit, over one folder.
@@ -83,8 +85,8 @@ def serve(
         daemons = []
         ports = []
         for implicit in (False, True):
-            port, *passive = free_ports(1 + PASSIVE_PORTS)
-            options = _configuration(folder, identity, port, passive)
+            port, *passive = free_ports(1 + PASSIVE_PORTS, host)
+            options = _configuration(folder, identity, host, port, passive)
             options["require_ssl_reuse"] = "YES" if require_ssl_reuse else "NO"
             options["strict_ssl_read_eof"] = options["strict_ssl_write_shutdown"] = "YES" if strict else "NO"
             options["implicit_ssl"] = "YES" if implicit else "NO"
@@ -99,6 +101,7 @@ def serve(
                 log=file.with_suffix(".log"),
                 environment=openssl_conf(folder, tls),
                 more_logs=[folder / "protocol.log"],
+                host=host,
             )
             daemons.append(running.enter_context(daemon))
             ports.append(port)
@@ -110,4 +113,6 @@ def serve(
             root=root,
             ca_file=pki.ca_file,
             log_text=lambda: "\n".join(daemon.log_text() for daemon in daemons),
+            host=host,
+            server_name=name_of(host),
         )

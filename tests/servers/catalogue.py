@@ -1,0 +1,48 @@
+"""Every server by its name, as ``python3 -m tests.servers NAME`` and the fixtures start them.
+
+Each speaks TLS 1.2 and 1.3, or the one version that is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from . import dovecot, exim, postfix, proftpd, pureftpd, pyftpd, vsftpd
+from .ftp import FTPServer
+from .mail import MailServer
+from .process import HOST, HOST6, Serve
+
+MAIL: dict[str, Serve[MailServer]] = {
+    "postfix": postfix.serve,
+    "postfix-limited": partial(postfix.serve, settings={"smtpd_recipient_limit": "4"}),
+    "postfix-gateway": partial(postfix.serve, settings={"smtpd_authorized_xclient_hosts": HOST}),
+    "postfix-sasl": partial(postfix.serve, mechanisms=postfix.SASL_MECHANISMS),
+    "exim": exim.serve,
+    "exim-limited": partial(exim.serve, recipients_max=4),
+    "dovecot": dovecot.serve,
+}
+
+FTP: dict[str, Serve[FTPServer]] = {
+    # Data connections must resume the control connection's TLS session.
+    "vsftpd": vsftpd.serve,
+    "vsftpd-ipv6": partial(vsftpd.serve, host=HOST6),
+    # They need not.
+    "vsftpd-lenient": partial(vsftpd.serve, require_ssl_reuse=False),
+    # They must, and end with close_notify in both directions.
+    "vsftpd-strict": partial(vsftpd.serve, strict=True),
+    # The default TLS options: data connections must resume. MFMT, MFF and MLSD are built in.
+    "proftpd": proftpd.serve,
+    "proftpd-ipv6": partial(proftpd.serve, host=HOST6),
+    "proftpd-lenient": partial(proftpd.serve, tls_options="NoSessionReuseRequired"),
+    # HASH, XCRC, XMD5, XSHA…; MODE Z; SITE COPY; SITE MKDIR, RMDIR, SYMLINK, UTIME.
+    "proftpd-modules": partial(proftpd.serve, modules=proftpd.MODULES),
+    # Clear data connections are possible; TLS is demanded at login. No implicit TLS.
+    "pureftpd": pureftpd.serve,
+    "pureftpd-ipv6": partial(pureftpd.serve, host=HOST6),
+    # Data connections must be private.
+    "pureftpd-strict": partial(pureftpd.serve, strict=True),
+    "pyftpdlib": pyftpd.serve,
+    "pyftpdlib-ipv6": partial(pyftpd.serve, host=HOST6),
+}
+
+SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {**MAIL, **FTP}

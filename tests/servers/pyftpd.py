@@ -1,0 +1,123 @@
+"""pyftpdlib with TLS demanded on control and data connections.
+
+Run as ``python3 -m tests.servers.pyftpd FOLDER-WITH-settings.json`` it is the server itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .ftp import PASSWORD, USER, FTPServer, make_root, name_of
+from .pki import PKI, Identity
+from .process import HOST, SERVANT, Daemon, ServerError, TLSVersion, free_ports, scratch
+
+PASSIVE_PORTS = 200
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@contextlib.contextmanager
+def serve(
+    pki: PKI,
+    *,
+    identity: Identity | None = None,
+    tls: TLSVersion | None = None,
+    host: str = HOST,
+    client_ca: Path | None = None,
+) -> Iterator[FTPServer]:
+    """Run one process that listens twice, explicit and implicit, over one folder.
+
+    ``client_ca`` demands a client certificate by that authority.
+    """
+    if os.geteuid() != 0:
+        raise ServerError("pyftpdlib drops its privileges: run these tests as root")
+    identity = identity or pki.server
+    with scratch("pyftpdlib") as folder:
+        _, root = make_root(folder)
+        port, implicit_port, *passive = free_ports(2 + PASSIVE_PORTS, host)
+        settings = {
+            "host": host,
+            "port": port,
+            "implicit_port": implicit_port,
+            "passive": passive,
+            "certificate": str(identity.cert_file),
+            "key": str(identity.key_file),
+            "client_ca": str(client_ca) if client_ca else None,
+            "tls": tls,
+        }
+        (folder / "settings.json").write_text(json.dumps(settings))
+        daemon = Daemon(
+            [sys.executable, "-m", "tests.servers.pyftpd", str(folder)],
+            ports=[port, implicit_port],
+            log=folder / "output.log",
+            environment={"PYTHONPATH": str(CHECKOUT)},
+            host=host,
+        )
+        with daemon:
+            yield FTPServer(
+                daemon="pyftpdlib",
+                port=port,
+                implicit_port=implicit_port,
+                tls=tls,
+                root=root,
+                ca_file=pki.ca_file,
+                log_text=daemon.log_text,
+                host=host,
+                server_name=name_of(host),
+            )
+
+
+def main(folder: Path) -> None:
+    """Serve until killed, as the servants' account."""
+    from OpenSSL import SSL
+    from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.handlers import TLS_FTPHandler
+    from pyftpdlib.log import config_logging
+    from pyftpdlib.servers import FTPServer as Listener
+
+    settings = json.loads((folder / "settings.json").read_text())
+    config_logging()
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.use_certificate_chain_file(settings["certificate"])
+    context.use_privatekey_file(settings["key"])
+    context.set_session_id(b"pyftpdlib")  # or OpenSSL would break connections that resume and show a certificate
+    only = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION, None: None}[settings["tls"]]
+    context.set_min_proto_version(only or SSL.TLS1_2_VERSION)
+    if only:
+        context.set_max_proto_version(only)
+    if settings["client_ca"]:
+        context.load_verify_locations(settings["client_ca"])
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *seen: bool(seen[-1]))
+
+    users = DummyAuthorizer()
+    users.add_user(USER, PASSWORD, str(folder / "root"), perm="elradfmwMT")
+
+    class Explicit(TLS_FTPHandler):
+        authorizer = users
+        ssl_context = context
+        tls_control_required = True
+        tls_data_required = True
+        passive_ports = settings["passive"]
+        banner = "pyftpdlib ready."
+
+    class Implicit(Explicit):
+        def handle(self) -> None:
+            self.secure_connection(self.ssl_context)
+            super().handle()
+
+    # Both belong to one loop.
+    listener = Listener((settings["host"], settings["port"]), Explicit)
+    Listener((settings["host"], settings["implicit_port"]), Implicit)
+    os.setgroups([])
+    os.setgid(SERVANT.pw_gid)
+    os.setuid(SERVANT.pw_uid)
+    os.umask(0o022)
+    listener.serve_forever(handle_exit=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
