@@ -2,7 +2,9 @@
 //!
 //! Paths are bytes, as they are on the server; [`Line`] refuses those that a command cannot carry.
 
-use crate::error::Result;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
 use crate::line::Line;
 
 macro_rules! bare {
@@ -27,6 +29,8 @@ bare! {
     cdup = "CDUP";
     noop = "NOOP";
     quit = "QUIT";
+    /// The whole file again (draft-bryan-ftp-range).
+    rang_none = "RANG 1 0";
 }
 
 macro_rules! with_path {
@@ -48,6 +52,7 @@ with_path! {
     rmd = "RMD ";
     cwd = "CWD ";
     mlst = "MLST ";
+    hash = "HASH ";
 }
 
 pub(super) fn user(name: &str) -> Result<Line> {
@@ -80,4 +85,29 @@ pub(super) fn list(path: &[u8]) -> Result<Line> {
 fn optional(verb: &'static str, path: &[u8]) -> Result<Line> {
     let line = Line::new(verb);
     if path.is_empty() { Ok(line) } else { line.literal(" ").argument("the path", path) }
+}
+
+/// Which part of a file the next command is about: both ends belong to it (draft-bryan-ftp-range).
+pub(super) fn rang(range: &Range<u64>) -> Line {
+    Line::new("RANG ").number(range.start).literal(" ").number(range.end.saturating_sub(1))
+}
+
+/// What HASH computes from now on (draft-bryan-ftpext-hash).
+pub(super) fn opts_hash(algorithm: &'static str) -> Line {
+    Line::new("OPTS HASH ").literal(algorithm)
+}
+
+/// XMD5 and its kind: the path in quotes where it has spaces and the verb knows them, then where the part begins and the
+/// byte behind it.
+pub(super) fn older_hash(verb: &'static str, path: &[u8], quotes: bool, range: Option<&Range<u64>>) -> Result<Line> {
+    let quoted = quotes && path.contains(&b' ');
+    if quotes && path.contains(&b'"') && (quoted || path.starts_with(b"\"")) {
+        return Err(Error::invalid_argument("this command has no way to say a path with quotation marks"));
+    }
+    let line = Line::new(verb).literal(if quoted { " \"" } else { " " }).argument("the path", path)?;
+    let line = if quoted { line.literal("\"") } else { line };
+    Ok(match range {
+        Some(range) => line.literal(" ").number(range.start).literal(" ").number(range.end),
+        None => line,
+    })
 }

@@ -35,6 +35,7 @@ mod client;
 mod commands;
 mod data_connection;
 mod features;
+pub mod hash;
 mod listing;
 mod memory;
 mod passive;

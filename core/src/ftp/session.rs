@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::commands;
 use super::features::Features;
+use super::hash::Algorithm;
 use crate::dialogue::{Dialogue, dial};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
@@ -79,6 +80,8 @@ pub(super) struct Session<S> {
     pub(super) private: bool,
     /// Whether transfers may begin: data connections are protected as chosen, bytes go as they are.
     pub(super) prepared: bool,
+    /// What HASH computes, if that was selected (OPTS HASH).
+    pub(super) hash: Option<Algorithm>,
     /// Whether a user is logged in.
     logged_in: bool,
 }
@@ -120,6 +123,7 @@ pub(super) async fn open<T: Transport>(
         tls,
         private: false,
         prepared: false,
+        hash: None,
         logged_in: false,
     })
 }
@@ -237,6 +241,15 @@ impl<S: crate::transport::Stream> Session<S> {
     /// A command whose only good answer is 2yz.
     pub(super) async fn expect(&mut self, line: &Line) -> Result<Reply> {
         let reply = self.dialogue.exchange(line).await.map_err(|error| error.during(Phase::Command))?;
+        if reply.code().is_completion() { Ok(reply) } else { Err(self.refused(reply, Phase::Command)) }
+    }
+
+    /// A command whose only good answer is 2yz, and may be long in coming.
+    pub(super) async fn expect_late(&mut self, line: &Line) -> Result<Reply> {
+        self.dialogue.ready()?;
+        self.dialogue.send(line)?;
+        let within = self.dialogue.context.timeouts.finish;
+        let reply = self.dialogue.reply_within(Some(within)).await.map_err(|error| error.during(Phase::Command))?;
         if reply.code().is_completion() { Ok(reply) } else { Err(self.refused(reply, Phase::Command)) }
     }
 
