@@ -49,6 +49,7 @@ impl Host {
                     requests.append(("write", channel.0, joined(py, &pieces)?))
                 }
                 Request::Deadline { channel, within } => requests.append(("deadline", channel.0, within.as_secs_f64())),
+                Request::Sleep { channel, time } => requests.append(("sleep", channel.0, time.as_secs_f64())),
                 Request::Shutdown { channel } => requests.append(("shutdown", channel.0)),
                 Request::Close { channel } => requests.append(("close", channel.0)),
                 _ => Err(PyRuntimeError::new_err("a request that this host does not know")),
@@ -62,6 +63,11 @@ impl Host {
     fn connected(&self, channel: u64, address: Option<&str>, port: u16) {
         let peer = address.and_then(ip).map(|ip| SocketAddr::new(ip, port));
         self.0.connected(ChannelId(channel), peer);
+    }
+
+    /// The pause is over.
+    fn slept(&self, channel: u64) {
+        self.0.slept(ChannelId(channel));
     }
 
     /// Bytes arrived. False: stop reading until `wants_more`.

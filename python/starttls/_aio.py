@@ -137,21 +137,44 @@ class Channel(asyncio.Protocol):
         self.driver.wake()
 
 
+class Pause:
+    """A pause that the core asked for, among the connections."""
+
+    deadline: float | None = None
+
+    def __init__(self, driver: Driver, number: int, time: float) -> None:
+        self.timer = driver.loop.call_later(time, self.end, driver, number)
+
+    @staticmethod
+    def end(driver: Driver, number: int) -> None:
+        """The timer rang."""
+        driver.host.slept(number)
+        driver.wake()
+
+    def read_on(self) -> None:
+        """There is nothing to read."""
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Nobody waits any more."""
+        self.timer.cancel()
+
+
 class Driver:
     """The connections of one session, and the operation under way on it."""
 
     def __init__(self, host: Host, local_address: str | None = None) -> None:
         self.host = host
         self._local_address = local_address
-        self.channels: dict[int, Channel] = {}
+        self.channels: dict[int, Channel | Pause] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._woken = False
         self._do: dict[str, Callable[..., None]] = {
             "connect": self._connect,
-            "write": lambda number, data: self.channels[number].write(data),
-            "deadline": lambda number, within: self.channels[number].set_deadline(within),
-            "shutdown": lambda number: self.channels[number].shut_down(),
+            "sleep": self._sleep,
+            "write": lambda number, data: self._channel(number).write(data),
+            "deadline": lambda number, within: self._channel(number).set_deadline(within),
+            "shutdown": lambda number: self._channel(number).shut_down(),
             "close": lambda number: self.channels.pop(number).close(),
         }
 
@@ -205,6 +228,14 @@ class Driver:
             channel.close(at_once=True)
         self.channels.clear()
         self.host.take_requests()  # they are about connections that are gone
+
+    def _channel(self, number: int) -> Channel:
+        channel = self.channels[number]
+        assert isinstance(channel, Channel)
+        return channel
+
+    def _sleep(self, number: int, time: float) -> None:
+        self.channels[number] = Pause(self, number, time)
 
     def _connect(self, number: int, host: str, port: int, within: float) -> None:
         channel = self.channels[number] = Channel(self, number)

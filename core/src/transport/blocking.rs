@@ -8,6 +8,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::RecvTimeoutError;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,8 @@ pub type Interrupt = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Blocking {
     interrupt: Option<Interrupt>,
+    /// The interrupt was heard on another thread.
+    stopped: Arc<AtomicBool>,
     local: Option<IpAddr>,
     until: Option<Instant>,
 }
@@ -63,7 +67,8 @@ impl Blocking {
     }
 
     fn clock(&self, within: Duration) -> Clock {
-        Clock { end: deadline(within), until: self.until, interrupt: self.interrupt.clone() }
+        let (interrupt, stopped) = (self.interrupt.clone(), self.stopped.clone());
+        Clock { end: deadline(within), until: self.until, interrupt, stopped }
     }
 }
 
@@ -89,6 +94,52 @@ impl Transport for Blocking {
         let socket = reach(&in_order(found, self.local)?, self.local, &clock)?;
         BlockingStream::new(socket, clock)
     }
+
+    async fn pause(&self, time: Duration) -> io::Result<()> {
+        let end = deadline(time);
+        let clock = self.clock(NEVER);
+        loop {
+            clock.tick()?;
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => std::thread::sleep(left.min(SLICE)),
+            }
+        }
+    }
+
+    /// On a thread each. Here, meanwhile, the interrupt is asked: a signal is the main thread's to hear.
+    async fn side_by_side<F>(&self, work: Vec<F>) -> Vec<F::Output>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        if cfg!(target_family = "wasm") || work.len() < 2 {
+            return super::together::together(work).await;
+        }
+        let mut outputs: Vec<Option<F::Output>> = work.iter().map(|_| None).collect();
+        std::thread::scope(|scope| {
+            let (done, all) = std::sync::mpsc::channel();
+            for (i, one) in work.into_iter().enumerate() {
+                let done = done.clone();
+                // Nobody listens any more if another thread panicked.
+                scope.spawn(move || drop(done.send((i, super::block(one)))));
+            }
+            drop(done);
+            loop {
+                match all.recv_timeout(SLICE) {
+                    Ok((i, output)) => outputs[i] = Some(output),
+                    Err(RecvTimeoutError::Timeout) => {
+                        if self.interrupt.as_ref().is_some_and(|interrupt| interrupt().is_err()) {
+                            self.stopped.store(true, Relaxed);
+                        }
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+        });
+        self.stopped.store(false, Relaxed);
+        outputs.into_iter().map(|output| output.expect("a thread that panicked has ended this one, too")).collect()
+    }
 }
 
 /// A connected socket with a deadline.
@@ -107,7 +158,7 @@ impl BlockingStream {
     /// # Errors
     /// When the socket's options cannot be set.
     pub fn from_socket(socket: TcpStream) -> io::Result<Self> {
-        Self::new(socket, Clock { end: deadline(NEVER), until: None, interrupt: None })
+        Self::new(socket, Clock { end: deadline(NEVER), until: None, interrupt: None, stopped: Arc::default() })
     }
 
     fn new(socket: TcpStream, clock: Clock) -> io::Result<Self> {
@@ -214,6 +265,7 @@ struct Clock {
     end: Instant,
     until: Option<Instant>,
     interrupt: Option<Interrupt>,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Clock {
@@ -232,6 +284,9 @@ impl Clock {
     }
 
     fn interrupted(&self) -> io::Result<()> {
+        if self.stopped.load(Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         self.interrupt.as_ref().map_or(Ok(()), |interrupt| interrupt())
     }
 }
@@ -263,7 +318,7 @@ fn look_up(to: &Endpoint) -> io::Result<Vec<SocketAddr>> {
 /// The system's resolver knows no deadline, so it runs on a thread of its own that is left behind at the deadline.
 #[cfg(not(target_family = "wasm"))]
 fn resolve(to: &Endpoint, clock: &Clock) -> io::Result<Vec<SocketAddr>> {
-    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+    use std::sync::mpsc::sync_channel;
     let (answer, answers) = sync_channel(1);
     let question = to.clone();
     std::thread::Builder::new().name("starttls-resolve".into()).spawn(move || {

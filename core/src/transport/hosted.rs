@@ -53,6 +53,13 @@ pub enum Request {
         /// What.
         bytes: Vec<u8>,
     },
+    /// Wait, then call [`Host::slept`].
+    Sleep {
+        /// The pause's name, among those of connections; [`Request::Close`] gives it up.
+        channel: ChannelId,
+        /// How long.
+        time: Duration,
+    },
     /// A new deadline for the connection: call [`Host::failed`] with [`io::ErrorKind::TimedOut`] after it, unless
     /// another one came or the dialogue finished meanwhile. It counts only if the dialogue waits for this connection
     /// then; the next deadline takes it back.
@@ -170,6 +177,11 @@ impl Host {
         self.with(channel, |c| c.state = State::Open(peer));
     }
 
+    /// The pause is over.
+    pub fn slept(&self, channel: ChannelId) {
+        self.connected(channel, None);
+    }
+
     /// Bytes arrived. `false`: enough for now, read on when [`Host::wants_more`] says so.
     pub fn received(&self, channel: ChannelId, bytes: &[u8]) -> bool {
         self.with(channel, |c| c.inbound.extend_from_slice(bytes));
@@ -202,6 +214,16 @@ impl Host {
         self.with(channel, |c| c.failure = Some(Failure::Unreached(unreached)));
     }
 
+    /// Asks for something new. From here on a dropped future drops the stream, and with it what was asked for.
+    fn ask(&self, request: impl FnOnce(ChannelId) -> Request) -> HostedStream {
+        let mut shared = self.lock();
+        shared.last_id += 1;
+        let id = ChannelId(shared.last_id);
+        shared.channels.insert(id, Channel::default());
+        shared.requests.push_back(request(id));
+        HostedStream { host: self.clone(), id, peer: None }
+    }
+
     fn with(&self, channel: ChannelId, change: impl FnOnce(&mut Channel)) {
         // An event for a connection that the dialogue closed meanwhile is late, not wrong.
         if let Some(c) = self.lock().channels.get_mut(&channel) {
@@ -219,27 +241,32 @@ impl Transport for Hosted {
     type Stream = HostedStream;
 
     async fn connect(&self, to: &Endpoint, purpose: Purpose, within: Duration) -> io::Result<HostedStream> {
-        let mut stream = {
+        let connect = |channel| Request::Connect { channel, to: to.clone(), purpose, within };
+        let mut stream = self.host.ask(connect);
+        stream.peer = stream.opened().await?.or_else(|| to.ip());
+        Ok(stream)
+    }
+
+    async fn pause(&self, time: Duration) -> io::Result<()> {
+        if time.is_zero() {
+            return Ok(());
+        }
+        self.host.ask(|channel| Request::Sleep { channel, time }).opened().await.map(drop)
+    }
+}
+
+impl HostedStream {
+    async fn opened(&self) -> io::Result<Option<SocketAddr>> {
+        poll_fn(|cx| {
             let mut shared = self.host.lock();
-            shared.last_id += 1;
-            let id = ChannelId(shared.last_id);
-            shared.channels.insert(id, Channel::default());
-            shared.requests.push_back(Request::Connect { channel: id, to: to.clone(), purpose, within });
-            // From here on a dropped future drops the stream, and with it the connection.
-            HostedStream { host: self.host.clone(), id, peer: to.ip() }
-        };
-        let told = poll_fn(|cx| {
-            let mut shared = stream.host.lock();
-            let channel = shared.channel(stream.id);
+            let channel = shared.channel(self.id);
             match (channel.failure(), &channel.state) {
                 (Some(error), _) => Poll::Ready(Err(error)),
                 (None, State::Open(peer)) => Poll::Ready(Ok(*peer)),
                 (None, State::Connecting) => channel.park(cx),
             }
         })
-        .await?;
-        stream.peer = told.or(stream.peer);
-        Ok(stream)
+        .await
     }
 }
 

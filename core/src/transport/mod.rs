@@ -15,6 +15,7 @@ mod addresses;
 mod blocking;
 mod hosted;
 mod proxy;
+mod together;
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
 mod tokio;
 
@@ -68,6 +69,23 @@ pub trait Transport: Send + Sync {
         purpose: Purpose,
         within: Duration,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Waits so long: before another attempt, or so as not to be faster than the caller wants.
+    ///
+    /// # Errors
+    /// What stops a wait on this transport: [`io::ErrorKind::Interrupted`], [`io::ErrorKind::TimedOut`]. A pause of no
+    /// time asks for that alone.
+    fn pause(&self, time: Duration) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Does all of it at the same time, and gives the outputs in order. In one task, unless a driver knows better: where
+    /// streams never pend, and there are no threads, one comes after the other.
+    fn side_by_side<F>(&self, work: Vec<F>) -> impl Future<Output = Vec<F::Output>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        together::together(work)
+    }
 }
 
 /// Where to connect to.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::{TcpSocket, TcpStream, lookup_host};
-use ::tokio::time::{Instant, Sleep, sleep, timeout_at};
+use ::tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::addresses::{ATTEMPT_DELAY, Unreached, in_order};
 use super::{Endpoint, Purpose, Stream, Transport};
@@ -52,6 +52,11 @@ impl Transport for Tokio {
             Ok(socket) => TokioStream::from_socket(socket?, end.saturating_duration_since(Instant::now())),
             Err(_) => Err(race.timed_out()),
         }
+    }
+
+    async fn pause(&self, time: Duration) -> io::Result<()> {
+        sleep_until(after(time)).await;
+        Ok(())
     }
 }
 

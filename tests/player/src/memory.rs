@@ -75,6 +75,7 @@ struct World {
     next_data: Connection,
     inbound: VecDeque<Arrival>,
     deadlines: BTreeMap<ChannelId, Duration>,
+    pauses: BTreeMap<ChannelId, Duration>,
     now: Duration,
     delivered: usize,
     fault: Option<(usize, Fault)>,
@@ -108,6 +109,7 @@ pub fn session(
         next_data: 1,
         inbound: VecDeque::new(),
         deadlines: BTreeMap::new(),
+        pauses: BTreeMap::new(),
         now: Duration::ZERO,
         delivered: 0,
         fault,
@@ -202,9 +204,13 @@ impl World {
                 Request::Deadline { channel, within } => {
                     self.deadlines.insert(channel, self.now.saturating_add(within));
                 }
+                Request::Sleep { channel, time } => {
+                    self.pauses.insert(channel, self.now.saturating_add(time));
+                }
                 Request::Shutdown { channel } => self.tell(channel, Peer::ended),
                 Request::Close { channel } => {
                     self.deadlines.remove(&channel);
+                    self.pauses.remove(&channel);
                     self.tell(channel, Peer::ended);
                     self.connections.remove(&channel);
                 }
@@ -298,8 +304,17 @@ impl World {
         }
     }
 
-    /// Nobody has anything to do: the earliest deadline passes.
+    /// Nobody has anything to do: the earliest pause or deadline passes.
     fn pass_time(&mut self) -> Turn {
+        let pause = self.pauses.iter().min_by_key(|(_, at)| **at).map(|(channel, at)| (*channel, *at));
+        if let Some((channel, at)) = pause
+            && self.deadlines.values().all(|deadline| at <= *deadline)
+        {
+            self.pauses.remove(&channel);
+            self.now = self.now.max(at);
+            self.host.slept(channel);
+            return Turn::Go;
+        }
         let earliest = self.deadlines.iter().min_by_key(|(_, at)| **at).map(|(channel, at)| (*channel, *at));
         let Some((channel, at)) = earliest else { return Turn::Nothing };
         self.deadlines.remove(&channel);

@@ -163,6 +163,18 @@ impl<T: Transport> Transport for Proxied<T> {
         proxy.negotiate(&mut inner, to).await?;
         Ok(ProxiedStream { inner, direct: false })
     }
+
+    fn pause(&self, time: Duration) -> impl Future<Output = io::Result<()>> + Send {
+        self.inner.pause(time)
+    }
+
+    fn side_by_side<F>(&self, work: Vec<F>) -> impl Future<Output = Vec<F::Output>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        self.inner.side_by_side(work)
+    }
 }
 
 /// A stream to the target of a [`Proxied`] connection.
