@@ -382,6 +382,11 @@ impl<C: Channel> Dialogue<C> {
         Ok(())
     }
 
+    /// Nothing is owed any more: a reply came that only the last command can have.
+    pub(crate) fn settle(&mut self) {
+        self.context.owed = 0;
+    }
+
     /// A reply is owed for content that was written.
     pub(crate) fn owe(&mut self) {
         self.context.owed += 1;

@@ -56,6 +56,11 @@ impl ReplyCode {
         self.0 / 100 == 5
     }
 
+    /// 4yz or 5yz: refused, for now or for good.
+    pub fn is_negative(self) -> bool {
+        self.is_transient_negative() || self.is_permanent_negative()
+    }
+
     /// 421: the service is closing the connection, at any time, about no command.
     pub fn is_closing(self) -> bool {
         self.0 == 421

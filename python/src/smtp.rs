@@ -334,11 +334,12 @@ impl SmtpCommand {
     }
 }
 
-/// Forgets what this process learnt of a mail server: what it offered and what broke.
+/// Forgets what this process learnt of a server: what it offered and what broke.
 #[pyfunction]
 pub(crate) fn forget_server(py: Python<'_>, url: &str) -> PyResult<()> {
     let url = Url::parse(url).map_err(|why| error::core(py, &why, Hint::None))?;
     ServerMemory::default().forget(&url.endpoint);
+    starttls::ftp::ServerMemory::default().forget(&url.endpoint);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::memory::Facts;
 use super::session::{self, Credentials, Session};
 use super::settings::Settings;
 use super::transfer::Transfer;
+use super::verdict::Beside;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
 use crate::options::Options;
@@ -30,6 +31,12 @@ pub struct Client<T: Transport> {
     /// A data connection was cut without close_notify: TLS stacks make its session unusable then, and it is the one that
     /// later data connections would resume.
     pub(super) cut: bool,
+    /// A data connection came about: the next one's command may go out before it does.
+    pub(super) reachable: bool,
+    /// What is owed during a transfer beside the reply about it.
+    pub(super) beside: Beside,
+    /// Where the server waits for the next data connection: EPSV was sent ahead.
+    pub(super) next_port: Option<u16>,
     options: Options,
     credentials: Option<Credentials>,
 }
@@ -63,6 +70,9 @@ impl<T: Transport> Client<T> {
             settings: settings.clone(),
             known: settings.memory.of(endpoint),
             cut: false,
+            reachable: false,
+            beside: Beside::default(),
+            next_port: None,
             options,
             credentials: None,
         })
@@ -292,7 +302,7 @@ impl<T: Transport> Client<T> {
     /// where one session resumes any number of connections, if both sides have it.
     pub(super) async fn ensure_resumable(&mut self) -> Result<()> {
         let used_up = |tls: &TlsSession| match tls.resumable() {
-            Resumable::Yes => self.cut,
+            Resumable::Often | Resumable::Once => self.cut,
             Resumable::UsedUp => true,
             Resumable::Never => false,
         };
@@ -312,6 +322,7 @@ impl<T: Transport> Client<T> {
         let ends = self.session.dialogue.context.ends;
         self.session = self.reopen().await?;
         self.cut = false;
+        self.next_port = None;
         if let Some(credentials) = self.credentials.clone() {
             self.session.login(&credentials, self.settings.data_protection).await?;
             self.enter(directory).await?;

@@ -26,6 +26,7 @@ bare! {
     epsv = "EPSV";
     pasv = "PASV";
     pwd = "PWD";
+    abor = "ABOR";
     cdup = "CDUP";
     noop = "NOOP";
     quit = "QUIT";

@@ -16,8 +16,6 @@ pub(super) struct Facts {
     pub(super) lingers: bool,
     /// It refused TLS 1.2: it is not asked again.
     pub(super) newest_tls_only: bool,
-    /// A data connection came about: commands may go out before it does.
-    pub(super) reachable: bool,
-    /// It did not take commands during a transfer: none is sent ahead.
+    /// It takes no command during a transfer: none is sent ahead.
     pub(super) one_at_a_time: bool,
 }

@@ -43,7 +43,9 @@ mod receipt;
 mod refusal;
 mod session;
 mod settings;
+mod start;
 mod transfer;
+mod verdict;
 
 pub use client::Client;
 pub use features::Features;

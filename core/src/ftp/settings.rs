@@ -1,5 +1,7 @@
 //! How a session speaks and what it insists on.
 
+use std::time::Duration;
+
 use super::memory::ServerMemory;
 use super::session::DataProtection;
 
@@ -13,17 +15,24 @@ pub struct Settings {
     /// Whether a download may end without close_notify: its receipt is `unproven` then. An error by default, since
     /// anybody in between can cut a connection short.
     pub accept_missing_close_notify: bool,
+    /// Whether commands share flights: a transfer's with those that prepare it and the next.
+    pub pipelining: bool,
+    /// How often a sign of life (NOOP) is given on the control connection during a transfer, for what is in between and
+    /// forgets silent connections; `None`: TCP's own (keepalive) must do.
+    pub keep_alive: Option<Duration>,
     /// What is known of servers, and what is learnt of this one.
     pub memory: ServerMemory,
 }
 
 impl Default for Settings {
-    /// Everything protected and compared, and the memory of the process.
+    /// Everything protected and compared, in flights, and the memory of the process.
     fn default() -> Self {
         Self {
             data_protection: DataProtection::default(),
             verify_uploads: true,
             accept_missing_close_notify: false,
+            pipelining: true,
+            keep_alive: None,
             memory: ServerMemory::default(),
         }
     }

@@ -9,25 +9,23 @@
 //! ```
 
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
-use super::commands;
 use super::receipt::{Status, TransferReceipt};
+use super::verdict::LAST_WORDS;
+use super::{commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::link::{Channel, Fill, Link};
 use crate::reply::Reply;
 use crate::trace::{self, Event};
-use crate::transport::Transport;
+use crate::transport::{Stream, Transport};
 
 pub use crate::trace::Direction;
 
 /// How long the peer may take to end a data connection after an upload. Some never do.
 const LINGER: Duration = Duration::from_secs(3);
-
-/// How long the control connection may take to say why a data connection broke.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a caller's reader is read in.
 const PIECE: usize = 64 * 1024;
@@ -45,6 +43,24 @@ pub(super) struct Transfer<S> {
     announced: Option<u64>,
     tls_resumed: bool,
     end: End,
+    /// When something was last said on the control connection.
+    last_sign: Instant,
+}
+
+impl<S: Stream> Transfer<S> {
+    pub(super) fn new(data: Link<S>, direction: Direction, offset: u64) -> Self {
+        Self {
+            tls_resumed: data.tls().is_some_and(|tls| tls.resumed),
+            data: Some(data),
+            direction,
+            uploaded: None,
+            offset,
+            size: 0,
+            announced: None,
+            end: End::Open,
+            last_sign: Instant::now(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,55 +176,13 @@ impl<T: Transport> Client<T> {
         self.start(line, Direction::Down, 0).await.map(drop)
     }
 
-    async fn start(&mut self, line: &Line, direction: Direction, offset: u64) -> Result<Reply> {
-        self.idle()?;
-        self.ensure_resumable().await?;
-        if !self.session.prepared {
-            let why = "nobody is logged in, or the server refused to protect data connections";
-            return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
-        }
-        let stream = self.connect_data().await?;
-        if offset > 0 {
-            let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
-            if !reply.code().is_intermediate() {
-                let error = self.session.refused(reply, Phase::Data);
-                return Err(error.advise("the server cannot begin in the middle of a file: transfer it whole"));
-            }
-        }
-        let reply = self.session.dialogue.exchange(line).await.map_err(|error| error.during(Phase::Data))?;
-        if !reply.code().is_preliminary() {
-            let error = match reply.code().number() {
-                400.. => self.session.refused(reply, Phase::Data),
-                _ => {
-                    self.session.dialogue.end("the server ended a transfer before it began");
-                    self.explain(
-                        Error::violation("a transfer begins with 150 or 125").with_reply(reply).during(Phase::Data),
-                    )
-                }
-            };
-            return Err(error);
-        }
-        let data = self.secure_data(stream, direction).await?;
-        let tls_resumed = data.tls().is_some_and(|tls| tls.resumed);
-        self.transfer = Some(Transfer {
-            data: Some(data),
-            direction,
-            uploaded: None,
-            offset,
-            size: 0,
-            announced: None,
-            tls_resumed,
-            end: End::Open,
-        });
-        Ok(reply)
-    }
-
     /// Hands the next piece of a download to `sink`; `false` at its end. Whether the end is a good one is told by
     /// [`Client::finish`].
     ///
     /// # Errors
     /// The data connection's, with the server's words if it says any.
     pub async fn receive(&mut self, sink: &mut (dyn FnMut(&[u8]) + Send)) -> Result<bool> {
+        self.keep_alive().await?;
         let context = &self.session.dialogue.context;
         let within = context.within(context.timeouts.stall);
         let transfer = self.under_way(Direction::Down)?;
@@ -241,6 +215,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// The data connection's, with the server's words if it says any: quota, disk full.
     pub async fn transmit(&mut self, bytes: &[u8]) -> Result<()> {
+        self.keep_alive().await?;
         let context = &self.session.dialogue.context;
         let within = context.within(context.timeouts.stall);
         self.under_way(Direction::Up)?;
@@ -282,7 +257,8 @@ impl<T: Transport> Client<T> {
         self.trace_end(&transfer);
         // What was said before the end of an upload is no verdict on all of it, unless it is a no.
         let early = transfer.direction == Direction::Up && self.session.dialogue.something_waits();
-        let reply = self.final_reply().await?;
+        let within = self.session.dialogue.context.timeouts.finish;
+        let reply = self.verdict(within).await?;
         if !reply.code().is_completion() {
             return Err(self.blame(Error::rejected(reply).during(Phase::Data), transfer.direction));
         }
@@ -299,16 +275,18 @@ impl<T: Transport> Client<T> {
         self.transfer.as_ref().and_then(|transfer| transfer.announced)
     }
 
-    /// Gives a transfer up: closes the data connection and takes the server's word on it. The session can be used again
-    /// if it gives one.
+    /// Gives a transfer up: closes the data connection, asks the server to stop (ABOR), and hears it out: up to the answer
+    /// to a question that no reply about a transfer could be (PWD). The session can be used again if that comes.
     pub async fn abort(&mut self) {
         let Some(transfer) = self.transfer.take() else { return };
         self.trace_end(&transfer);
         drop(transfer);
-        self.cut = true;
-        match self.session.dialogue.await_reply(LAST_WORDS).await {
-            Ok(reply) => self.beware_of_second_reply(&reply),
-            Err(_) => self.session.dialogue.end("a transfer was given up and the server did not say so"),
+        self.mark_cut();
+        let beside = std::mem::take(&mut self.beside);
+        let heard = self.fence(true).await;
+        if beside.ahead {
+            let passive = heard.iter().find(|reply| reply.code() == 229);
+            self.next_port = passive.and_then(|reply| passive::epsv_port(reply).ok());
         }
     }
 
@@ -339,26 +317,6 @@ impl<T: Transport> Client<T> {
                 }
             }
         }
-    }
-
-    /// Servers say 426 alone, or 426 and then 226, and nothing tells which before it is there: a later command could take
-    /// that 226 for its own answer.
-    fn beware_of_second_reply(&mut self, reply: &Reply) {
-        if reply.code() == 426 {
-            self.session.dialogue.end("the server gave a transfer up (426), and another reply may follow");
-        }
-    }
-
-    async fn final_reply(&mut self) -> Result<Reply> {
-        let dialogue = &mut self.session.dialogue;
-        let within = dialogue.context.timeouts.finish;
-        let mut reply = dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
-        if reply.code().is_preliminary() {
-            // A second 150 is nonsense, but not yet an answer.
-            reply = dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
-        }
-        self.beware_of_second_reply(&reply);
-        Ok(reply)
     }
 
     async fn judge(&mut self, transfer: Transfer<T::Stream>, reply: Reply) -> Result<TransferReceipt> {
@@ -400,17 +358,16 @@ impl<T: Transport> Client<T> {
     /// The data connection broke: what the server has to say about it comes on the control connection.
     pub(super) async fn broken(&mut self, error: Error, direction: Direction) -> Error {
         let error = error.during(Phase::Data);
-        self.cut = true;
+        self.mark_cut();
         if matches!(error.kind(), ErrorKind::Interrupted) {
             self.session.dialogue.end("a transfer was interrupted");
             return self.explain(error);
         }
-        let error = match self.session.dialogue.await_reply(LAST_WORDS).await {
-            Ok(reply) if reply.code().is_completion() || reply.code().is_preliminary() => error.with_reply(reply),
-            Ok(reply) => {
-                self.beware_of_second_reply(&reply);
+        let error = match self.verdict(LAST_WORDS).await {
+            Ok(reply) if reply.code().is_negative() => {
                 Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data))
             }
+            Ok(reply) => error.with_reply(reply),
             Err(_) => {
                 self.session.dialogue.end("a transfer failed and the server did not say why");
                 error
@@ -432,6 +389,27 @@ impl<T: Transport> Client<T> {
             return Err(self.explain(no_transfer()));
         }
         Ok(self.transfer.as_mut().expect("looked at above"))
+    }
+
+    /// TLS stacks make a session unusable whose connection was cut, and a TLS 1.2 session is the one that later data
+    /// connections would resume. Tickets (TLS 1.3) are for one connection each.
+    fn mark_cut(&mut self) {
+        self.cut |= self.tls().is_some_and(|tls| tls.version == "TLSv1.2");
+    }
+
+    /// A sign of life on the control connection, where one was asked for and is due.
+    async fn keep_alive(&mut self) -> Result<()> {
+        let Some(every) = self.settings.keep_alive.filter(|_| !self.known.one_at_a_time) else { return Ok(()) };
+        let due = self.transfer.as_mut().is_some_and(|transfer| transfer.last_sign.elapsed() >= every);
+        if due {
+            self.session.dialogue.send(&commands::noop())?;
+            self.session.dialogue.flush().await?;
+            self.beside.noops += 1;
+            if let Some(transfer) = &mut self.transfer {
+                transfer.last_sign = Instant::now();
+            }
+        }
+        Ok(())
     }
 
     fn trace_end(&self, transfer: &Transfer<T::Stream>) {

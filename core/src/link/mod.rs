@@ -56,6 +56,7 @@ use std::time::Duration;
 
 pub use inbox::{Drained, Inbox};
 pub use plain::Plain;
+pub(crate) use secure::Handshake;
 pub use secure::Secure;
 
 use crate::error::Result;

@@ -53,12 +53,23 @@ impl<S: Stream> Secure<S> {
     /// # Errors
     /// [`Tls`](crate::ErrorKind::Tls) if the handshake or the certificate is refused.
     pub async fn implicit(stream: S, tls: &TlsSession, name: &ServerName) -> Result<Self> {
+        Self::begin(stream, tls, name).await?.complete().await
+    }
+
+    /// The first half of [`Secure::implicit`]: our side of the handshake is on its way, and nothing is waited for.
+    pub(crate) async fn begin(stream: S, tls: &TlsSession, name: &ServerName) -> Result<Handshake<S>> {
         let proof = Inbox::default().drained().expect("a new inbox is empty");
-        Self::handshake(stream, proof, tls, name).await
+        let mut this = Self::new(stream, proof, tls, name)?;
+        poll_fn(|cx| this.poll_hello(cx)).await?;
+        Ok(Handshake(this))
     }
 
     pub(super) async fn handshake(stream: S, proof: Drained, tls: &TlsSession, name: &ServerName) -> Result<Self> {
-        let mut this = Self {
+        Handshake(Self::new(stream, proof, tls, name)?).complete().await
+    }
+
+    fn new(stream: S, proof: Drained, tls: &TlsSession, name: &ServerName) -> Result<Self> {
+        Ok(Self {
             stream,
             engine: tls.engine(name)?,
             wire_in: Buffer::default(),
@@ -70,10 +81,13 @@ impl<S: Stream> Secure<S> {
             closing: false,
             info: Arc::default(),
             _proof: proof,
-        };
-        poll_fn(|cx| this.poll_handshake(cx)).await?;
-        this.info = Arc::new(this.engine.info());
-        Ok(this)
+        })
+    }
+
+    /// Writes our hello, and reads nothing.
+    fn poll_hello(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.process(cx, &mut |_| ())?;
+        poll_drain(&mut self.stream, &mut self.wire_out, cx)
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -129,6 +143,24 @@ impl<S: Stream> Secure<S> {
                 Err(error)
             }
         }
+    }
+}
+
+/// A handshake that has begun.
+pub(crate) struct Handshake<S>(Secure<S>);
+
+impl<S: Stream> Handshake<S> {
+    /// Every wait from now on ends with a time-out once `within` has passed.
+    pub(crate) fn set_deadline(&mut self, within: Duration) {
+        self.0.stream.set_deadline(within);
+    }
+
+    /// The rest of it.
+    pub(crate) async fn complete(self) -> Result<Secure<S>> {
+        let Self(mut secure) = self;
+        poll_fn(|cx| secure.poll_handshake(cx)).await?;
+        secure.info = Arc::new(secure.engine.info());
+        Ok(secure)
     }
 }
 

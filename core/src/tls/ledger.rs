@@ -28,8 +28,10 @@ struct State {
 /// What the ledger knows about the next handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resumable {
-    /// The next handshake can resume.
-    Yes,
+    /// The next handshake can resume, and so can one after it.
+    Often,
+    /// The next handshake can resume, with the last ticket there is.
+    Once,
     /// This server gave tickets, and all are used up.
     UsedUp,
     /// This server never gave anything to resume.
@@ -39,8 +41,10 @@ pub(crate) enum Resumable {
 impl Ledger {
     pub(super) fn resumable(&self) -> Resumable {
         let state = self.lock();
-        if state.tls12.is_some() || !state.tickets.is_empty() {
-            Resumable::Yes
+        if state.tls12.is_some() || state.tickets.len() > 1 {
+            Resumable::Often
+        } else if state.tickets.len() == 1 {
+            Resumable::Once
         } else if state.ever_had_ticket {
             Resumable::UsedUp
         } else {

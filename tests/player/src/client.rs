@@ -79,7 +79,9 @@ pub async fn play<T: Transport>(
             }
         }
     } else {
-        match ftp::Client::connect(transport, &url.endpoint, options).await {
+        // A memory of its own: in memory all servers have one name.
+        let settings = ftp::Settings { memory: ftp::ServerMemory::new(), ..ftp::Settings::default() };
+        match ftp::Client::connect_with(transport, &url.endpoint, options, &settings).await {
             Err(error) => tell(describe(&error)),
             Ok(mut client) => {
                 tell("ok".into());

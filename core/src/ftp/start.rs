@@ -1,0 +1,154 @@
+//! How a transfer begins.
+//!
+//! ```text
+//!   the first of a session   EPSV ─ 229 │ TCP │ [REST ─ 350] │ RETR ─ 150 │ TLS ═ ═ │
+//!   after it                 [EPSV] [REST] RETR, EPSV for the next ─ TCP, hello ─ 150 ═ ═ │
+//! ```
+//!
+//! Once a data connection came about, a command does not wait for its own: all go out in one flight, with the EPSV of a
+//! transfer that may follow, and the data handshake's first message does not wait for 150. So a transfer costs the round
+//! trips of its data connection and no others. What could do harm does not share a flight: an upload is not asked for
+//! before the server has a port for it, and no transfer before the server agreed to where it begins.
+
+use super::client::Client;
+use super::transfer::Transfer;
+use super::verdict::Beside;
+use super::{Direction, commands, passive};
+use crate::error::{Error, Phase, Result};
+use crate::line::Line;
+use crate::reply::Reply;
+use crate::transport::Transport;
+
+/// A swift start that came to nothing, and harmed nothing.
+enum Swift<S> {
+    /// The transfer has begun.
+    Begun(Reply, Transfer<S>),
+    /// It is to be begun again, one step after another.
+    Again,
+}
+
+impl<T: Transport> Client<T> {
+    /// Begins a transfer; the server's 150.
+    pub(super) async fn start(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
+        self.idle()?;
+        self.ensure_resumable().await?;
+        if !self.session.prepared {
+            let why = "nobody is logged in, or the server refused to protect data connections";
+            return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
+        }
+        if self.reachable && self.settings.pipelining && !self.known.no_epsv {
+            match self.start_swiftly(command, direction, offset).await? {
+                Swift::Begun(reply, transfer) => {
+                    self.transfer = Some(transfer);
+                    return Ok(reply);
+                }
+                Swift::Again => {}
+            }
+        }
+        let stream = self.connect_data().await?;
+        if offset > 0 {
+            let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
+            self.begins_at(reply)?;
+        }
+        let reply = self.session.dialogue.exchange(command).await.map_err(|error| error.during(Phase::Data))?;
+        let reply = self.begins(reply)?;
+        let data = self.secure_data(stream, direction).await?;
+        self.transfer = Some(Transfer::new(data, direction, offset));
+        self.reachable = true;
+        Ok(reply)
+    }
+
+    async fn start_swiftly(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Swift<T::Stream>> {
+        let ahead = !self.known.one_at_a_time;
+        let known_port = self.next_port.take();
+        let waits = offset > 0 || (direction == Direction::Up && known_port.is_none());
+        let dialogue = &mut self.session.dialogue;
+        dialogue.ready()?;
+        if known_port.is_none() {
+            dialogue.send(&commands::epsv())?;
+        }
+        if offset > 0 {
+            dialogue.send(&commands::rest(offset))?;
+        }
+        if !waits {
+            dialogue.send(command)?;
+            if ahead {
+                dialogue.send(&commands::epsv())?;
+            }
+        }
+        dialogue.flush().await?;
+        let port = match known_port {
+            Some(port) => port,
+            None => {
+                let reply = dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
+                match passive::epsv_port(&reply) {
+                    Ok(port) if reply.code().is_completion() => port,
+                    // Whatever became of the rest: nothing was uploaded, and nothing that comes is believed.
+                    _ => {
+                        self.fence(false).await;
+                        self.reachable = false;
+                        return Ok(Swift::Again);
+                    }
+                }
+            }
+        };
+        if offset > 0 {
+            let reply = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
+            self.begins_at(reply)?;
+        }
+        if waits {
+            self.session.dialogue.send(command)?;
+            if ahead {
+                self.session.dialogue.send(&commands::epsv())?;
+            }
+            self.session.dialogue.flush().await?;
+        }
+        self.beside = Beside { ahead, noops: 0 };
+        let stream = match self.connect_data_to(port).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.beside = Beside::default();
+                self.reachable = false;
+                self.fence(false).await;
+                // A server may forget where it promised to wait.
+                let stale = known_port.is_some() && !self.session.dialogue.has_ended();
+                return if stale { Ok(Swift::Again) } else { Err(error) };
+            }
+        };
+        let early = self.begin_data(stream).await;
+        let reply = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
+        if !reply.code().is_preliminary() {
+            let beside = std::mem::take(&mut self.beside);
+            if beside.ahead {
+                let ahead = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
+                self.next_port = passive::epsv_port(&ahead).ok().filter(|_| ahead.code() == 229);
+            }
+        }
+        // A refusal closes what was opened for it.
+        let reply = self.begins(reply)?;
+        let data = self.complete_data(early, direction).await?;
+        Ok(Swift::Begun(reply, Transfer::new(data, direction, offset)))
+    }
+
+    /// The answer to REST.
+    fn begins_at(&self, reply: Reply) -> Result<()> {
+        if reply.code().is_intermediate() {
+            return Ok(());
+        }
+        let error = self.session.refused(reply, Phase::Data);
+        Err(error.advise("the server cannot begin in the middle of a file: transfer it whole"))
+    }
+
+    /// The answer to the command of a transfer.
+    fn begins(&mut self, reply: Reply) -> Result<Reply> {
+        match reply.code().number() {
+            ..200 => Ok(reply),
+            400.. => Err(self.session.refused(reply, Phase::Data)),
+            _ => {
+                self.session.dialogue.end("the server ended a transfer before it began");
+                let error = Error::violation("a transfer begins with 150 or 125");
+                Err(self.explain(error.with_reply(reply).during(Phase::Data)))
+            }
+        }
+    }
+}
