@@ -6,6 +6,8 @@
 //! | [`LoginInfo`] | `mechanism`, `binding` |
 //! | [`RecipientVerdict`] | `recipient`, `accepted`, `reply` |
 //! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `reply` |
+//! | [`Diagnosis`] | `state`, `findings`, `error` |
+//! | [`Finding`] | `topic`, `state`, `seen`, `cause`, `remedy` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
 //! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `warnings` (as of now), `certificates` |
 //! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
@@ -19,7 +21,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::error::{Error, ErrorKind, Phase, TlsFault};
-use crate::ftp::TransferReceipt;
+use crate::ftp::{Diagnosis, Finding, TransferReceipt};
 use crate::moment;
 use crate::reply::Reply;
 use crate::smtp::{DeliveryReport, LoginInfo, RecipientVerdict};
@@ -97,6 +99,20 @@ keys!(TransferReceipt, it, {
     "tls_resumed": it.tls_resumed,
     "close_notify": it.close_notify,
     "reply": it.reply,
+});
+
+keys!(Finding, it, {
+    "topic": it.topic.as_str(),
+    "state": it.state.as_str(),
+    "seen": it.seen,
+    "cause": it.cause,
+    "remedy": it.remedy,
+});
+
+keys!(Diagnosis, it, {
+    "state": it.state().as_str(),
+    "findings": it.findings,
+    "error": it.error,
 });
 
 keys!(Error, it, {

@@ -273,7 +273,8 @@ def test_probe_smtp(postfix: PostfixServer) -> None:
     before, after = ([one["name"] for one in report[key]] for key in ("offered_in_clear", "offered"))
     assert "STARTTLS" in before and "AUTH" not in before
     assert "STARTTLS" not in after and {"name": "AUTH", "parameters": "PLAIN LOGIN"} in report["offered"]
-    assert report["greeting"]["code"] == 220 and report["trusted"] is True
+    assert report["greeting"]["code"] == 220 and report["trusted"] is True and "findings" not in report
+    assert starttls("probe", postfix.url, "--write-test", *ca(postfix)).code == 64
     assert (
         re.fullmatch(r"TLSv1\.3", report["tls"]["version"]) and report["tls"]["cipher_suite"] and report["tls"]["group"]
     )
@@ -282,14 +283,52 @@ def test_probe_smtp(postfix: PostfixServer) -> None:
     assert certificate["not_before"] < certificate["not_after"]
 
 
+def anonymous(server: FTPServer) -> str:
+    return f"ftp://{server.server_name}:{server.port}{server.directory}"
+
+
 def test_probe_ftp(ftp_server: FTPServer) -> None:
-    done = starttls("probe", ftp_server.url, "--json", "--trace", *ca(ftp_server))
+    done = starttls("probe", anonymous(ftp_server), "--json", "--trace", *ca(ftp_server))
     assert done.code == 0 and "C: USER" not in done.err and "C: PASS" not in done.err
     report = done.json
     assert {one["name"] for one in report["offered_in_clear"]} >= {"AUTH", "SIZE"}
     assert {one["name"] for one in report["offered"]} >= {"SIZE", "REST"}
     assert report["tls"]["version"] == f"TLSv{ftp_server.tls}" and report["trusted"] is True
     assert report["certificates"][0]["names"] == ["localhost", "127.0.0.1", "::1"]
+    found = {finding["topic"]: finding for finding in report["findings"]}
+    assert found["tls-versions"]["seen"].startswith(f"TLS {ftp_server.tls} is accepted")
+    assert report["state"] == "notice" and "login" not in found
+
+
+def test_probe_ftp_with_a_login(ftp_server: FTPServer) -> None:
+    done = starttls("probe", ftp_server.url, "--write-test", "--trace", *ca(ftp_server))
+    text = done.out.decode()
+    assert done.code == 0 and "C: PASS ***" in done.err
+    assert re.search(r"^login +logged in as ftp; data connections are protected", text, re.MULTILINE)
+    assert re.search(r"^writing +38 bytes were uploaded \(verified\); the file is deleted$", text, re.MULTILINE)
+    demands = ftp_server.daemon in ("vsftpd", "proftpd")
+    assert ("\nsession-reuse     NOTICE: data connections must resume" in text) == demands
+    assert ("\n  because         the server is set to demand it" in text) == demands
+    assert list(ftp_server.root.iterdir()) == []
+
+
+def test_probe_tells_a_problem_by_its_exit_code(servers: Servers) -> None:
+    server = servers.ftp("pyftpdlib-firewalled", None)
+    people = starttls("probe", server.url, *ca(server))
+    assert people.code == 69 and b"data-connection   PROBLEM: connection refused" in people.out
+    assert b"\n  remedy          the server's administrator should set a range of passive ports" in people.out
+    report = starttls("probe", server.url, "--json", *ca(server)).json
+    assert report["state"] == "problem" and report["error"] is None
+
+
+def test_probe_without_a_password_looks_at_what_there_is(vsftpd: FTPServer) -> None:
+    url = anonymous(vsftpd).replace("://", "://ann@")
+    done = starttls("probe", url, *ca(vsftpd))
+    assert done.code == 0 and "no password" in done.err and b"\nlogin " not in done.out
+    assert starttls("probe", url, "--write-test", *ca(vsftpd)).code == 64
+    assert starttls("probe", anonymous(vsftpd), "--write-test", *ca(vsftpd)).code == 64
+    refused = starttls("probe", vsftpd.url.replace("pa%3Ass", "wrong"), *ca(vsftpd))
+    assert refused.code == 77 and b"\nlogin             PROBLEM: the server refused" in refused.out
 
 
 @pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])

@@ -22,6 +22,9 @@ MAIL: dict[str, Serve[MailServer]] = {
     "dovecot": dovecot.serve,
 }
 
+OLD = ("EPSV", "EPRT", "MLSD", "MLST", "MFMT", "MDTM", "SIZE", "REST", "OPTS")
+"""Commands that servers from before 1998 do not know."""
+
 FTP: dict[str, Serve[FTPServer]] = {
     # Data connections must resume the control connection's TLS session.
     "vsftpd": vsftpd.serve,
@@ -43,6 +46,18 @@ FTP: dict[str, Serve[FTPServer]] = {
     "pureftpd-strict": partial(pureftpd.serve, strict=True),
     "pyftpdlib": pyftpd.serve,
     "pyftpdlib-ipv6": partial(pyftpd.serve, host=HOST6),
+    # PASV tells an address of the inside.
+    "pyftpdlib-nat": partial(pyftpd.serve, odd={"announced": "10.1.2.3"}),
+    # Of the last century: LIST, PASV, names in Latin-1.
+    "pyftpdlib-old": partial(pyftpd.serve, odd={"without": OLD, "encoding": "latin-1"}),
+    # Data connections end without close_notify.
+    "pyftpdlib-cut": partial(pyftpd.serve, odd={"cut": True}),
+    # MDTM tells the local time of two hours to the east.
+    "pyftpdlib-zone": partial(pyftpd.serve, odd={"clock": 7200}),
+    # Nobody listens on the ports that EPSV tells.
+    "pyftpdlib-firewalled": partial(pyftpd.serve, odd={"closed": True}),
+    # Listings in a form of its own.
+    "pyftpdlib-lines": partial(pyftpd.serve, odd={"lines": True, "without": ["MLSD", "MLST"]}),
 }
 
 SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {**MAIL, **FTP}

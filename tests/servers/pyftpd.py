@@ -9,8 +9,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from .ftp import PASSWORD, USER, FTPServer, make_root, name_of
 from .pki import PKI, Identity
@@ -28,26 +29,32 @@ def serve(
     tls: TLSVersion | None = None,
     host: str = HOST,
     client_ca: Path | None = None,
+    odd: Mapping[str, Any] | None = None,
 ) -> Iterator[FTPServer]:
     """Run one process that listens twice, explicit and implicit, over one folder.
 
-    ``client_ca`` demands a client certificate by that authority.
+    ``client_ca`` demands a client certificate by that authority. ``odd`` is what is wrong with it:
+    ``announced`` the address PASV tells, ``without`` commands it does not know, ``encoding`` of
+    names, ``clock`` seconds it is ahead, ``cut`` data connections that end without close_notify,
+    ``closed`` passive ports where nobody listens, ``lines`` listings nobody can read.
     """
     if os.geteuid() != 0:
         raise ServerError("pyftpdlib drops its privileges: run these tests as root")
     identity = identity or pki.server
     with scratch("pyftpdlib") as folder:
         _, root = make_root(folder)
-        port, implicit_port, *passive = free_ports(2 + PASSIVE_PORTS, host)
+        port, implicit_port, closed, *passive = free_ports(3 + PASSIVE_PORTS, host)
         settings = {
             "host": host,
             "port": port,
             "implicit_port": implicit_port,
             "passive": passive,
+            "closed": closed,
             "certificate": str(identity.cert_file),
             "key": str(identity.key_file),
             "client_ca": str(client_ca) if client_ca else None,
             "tls": tls,
+            "odd": dict(odd or {}),
         }
         (folder / "settings.json").write_text(json.dumps(settings))
         daemon = Daemon(
@@ -75,7 +82,8 @@ def main(folder: Path) -> None:
     """Serve until killed, as the servants' account."""
     from OpenSSL import SSL
     from pyftpdlib.authorizers import DummyAuthorizer
-    from pyftpdlib.handlers import TLS_FTPHandler
+    from pyftpdlib.filesystems import AbstractedFS
+    from pyftpdlib.handlers import DTPHandler, TLS_DTPHandler, TLS_FTPHandler
     from pyftpdlib.log import config_logging
     from pyftpdlib.servers import FTPServer as Listener
 
@@ -96,13 +104,44 @@ def main(folder: Path) -> None:
     users = DummyAuthorizer()
     users.add_user(USER, PASSWORD, str(folder / "root"), perm="elradfmwMT")
 
+    odd = settings["odd"]
+
+    class Files(AbstractedFS):
+        def getmtime(self, path: str) -> float:
+            return super().getmtime(path) + odd.get("clock", 0)
+
+        def format_list(self, folder: str, names: Any, ignore_err: bool = True) -> Iterator[bytes]:
+            if odd.get("lines"):
+                return (f"~{name}~\r\n".encode(errors="surrogateescape") for name in names)
+            return super().format_list(folder, names, ignore_err)
+
+    class Data(TLS_DTPHandler):
+        def close(self) -> None:
+            if odd.get("cut"):
+                DTPHandler.close(self)
+            else:
+                super().close()
+
     class Explicit(TLS_FTPHandler):
         authorizer = users
+        abstracted_fs = Files
+        dtp_handler = Data
         ssl_context = context
         tls_control_required = True
         tls_data_required = True
         passive_ports = settings["passive"]
         banner = "pyftpdlib ready."
+        encoding = odd.get("encoding", "utf8")
+        masquerade_address = odd.get("announced")
+        proto_cmds = {  # noqa: RUF012 - pyftpdlib's own attribute
+            name: known for name, known in TLS_FTPHandler.proto_cmds.items() if name not in odd.get("without", ())
+        }
+
+        def ftp_EPSV(self, line: str) -> None:
+            if odd.get("closed"):
+                self.respond(f"229 Entering extended passive mode (|||{settings['closed']}|).")
+            else:
+                super().ftp_EPSV(line)
 
     class Implicit(Explicit):
         def handle(self) -> None:

@@ -141,6 +141,18 @@ impl Common {
         })
     }
 
+    /// Who logs in for files, if anybody is named.
+    pub(crate) fn ftp_credentials(&self, url: &Url) -> Result<Option<ftp::Credentials>, Failure> {
+        Ok(match credentials::find(&self.login, url)? {
+            None => None,
+            Some((user, Some(password))) => Some(ftp::Credentials::password(user, password.as_str())),
+            Some((user, None)) if matches!(user.as_str(), "anonymous" | "ftp") => Some(ftp::Credentials::anonymous()),
+            // The certificate may be the login (RFC 4217 §4).
+            Some((user, None)) if self.client_cert.is_some() => Some(ftp::Credentials::password(user, "")),
+            Some((user, None)) => return Err(credentials::no_password(&user)),
+        })
+    }
+
     /// What TLS is to be, but for pins, policies and `--insecure`.
     pub(crate) fn tls(&self) -> Result<TlsConfig, Error> {
         let mut tls = TlsConfig::new();
@@ -182,15 +194,7 @@ impl Target {
         if common.login.is_for_mail() {
             return Err(Failure::usage("--auth, --authzid and --token-file are about mail"));
         }
-        let found = credentials::find(&common.login, &self.url)?;
-        let credentials = match found {
-            None => ftp::Credentials::anonymous(),
-            Some((user, Some(password))) => ftp::Credentials::password(user, password.as_str()),
-            Some((user, None)) if matches!(user.as_str(), "anonymous" | "ftp") => ftp::Credentials::anonymous(),
-            // The certificate may be the login (RFC 4217 §4).
-            Some((user, None)) if common.client_cert.is_some() => ftp::Credentials::password(user, ""),
-            Some((user, None)) => return Err(credentials::no_password(&user)),
-        };
+        let credentials = common.ftp_credentials(&self.url)?.unwrap_or_else(ftp::Credentials::anonymous);
         let fail = |error| self.failure(error, Exit::Unavailable);
         let client = ftp::Client::connect(self.network.clone(), self.endpoint(), self.options.clone());
         let mut client = client.await.map_err(fail)?;

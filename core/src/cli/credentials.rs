@@ -59,6 +59,11 @@ impl Login {
         }
     }
 
+    /// Whether any flag is about who logs in.
+    pub(crate) fn is_given(&self) -> bool {
+        self.user.is_some() || self.password_file.is_some() || self.netrc.is_some() || self.is_for_mail()
+    }
+
     /// Whether anything is asked for that only mail knows.
     pub(crate) fn is_for_mail(&self) -> bool {
         self.token_file.is_some() || self.auth.is_some() || self.authzid.is_some()

@@ -1,9 +1,11 @@
-//! `starttls probe`: what a server is and says, with no credentials sent.
+//! `starttls probe`: what a server is and says. No credentials are sent but to FTP servers that are trusted, whose
+//! examination goes further then.
 //!
 //! ```text
 //!   look once as configured ─ all well ──────────────────────────────▶ what it offers, its certificates: trusted
 //!                           └ certificate refused ─ look again ──────▶ the same, and why it is not trusted
 //!                           └ anything else ─ look in clear text ────▶ greeting and offers, and the error
+//!   FTP: and the examination (ftp::doctor) ──────────────────────────▶ findings, causes, remedies
 //! ```
 
 use std::fmt::Write;
@@ -11,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::{Value, json};
+use starttls::ftp::{Diagnosis, Examination, State};
 use starttls::reply::Reply;
 use starttls::report::timestamp;
 use starttls::tls::{Certificate, TlsInfo};
@@ -24,13 +27,18 @@ use crate::failure::Failure;
 use crate::output::Report;
 use crate::view;
 
-/// Show a server's greeting, capabilities, TLS and certificates; no credentials are sent
+/// Show a server's greeting, capabilities, TLS and certificates; find out what is wrong with an FTP server
 ///
-/// Works when the certificate is not trusted, too: then it says why, and the exit code is 76.
+/// Works when the certificate is not trusted, too: then it says why, and the exit code is 76. Credentials are sent only to
+/// FTP servers that are trusted, and only if a user is named: data connections, listings and names are examined then, too.
+/// If a problem is found, the exit code is 69.
 #[derive(Args, Debug)]
 pub(crate) struct Probe {
     /// smtp://, smtps://, ftp:// or ftps://, with host and port
     url: String,
+    /// FTP: upload a small file to the URL's directory, look at it, and delete it
+    #[arg(long)]
+    write_test: bool,
 }
 
 /// A capability and its parameters.
@@ -50,6 +58,9 @@ struct Look {
 impl Probe {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let url = Url::parse(&self.url).map_err(Failure::early)?;
+        if self.write_test && url.protocol != Protocol::Ftp {
+            return Err(Failure::usage("--write-test is about FTP servers"));
+        }
         let options = common.options(&url)?;
         let network = &common.network();
         let (look, failure) = match block(look(network, &url, options.clone())) {
@@ -65,11 +76,57 @@ impl Probe {
         let trusted = look.tls.as_ref().map(|_| failure.is_none() && !options.tls.accepts_any_certificate());
         let mut data = String::new();
         describe(&mut data, &url, &look, trusted);
-        let notes = failure.iter().filter_map(Failure::line).collect();
+        let mut notes: Vec<_> = failure.iter().filter_map(Failure::line).collect();
         let mut json = look.json(&url);
         json["trusted"] = json!(trusted);
         json["error"] = json!(failure.as_ref().map(Failure::json));
-        Ok(Report { exit: failure.map_or(Exit::Ok, |failure| failure.exit()), json, data, notes })
+        let mut exit = failure.map_or(Exit::Ok, |failure| failure.exit());
+        if url.protocol == Protocol::Ftp {
+            let diagnosis = self.examine(common, network, &url, &options, exit == Exit::Ok, &mut notes)?;
+            data.push('\n');
+            tell(&mut data, &diagnosis);
+            json["state"] = json!(diagnosis.state().as_str());
+            json["findings"] = json!(diagnosis.findings);
+            if exit == Exit::Ok && diagnosis.state() == State::Problem {
+                exit = Exit::Unavailable;
+            }
+            if let (Exit::Ok | Exit::Unavailable, Some(error)) = (exit, diagnosis.error) {
+                let failure = Failure::session(error, &url, Exit::Unavailable);
+                notes.extend(failure.line());
+                json["error"] = failure.json();
+                exit = failure.exit();
+            }
+        }
+        Ok(Report { exit, json, data, notes })
+    }
+
+    /// What there is to find out about an FTP server, with the credentials that there are.
+    fn examine(
+        &self,
+        common: &Common,
+        network: &Network,
+        url: &Url,
+        options: &Options,
+        trusted: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<Diagnosis, Failure> {
+        let credentials = match common.ftp_credentials(url) {
+            Ok(credentials) => credentials,
+            // A user who is merely part of a URL is no reason to look at nothing.
+            Err(_) if !self.write_test && !common.login.is_given() => {
+                notes.push("no password: looked at what is seen before the login".into());
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        if self.write_test && credentials.is_none() {
+            return Err(Failure::usage("--write-test needs a user: name one in the URL or with --user"));
+        }
+        let examination = Examination { directory: url.path.clone(), write_test: self.write_test };
+        let credentials = credentials.filter(|_| trusted);
+        let settings = ftp::Settings::default();
+        let (to, who) = (&url.endpoint, credentials.as_ref());
+        Ok(block(ftp::doctor(network, to, options, &settings, who, &examination)))
     }
 }
 
@@ -166,6 +223,26 @@ impl Look {
             "tls": self.tls,
             "certificates": certificates,
         })
+    }
+}
+
+/// What was found, for people: what is good in one line each, what is not with its cause and remedy.
+fn tell(out: &mut String, diagnosis: &Diagnosis) {
+    let mut line = |label: &str, text: &str| {
+        let _ = writeln!(out, "{label:<17} {}", view::printable(text));
+    };
+    for finding in &diagnosis.findings {
+        let mark = match finding.state {
+            State::Good => "",
+            State::Notice => "NOTICE: ",
+            State::Problem => "PROBLEM: ",
+        };
+        line(finding.topic.as_str(), &format!("{mark}{}", finding.seen));
+        for (label, text) in [("  because", &finding.cause), ("  remedy", &finding.remedy)] {
+            if let Some(text) = text {
+                line(label, text);
+            }
+        }
     }
 }
 

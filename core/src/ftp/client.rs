@@ -98,6 +98,16 @@ impl<T: Transport> Client<T> {
         Ok(other)
     }
 
+    /// How it was opened.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Who is logged in.
+    pub(super) fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
     /// How this session speaks. What login was told by them, changes with the next one.
     pub fn settings(&mut self) -> &mut Settings {
         &mut self.settings
@@ -386,7 +396,7 @@ impl<T: Transport> std::fmt::Debug for Client<T> {
     }
 }
 
-fn is_version_refusal(error: &Error) -> bool {
+pub(super) fn is_version_refusal(error: &Error) -> bool {
     // Servers that have TLS 1.3 only answer an older hello with protocol_version (70) or handshake_failure (40).
     matches!(error.kind(), ErrorKind::Tls(TlsFault::NothingInCommon(_) | TlsFault::AlertReceived { code: 40 | 70, .. }))
 }

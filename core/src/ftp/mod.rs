@@ -34,6 +34,7 @@
 mod client;
 mod commands;
 mod data_connection;
+mod doctor;
 mod features;
 pub mod hash;
 mod listing;
@@ -48,6 +49,7 @@ mod transfer;
 mod verdict;
 
 pub use client::Client;
+pub use doctor::{Diagnosis, Examination, Finding, PATIENCE, State, Topic, doctor};
 pub use features::Features;
 pub use listing::{Entry, EntryKind};
 pub use memory::ServerMemory;

@@ -3,6 +3,8 @@
 //! Only the port is taken from the reply. The host is the control connection's peer and nobody else, whatever a 227 says:
 //! otherwise a server could make its client connect to machines that only the client can reach.
 
+use std::net::Ipv4Addr;
+
 use crate::error::{Error, Result};
 use crate::reply::Reply;
 
@@ -28,17 +30,24 @@ pub(super) fn epsv_port(reply: &Reply) -> Result<u16> {
 
 /// The port of `227 Entering Passive Mode (h1,h2,h3,h4,p1,p2)`; the parentheses may be missing (RFC 1123 §4.1.2.6).
 pub(super) fn pasv_port(reply: &Reply) -> Result<u16> {
+    pasv_address(reply).map(|(_, port)| port).filter(|&port| port != 0).ok_or_else(|| nonsense("PASV", reply))
+}
+
+/// The address in a 227, to be told and not to be gone to.
+pub(super) fn pasv_address(reply: &Reply) -> Option<(Ipv4Addr, u16)> {
     let text = reply.last_line();
     let is_part = |b: &u8| b.is_ascii_digit() || *b == b',';
     let candidates = text.split(|b| !is_part(b));
-    let port = candidates.filter(|run| run.contains(&b',')).find_map(|run| {
+    candidates.filter(|run| run.contains(&b',')).find_map(|run| {
         let numbers: Vec<_> = run.split(|&b| b == b',').map(|part| number(part).filter(|&n| n <= 255)).collect();
         match numbers[..] {
-            [Some(_), Some(_), Some(_), Some(_), Some(high), Some(low)] => Some(high * 256 + low),
+            [Some(a), Some(b), Some(c), Some(d), Some(high), Some(low)] => {
+                let host = [a, b, c, d].map(|part| u8::try_from(part).unwrap_or_default());
+                Some((Ipv4Addr::from(host), high * 256 + low))
+            }
             _ => None,
         }
-    });
-    port.filter(|&port| port != 0).ok_or_else(|| nonsense("PASV", reply))
+    })
 }
 
 fn number(digits: &[u8]) -> Option<u16> {

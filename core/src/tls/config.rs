@@ -186,6 +186,14 @@ impl TlsConfig {
         matches!(self.trust, Trust::Anybody) && self.tlsa.is_empty()
     }
 
+    /// Without any of what makes a certificate believed: to look at a server that is told nothing.
+    pub(crate) fn believing_anybody(mut self) -> Self {
+        self.tlsa.clear();
+        self.pins.clear();
+        self.mta_sts = None;
+        self.danger_accept_any_certificate()
+    }
+
     /// What the MTA-STS policy says to a session in clear text.
     pub(crate) fn allow_plaintext(&self) -> Result<()> {
         match &self.mta_sts {
@@ -308,6 +316,11 @@ impl TlsSession {
     /// Whether the next handshake can resume an earlier one.
     pub(crate) fn resumable(&self) -> Resumable {
         self.ledger.resumable()
+    }
+
+    /// How many tickets of TLS 1.3 are left; `None` if there is a session of TLS 1.2, which needs no counting.
+    pub(crate) fn tickets_left(&self) -> Option<usize> {
+        self.ledger.tickets_left()
     }
 }
 

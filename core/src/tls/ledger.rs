@@ -52,6 +52,11 @@ impl Ledger {
         }
     }
 
+    pub(super) fn tickets_left(&self) -> Option<usize> {
+        let state = self.lock();
+        state.tls12.is_none().then_some(state.tickets.len())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
