@@ -143,6 +143,11 @@ pub enum ErrorKind {
     Truncated,
     /// The server does not offer STARTTLS, or not AUTH TLS, and TLS is required.
     UpgradeNotOffered,
+    /// The server does not offer what was asked for: an extension, a login mechanism; in words. Nothing was sent.
+    NotOffered(String),
+    /// The server offered protection earlier in this process and does not now, STARTTLS or a login as strong; in words.
+    /// Somebody in between may be stripping it.
+    Downgraded(String),
     /// The server spoke after the upgrade reply and before the handshake: injected commands or replies.
     BytesBeforeHandshake {
         /// How many bytes were waiting.
@@ -197,6 +202,10 @@ impl Error {
 
     pub(crate) fn invalid_state(why: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidState(why.into()))
+    }
+
+    pub(crate) fn not_offered(why: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotOffered(why.into()))
     }
 
     pub(crate) fn violation(why: impl Into<String>) -> Self {
@@ -433,7 +442,7 @@ impl fmt::Display for ErrorKind {
             Self::ProtocolViolation(why) => write!(f, "the server breaks the protocol: {why}"),
             Self::LimitExceeded(what) => write!(f, "limit exceeded: {what}"),
             Self::InvalidArgument(why) => write!(f, "invalid argument: {why}"),
-            Self::InvalidState(why) => f.write_str(why),
+            Self::InvalidState(why) | Self::NotOffered(why) | Self::Downgraded(why) => f.write_str(why),
             Self::Local(error) => write!(f, "local input or output failed: {error}"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),

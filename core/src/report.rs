@@ -136,6 +136,8 @@ fn kind(kind: &ErrorKind) -> &'static str {
         ErrorKind::ClosedByPeer => "closed_by_peer",
         ErrorKind::Truncated => "truncated",
         ErrorKind::UpgradeNotOffered => "upgrade_not_offered",
+        ErrorKind::NotOffered(_) => "not_offered",
+        ErrorKind::Downgraded(_) => "downgraded",
         ErrorKind::BytesBeforeHandshake { .. } => "bytes_before_handshake",
         ErrorKind::Unsolicited(_) => "unsolicited",
         ErrorKind::Proxy(_) => "proxy",

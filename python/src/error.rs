@@ -137,6 +137,8 @@ fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
         ErrorKind::ClosedByPeer => builtin("ConnectionLost"),
         ErrorKind::Truncated => foreign("Truncated"),
         ErrorKind::UpgradeNotOffered => foreign("UpgradeNotOffered"),
+        ErrorKind::NotOffered(_) => builtin("NotOffered"),
+        ErrorKind::Downgraded(_) => builtin("Downgraded"),
         ErrorKind::BytesBeforeHandshake { .. } => foreign("BytesBeforeHandshake"),
         ErrorKind::Proxy(_) => builtin("ProxyError"),
         ErrorKind::Tls(fault) => foreign(fault_names(fault).0),

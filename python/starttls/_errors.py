@@ -98,6 +98,21 @@ class InvalidState(Error, RuntimeError):
     kind = "invalid-state"
 
 
+class NotOffered(Error):
+    """The server does not offer what was asked for: an extension, a login mechanism. Nothing was sent."""
+
+    kind = "not-offered"
+
+
+class Downgraded(Error):
+    """The server offered protection earlier in this process and does not now: STARTTLS, or a login as strong.
+
+    Somebody in between may be stripping it. ``forget_server`` forgets what it offered.
+    """
+
+    kind = "downgraded"
+
+
 class TimeoutExceeded(Error, TimeoutError):
     """A deadline passed."""
 

@@ -124,7 +124,7 @@ def test_external(dovecot: DovecotServer, face: Any, pki: PKI, authzid: str | No
     with face.smtp(dovecot.url, auth="EXTERNAL", authzid=authzid, tls=tls) as session:
         assert session.login == starttls.LoginInfo("EXTERNAL")
         assert session.send(MESSAGE).outcome == "accepted"
-    with pytest.raises((starttls.AuthenticationFailed, starttls.InvalidState)):
+    with pytest.raises((starttls.AuthenticationFailed, starttls.NotOffered, starttls.Downgraded)):
         face.smtp(dovecot.url, auth="EXTERNAL", tls=trusting(dovecot)).connect()
 
 
@@ -266,7 +266,7 @@ def test_a_mechanism_that_is_gone(pki: PKI, face: Any) -> None:
         options = {"user": "ann", "password": "password", "tls": starttls.TLSConfig(ca_file=pki.ca_file)}
         with pytest.raises(starttls.AuthenticationFailed):
             face.smtp(url, **options).connect()
-        with pytest.raises(starttls.InvalidState, match="SCRAM-SHA-256 earlier") as refused:
+        with pytest.raises(starttls.Downgraded, match="SCRAM-SHA-256 earlier") as refused:
             face.smtp(url, **options).connect()
         assert refused.value.phase == "authenticate"
         with pytest.raises(starttls.AuthenticationFailed):

@@ -31,6 +31,7 @@ CLASSES: dict[str, type[starttls.Error]] = {
     "closed-by-peer": starttls.ConnectionLost,
     "invalid-argument": starttls.InvalidArgument,
     "invalid-state": starttls.InvalidState,
+    "not-offered": starttls.NotOffered,
     "limit-exceeded": starttls.LimitExceeded,
     "protocol-violation": starttls.ProtocolError,
     "rejected": starttls.Rejected,

@@ -12,7 +12,7 @@ import json
 import sys
 
 from . import dovecot, pki
-from .catalogue import SERVERS
+from .catalogue import PROXIES, SERVERS
 from .ftp import FTPServer
 from .mail import MailServer
 from .process import scratch
@@ -32,11 +32,16 @@ def describe(server: FTPServer | MailServer, made: pki.PKI) -> str:
 def main() -> None:
     """Read the command line, serve, and wait for the end of standard input."""
     parser = argparse.ArgumentParser(prog="tests.servers", description=__doc__)
-    parser.add_argument("name", choices=SERVERS)
+    parser.add_argument("name", choices=[*SERVERS, *PROXIES])
     parser.add_argument("--tls", choices=["1.2", "1.3"], help="speak this TLS version alone")
     identities = [field.name for field in dataclasses.fields(pki.PKI) if not field.name.endswith("_file")]
     parser.add_argument("--identity", choices=identities, default="server", help="the certificate to show")
     wanted = parser.parse_args()
+    if wanted.name in PROXIES:
+        with PROXIES[wanted.name]() as proxy:
+            print(json.dumps({"url": proxy.url, "port": proxy.port}), flush=True)
+            sys.stdin.read()
+        return
     with scratch("pki") as folder:
         made = pki.make(folder)
         with SERVERS[wanted.name](made, identity=getattr(made, wanted.identity), tls=wanted.tls) as server:

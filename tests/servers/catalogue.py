@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from . import dovecot, exim, postfix, proftpd, pureftpd, pyftpd, vsftpd
+from . import dovecot, exim, postfix, proftpd, proxies, pureftpd, pyftpd, vsftpd
 from .ftp import FTPServer
 from .mail import MailServer
 from .process import HOST, HOST6, Serve
@@ -61,3 +61,9 @@ FTP: dict[str, Serve[FTPServer]] = {
 }
 
 SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {**MAIL, **FTP}
+
+# They ask for a login.
+PROXIES = {
+    "socks5": partial(proxies.socks5, login=True),
+    "http-proxy": partial(proxies.http, login=True),
+}

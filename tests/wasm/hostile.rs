@@ -18,7 +18,7 @@ fn serve(serve: impl FnOnce(TcpStream) + Send + 'static) -> (Endpoint, JoinHandl
     (endpoint("127.0.0.1", port), thread)
 }
 
-fn within(duration: Duration) -> Opening {
+pub(crate) fn within(duration: Duration) -> Opening {
     let each = u64::try_from(duration.as_nanos()).expect("not that long");
     let timeouts = Timeouts { connect: each, handshake: each, reply: each, stall: each, finish: each };
     Opening { timeouts: Some(timeouts), ..Opening::default() }

@@ -19,7 +19,7 @@ pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
 }
 
 /// A message of exactly this many bytes, with lines that begin with dots.
-fn message(length: usize) -> Vec<u8> {
+pub(crate) fn message(length: usize) -> Vec<u8> {
     if length < 64 {
         return vec![b'x'; length];
     }

@@ -327,6 +327,8 @@ fn kind(error: &Error) -> &'static str {
         ErrorCode::LimitExceeded(_) => "limit-exceeded",
         ErrorCode::InvalidArgument(_) => "invalid-argument",
         ErrorCode::InvalidState(_) => "invalid-state",
+        ErrorCode::NotOffered(_) => "not-offered",
+        ErrorCode::Downgraded(_) => "downgraded",
         ErrorCode::Local(_) => "local",
         ErrorCode::Other(_) => "other",
     }

@@ -69,6 +69,8 @@ fn code(kind: &ErrorKind) -> ErrorCode {
         ErrorKind::ClosedByPeer => ErrorCode::ClosedByPeer,
         ErrorKind::Truncated => ErrorCode::Truncated,
         ErrorKind::UpgradeNotOffered => ErrorCode::UpgradeNotOffered,
+        ErrorKind::NotOffered(what) => ErrorCode::NotOffered(what.clone()),
+        ErrorKind::Downgraded(what) => ErrorCode::Downgraded(what.clone()),
         ErrorKind::BytesBeforeHandshake { count, .. } => {
             ErrorCode::BytesBeforeHandshake(u32::try_from(*count).unwrap_or(u32::MAX))
         }

@@ -6,6 +6,8 @@
 //! | `options` | options and traces |
 //! | `tls` | trust, identity, versions |
 //! | `smtp`, `ftp` | sessions as resources |
+//! | `route`, `pool` | several mail servers; sessions that are kept |
+//! | `message` | a message whose body comes in pieces |
 //! | `send_options` | what is asked for a message |
 //! | `dkim` | signatures of messages |
 //! | `streams` | transfers to and from the caller's streams |
@@ -25,7 +27,13 @@ mod error;
 #[forbid(unsafe_code)]
 mod ftp;
 #[forbid(unsafe_code)]
+mod message;
+#[forbid(unsafe_code)]
 mod options;
+#[forbid(unsafe_code)]
+mod pool;
+#[forbid(unsafe_code)]
+mod route;
 #[forbid(unsafe_code)]
 mod send_options;
 #[forbid(unsafe_code)]

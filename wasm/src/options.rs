@@ -53,11 +53,7 @@ impl GuestOptions for Options {
     }
 
     fn set_security(&self, security: Security) {
-        self.0.borrow_mut().session.security = match security {
-            Security::Upgrade => starttls::Security::Upgrade,
-            Security::Implicit => starttls::Security::Implicit,
-            Security::Plaintext => starttls::Security::Plaintext,
-        };
+        self.0.borrow_mut().session.security = self::security(security);
     }
 
     fn set_server_name(&self, name: String) {
@@ -113,6 +109,15 @@ impl GuestOptions for Options {
     }
 }
 
+/// When the connection becomes TLS.
+pub(crate) fn security(when: Security) -> starttls::Security {
+    match when {
+        Security::Upgrade => starttls::Security::Upgrade,
+        Security::Implicit => starttls::Security::Implicit,
+        Security::Plaintext => starttls::Security::Plaintext,
+    }
+}
+
 /// The events of sessions.
 #[derive(Default)]
 pub(crate) struct Trace(Lines);
@@ -149,6 +154,12 @@ impl Lines {
 
 impl From<Endpoint> for transport::Endpoint {
     fn from(Endpoint { host, port }: Endpoint) -> Self {
+        Self { host, port }
+    }
+}
+
+impl From<transport::Endpoint> for Endpoint {
+    fn from(transport::Endpoint { host, port }: transport::Endpoint) -> Self {
         Self { host, port }
     }
 }

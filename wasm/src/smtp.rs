@@ -8,20 +8,24 @@ use starttls::transport::block;
 use crate::Component;
 use crate::error;
 use crate::exports::smtp::{
-    Account, Credentials, DeliveryReport, Envelope, Guest, GuestMessageWriter, GuestOutbox, GuestSession, Header,
-    LoginInfo, MessageWriter, Outbox, Outcome, SendOptionsBorrow, Session, Verdict,
+    Account, Credentials, DeliveryReport, Envelope, Guest, GuestOutbox, GuestSession, Header, LoginInfo, MessageWriter,
+    Outbox, Outcome, Route, SendOptionsBorrow, Session, SrvOrigin, SrvRecord, Verdict,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply};
+use crate::message::Message;
 use crate::options::{Network, Options};
+use crate::pool::Sessions;
+use crate::route;
 use crate::send_options::Asked;
 use crate::slot::Slot;
 use crate::tls::ClientConfig;
 
-type Client = smtp::Client<Network>;
+pub(crate) type Client = smtp::Client<Network>;
 
 impl Guest for Component {
     type Session = Submission;
+    type Pool = Sessions;
     type MessageWriter = Message;
     type Outbox = Window;
     type SendOptions = Asked;
@@ -37,6 +41,19 @@ impl Guest for Component {
             length: header.as_bytes().len() as u64,
         })
     }
+
+    fn routes_from_srv(
+        domain: String,
+        submissions: Vec<SrvRecord>,
+        submission: Vec<SrvRecord>,
+        origin: SrvOrigin,
+    ) -> Result<Vec<Route>, Error> {
+        route::from_srv(&domain, submissions, submission, origin)
+    }
+
+    fn forget_server(server: Endpoint) {
+        smtp::ServerMemory::default().forget(&server.into());
+    }
 }
 
 /// A submission session.
@@ -47,6 +64,13 @@ impl GuestSession for Submission {
         let (tls, options) = (tls.get::<ClientConfig>().now(), options.get::<Options>());
         let client =
             block(Client::connect_with(options.network(), &to.into(), options.with_tls(tls), &options.mail()))?;
+        Ok(Session::new(Self(Slot::new(client))))
+    }
+
+    fn open_any(routes: Vec<Route>, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
+        let (tls, options) = (tls.get::<ClientConfig>().now(), options.get::<Options>());
+        let (routes, mail) = (route::read(routes)?, options.mail());
+        let client = block(Client::connect_any(options.network(), &routes, options.with_tls(tls), &mail))?;
         Ok(Session::new(Self(Slot::new(client))))
     }
 
@@ -64,10 +88,7 @@ impl GuestSession for Submission {
     }
 
     fn login(&self, credentials: Credentials, mechanism: Option<String>) -> Result<(), Error> {
-        let credentials = match (smtp::Credentials::from(credentials), mechanism) {
-            (credentials, Some(name)) => credentials.with_mechanism(name.parse()?),
-            (credentials, None) => credentials,
-        };
+        let credentials = with_mechanism(credentials, mechanism)?;
         self.0.with(|client| block(client.login(&credentials)))
     }
 
@@ -104,7 +125,7 @@ impl GuestSession for Submission {
     fn begin(&self, envelope: Envelope, options: Option<SendOptionsBorrow<'_>>) -> Result<MessageWriter, Error> {
         let envelope = read(envelope, options)?;
         self.0.with(|client| block(client.begin(&envelope)))?;
-        Ok(MessageWriter::new(Message(Some(self.0.clone()))))
+        Ok(MessageWriter::new(Message::of_session(self.0.clone())))
     }
 
     fn noop(&self) -> Result<(), Error> {
@@ -180,28 +201,8 @@ impl GuestOutbox for Window {
     }
 }
 
-/// A message under way; `None` once it is finished.
-pub(crate) struct Message(Option<Slot<Client>>);
-
-impl GuestMessageWriter for Message {
-    fn write(&self, bytes: Vec<u8>) -> Result<(), Error> {
-        self.0.as_ref().ok_or_else(error::closed)?.with(|client| block(client.write(&bytes)))
-    }
-
-    fn finish(this: MessageWriter) -> Result<DeliveryReport, Error> {
-        let slot = this.into_inner::<Self>().0.take().ok_or_else(error::closed)?;
-        slot.with(|client| block(client.finish()).map(DeliveryReport::from))
-    }
-}
-
-/// Half a message must never be delivered: the connection is closed in the middle of it.
-impl Drop for Message {
-    fn drop(&mut self) {
-        drop(self.0.take().and_then(|slot| slot.take()));
-    }
-}
-
-fn read(envelope: Envelope, options: Option<SendOptionsBorrow<'_>>) -> Result<smtp::Envelope, Error> {
+/// An envelope with what is asked for.
+pub(crate) fn read(envelope: Envelope, options: Option<SendOptionsBorrow<'_>>) -> Result<smtp::Envelope, Error> {
     let mut read = smtp::Envelope::new(envelope.sender.as_deref().unwrap_or_default(), &envelope.recipients)?;
     read.size = envelope.size;
     read.body = BodyKind::of_text(envelope.eight_bit);
@@ -210,6 +211,15 @@ fn read(envelope: Envelope, options: Option<SendOptionsBorrow<'_>>) -> Result<sm
         options.get::<Asked>().ask(&mut read);
     }
     Ok(read)
+}
+
+/// What there is to log in with, by a mechanism of this name if there is one.
+pub(crate) fn with_mechanism(credentials: Credentials, name: Option<String>) -> Result<smtp::Credentials, Error> {
+    let credentials = smtp::Credentials::from(credentials);
+    Ok(match name {
+        Some(name) => credentials.with_mechanism(name.parse()?),
+        None => credentials,
+    })
 }
 
 impl From<Credentials> for smtp::Credentials {
@@ -247,6 +257,8 @@ impl From<smtp::DeliveryReport> for DeliveryReport {
             reply: report.reply().map(Reply::from),
             queue_id: report.queue_id(),
             error: report.error().map(Error::from),
+            tls: report.tls().map(|tls| SessionInfo::from(&**tls)),
+            login: report.login().map(LoginInfo::from),
         }
     }
 }

@@ -117,7 +117,7 @@ fn exit(error: &Error, refused: Exit) -> Exit {
         ErrorKind::InvalidArgument(_) => Exit::Usage,
         // Found out before anything was sent: it is about what we were given.
         ErrorKind::LimitExceeded(_) if error.phase().is_none() => Exit::Data,
-        ErrorKind::InvalidState(_) if login => Exit::NoPermission,
+        ErrorKind::InvalidState(_) | ErrorKind::NotOffered(_) if login => Exit::NoPermission,
         ErrorKind::AccessDenied | ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Exit::NoPermission,
         ErrorKind::Tls(TlsFault::Configuration(_)) => Exit::Config,
         ErrorKind::NameUnresolvable => Exit::NoHost,
@@ -129,6 +129,7 @@ fn exit(error: &Error, refused: Exit) -> Exit {
         },
         ErrorKind::SizeMismatch { .. } => Exit::IoError,
         ErrorKind::UpgradeNotOffered
+        | ErrorKind::Downgraded(_)
         | ErrorKind::BytesBeforeHandshake { .. }
         | ErrorKind::Unsolicited(_)
         | ErrorKind::Tls(_)

@@ -119,12 +119,14 @@ async fn hello_or_helo<C: Channel>(dialogue: &mut Dialogue<C>, settings: &Settin
 async fn starttls<C: Channel>(dialogue: &mut Dialogue<C>, offered: &Extensions, settings: &Settings) -> Result<()> {
     let server = dialogue.context.endpoint().clone();
     if !offered.offers("STARTTLS") {
-        let error = Error::new(ErrorKind::UpgradeNotOffered).during(Phase::Upgrade);
         if settings.memory.of(&server).offered_tls {
-            let why = "this server offered STARTTLS before and does not now: somebody may be stripping it";
-            return Err(dialogue.context.explain(error).advise(why));
+            let why = "the server offered STARTTLS earlier and does not now".to_owned();
+            let error = Error::new(ErrorKind::Downgraded(why)).during(Phase::Upgrade).advise(
+                "somebody may be in between; if its administrator changed it, forget what is known of this server",
+            );
+            return Err(dialogue.context.explain(error));
         }
-        return Err(dialogue.context.no_upgrade(error));
+        return Err(dialogue.context.no_upgrade(Error::new(ErrorKind::UpgradeNotOffered).during(Phase::Upgrade)));
     }
     settings.memory.learn(&server, |facts| facts.offered_tls = true);
     let reply = dialogue.exchange(&commands::starttls()).await.map_err(|error| error.during(Phase::Upgrade))?;

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::client::Client;
 use super::sasl::{self, Challenge, Credentials, Exchange, LoginInfo, Mechanism, Message, Surroundings};
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::reply::Reply;
 use crate::tls::{ChannelBinding, VerifiedBy};
@@ -32,9 +32,11 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected) if the server does not accept them; [`Error::detail`] is what the
     /// mechanism has to say about it. [`ProtocolViolation`](crate::ErrorKind::ProtocolViolation) if the server does not
-    /// prove itself. [`InvalidState`](crate::ErrorKind::InvalidState) in clear text, unless the credentials hold no
-    /// secret, if nothing fitting is offered, and after a login. [`InvalidArgument`](crate::ErrorKind::InvalidArgument)
-    /// for what cannot be said. [`Local`](crate::ErrorKind::Local) if no token could be had.
+    /// prove itself. [`NotOffered`](crate::ErrorKind::NotOffered) if nothing fitting is offered, and
+    /// [`Downgraded`](crate::ErrorKind::Downgraded) if something stronger was, earlier.
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) in clear text, unless the credentials hold no secret, and after a
+    /// login. [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for what cannot be said.
+    /// [`Local`](crate::ErrorKind::Local) if no token could be had.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
         self.dialogue.context.begin_operation();
         self.authenticate(credentials).await.map_err(|error| {
@@ -200,6 +202,6 @@ fn advice(error: &Error) -> Option<&'static str> {
 /// A mechanism that was there earlier and is gone: a fall-back to a weaker one is what somebody in between would want.
 fn weakened(before: Mechanism, now: &str) -> Error {
     let why = format!("the server offered {} earlier and offers {now} now", before.name());
-    Error::invalid_state(why)
+    Error::new(ErrorKind::Downgraded(why))
         .advise("somebody may be in between; if its administrator changed it, forget what is known of this server")
 }

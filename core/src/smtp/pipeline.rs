@@ -209,7 +209,7 @@ impl<B: Body> Pipeline<B> {
         body: &mut B,
     ) -> Result<Transaction> {
         let mut plan = self.plan(client, &mut envelope, body);
-        let lacks_something = plan.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::InvalidState(_)));
+        let lacks_something = plan.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::NotOffered(_)));
         if lacks_something && self.messages.is_empty() && client.ask_again().await {
             plan = self.plan(client, &mut envelope, body);
         }

@@ -158,5 +158,5 @@ fn hold(envelope: &Envelope, extensions: &Extensions) -> Result<()> {
 }
 
 fn not_offered(what: &str, keyword: &str) -> Error {
-    Error::invalid_state(format!("{what} needs {keyword}, and the server does not offer it"))
+    Error::not_offered(format!("{what} needs {keyword}, and the server does not offer it"))
 }

@@ -174,6 +174,13 @@ impl<T: Transport + Clone> Pool<T> {
         (state.taken, state.idle.len())
     }
 
+    /// Whether a message would not have to wait for another to end. Who is alone in a process, as a WebAssembly instance
+    /// is, would wait for itself.
+    pub fn has_room(&self) -> bool {
+        let state = self.shared.lock();
+        state.closed || (state.queue.is_empty() && state.taken < self.shared.settings.connections.max(1))
+    }
+
     /// A place, and a session for it.
     async fn lease(&self) -> Result<Lease<T>> {
         let mut ticket = Ticket { shared: &self.shared, number: None };

@@ -49,14 +49,14 @@ impl<T: Transport> Client<T> {
     /// another greeting, and other extensions.
     ///
     /// # Errors
-    /// [`InvalidState`](crate::ErrorKind::InvalidState) if the server does not offer XCLIENT, or not an attribute;
+    /// [`NotOffered`](crate::ErrorKind::NotOffered) if the server does not offer XCLIENT, or not an attribute;
     /// [`Rejected`](crate::ErrorKind::Rejected), or the connection's.
     pub async fn xclient(&mut self, attributes: &[(&str, Option<&str>)]) -> Result<()> {
         self.idle()?;
         let offered = |name: &str| self.extensions.parameters("XCLIENT").any(|word| word.eq_ignore_ascii_case(name));
         if let Some((name, _)) = attributes.iter().find(|(name, _)| !offered(name)) {
             let why = format!("the server takes no {name} in XCLIENT");
-            return Err(self.dialogue.context.explain(Error::invalid_state(why)));
+            return Err(self.dialogue.context.explain(Error::not_offered(why)));
         }
         let reply = self.dialogue.exchange(&commands::xclient(attributes)?).await;
         let reply = reply.map_err(|error| error.during(Phase::Command))?;

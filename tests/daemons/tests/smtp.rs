@@ -3,7 +3,7 @@
 use starttls::smtp::{
     Client, Credentials, Envelope, LineEnds, MemoryBody, Notify, Outcome, RecipientPolicy, Return, Settings,
 };
-use starttls::tls::TlsConfig;
+use starttls::tls::{TlsConfig, VerifiedBy};
 use starttls::transport::{Blocking, Endpoint, block};
 use starttls::{ErrorKind, Options};
 use starttls_daemons::Daemon;
@@ -36,6 +36,26 @@ fn envelope(recipients: &[&str]) -> Envelope {
 fn codes(report: &starttls::smtp::DeliveryReport) -> Vec<u16> {
     let replies = report.recipients().iter().map(|verdict| verdict.reply.as_ref().expect("a verdict"));
     replies.map(|reply| reply.code().number()).collect()
+}
+
+/// Each report says who was spoken to, as far as TLS can tell.
+#[test]
+fn a_report_has_the_servers_chain() {
+    let server = Daemon::start("postfix", None);
+    block(async {
+        let mut client = submission(&server).await;
+        for _ in 0..2 {
+            let report = client.send(&envelope(&[BOB]), MESSAGE).await.expect("a report");
+            let tls = report.tls().expect("TLS");
+            assert_eq!((tls.version.as_str(), tls.verified_by), ("TLSv1.3", VerifiedBy::Authorities));
+            assert!(!tls.resumed && tls.cipher_suite.starts_with("TLS_"), "{tls:?}");
+            let chain: Vec<_> = tls.certificates().into_iter().map(|it| it.expect("it can be read")).collect();
+            assert!(chain[0].names.iter().any(|name| name == "localhost"), "{chain:?}");
+            assert!(chain.windows(2).all(|pair| pair[0].issuer == pair[1].subject), "{chain:?}");
+            assert!(chain.last().is_some_and(|last| last.issuer.contains("starttls test")), "{chain:?}");
+        }
+        client.quit().await;
+    });
 }
 
 #[test]
@@ -241,7 +261,7 @@ fn a_gateway_speaks_for_another_client() {
     block(async {
         let mut client = connect(&server, "port", &Settings::default()).await;
         let wrong = client.xclient(&[("COLOUR", Some("blue"))]).await.expect_err("not offered");
-        assert!(matches!(wrong.kind(), ErrorKind::InvalidState(_)), "{wrong}");
+        assert!(matches!(wrong.kind(), ErrorKind::NotOffered(_)), "{wrong}");
         client.xclient(&[("ADDR", Some("192.0.2.7")), ("NAME", Some("mail.elsewhere.example"))]).await.expect("taken");
         client.login(&Credentials::password(server.text("user"), server.text("password"))).await.expect("a login");
         assert_eq!(client.send(&envelope(&[BOB]), MESSAGE).await.expect("a report").outcome(), Outcome::Accepted);

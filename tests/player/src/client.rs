@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use starttls::reply::Reply;
-use starttls::smtp::{self, Outcome};
+use starttls::smtp::{self, Outcome, ServerMemory};
 use starttls::tls::TlsConfig;
 use starttls::trace::Trace;
 use starttls::transport::Transport;
@@ -44,6 +44,20 @@ pub async fn play<T: Transport>(
     events: &Events,
     results: &Results,
 ) {
+    // A port is another server each time.
+    play_knowing(ServerMemory::new(), transport, script, port, tls, events, results).await;
+}
+
+/// [`play`], with what is known of servers.
+pub async fn play_knowing<T: Transport>(
+    memory: ServerMemory,
+    transport: T,
+    script: &Script,
+    port: u16,
+    tls: TlsConfig,
+    events: &Events,
+    results: &Results,
+) {
     let tell = |result: String| results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
     let url = match Url::parse(&script.url(port)) {
         Ok(url) => url,
@@ -62,7 +76,7 @@ pub async fn play<T: Transport>(
     }
     if script.is_smtp() {
         let settings = match wishes::settings(&script.settings, url.lmtp) {
-            Ok(settings) => settings,
+            Ok(settings) => smtp::Settings { memory, ..settings },
             Err(error) => return tell(describe(&error)),
         };
         match smtp::Client::connect_with(transport, &url.endpoint, options, &settings).await {
@@ -279,6 +293,8 @@ fn kind(error: &Error) -> &'static str {
         K::LimitExceeded(_) => "limit-exceeded",
         K::InvalidArgument(_) => "invalid-argument",
         K::InvalidState(_) => "invalid-state",
+        K::NotOffered(_) => "not-offered",
+        K::Downgraded(_) => "downgraded",
         K::Local(_) => "local",
         K::Interrupted => "interrupted",
         _ => "other",

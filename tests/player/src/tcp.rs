@@ -55,6 +55,26 @@ impl Server {
         Ok((self.control.local_addr()?.port(), self.data.local_addr()?.port()))
     }
 
+    /// A port whose first connection goes to the first of these servers, the second one to the second: one server that
+    /// changes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn in_turn(servers: &[Self]) -> io::Result<u16> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let targets = servers.iter().map(|server| server.control.local_addr()).collect::<io::Result<Vec<_>>>()?;
+        thread::spawn(move || {
+            for target in targets {
+                let (Ok((client, _)), Ok(server)) = (listener.accept(), TcpStream::connect(target)) else { return };
+                let (Ok(from_client), Ok(from_server)) = (client.try_clone(), server.try_clone()) else { return };
+                thread::spawn(move || pass(from_client, server));
+                thread::spawn(move || pass(from_server, client));
+            }
+        });
+        Ok(port)
+    }
+
     /// Serves one session, to the client's end of it, and tells what was not as the script has it.
     ///
     /// # Errors
@@ -170,4 +190,11 @@ fn perform(action: Action, sockets: &mut BTreeMap<Connection, TcpStream>, pieces
             }
         }
     }
+}
+
+/// Hands on what comes, and its end.
+fn pass(mut from: TcpStream, mut to: TcpStream) {
+    // How a connection breaks is not what anybody looks at here.
+    let _ = io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Write);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use starttls::Error;
 use starttls::smtp::{
     BodyKind, DeliverBy, Envelope, Hold, LateAction, LineEnds, NotOffered, Parameter, RecipientPolicy, Return,
-    ServerMemory, Settings, Submitter,
+    Settings, Submitter,
 };
 
 /// The envelope of a `send`: sender, recipients with commas between, and words behind the message.
@@ -104,12 +104,12 @@ fn of<'e>(
     envelope.recipients.iter_mut().filter(move |one| only.is_none_or(|only| one.mailbox.as_str() == only))
 }
 
-/// The words behind `settings:`; a port is another server each time, so each session has a memory of its own.
+/// The words behind `settings:`.
 ///
 /// # Errors
 /// A word that is none.
 pub fn settings(words: &[String], lmtp: bool) -> Result<Settings, Error> {
-    let mut settings = Settings { lmtp, memory: ServerMemory::new(), ..Settings::default() };
+    let mut settings = Settings { lmtp, ..Settings::default() };
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
             ("no-pipelining", "") => settings.pipelining = false,

@@ -146,7 +146,7 @@ impl Mechanism {
         usable.iter().copied().find(is_offered).ok_or_else(|| {
             let what = if offered.is_empty() { "no login".to_owned() } else { offered.join(", ") };
             let known: Vec<_> = usable.iter().map(|it| it.name()).collect();
-            let error = Error::invalid_state(format!("the server offers {what}, of {} none", known.join(", ")));
+            let error = Error::not_offered(format!("the server offers {what}, of {} none", known.join(", ")));
             let takes_tokens = [M::OAuthBearer, M::XOAuth2].iter().any(is_offered);
             match credentials.kind {
                 Kind::Password if takes_tokens => error.advise("this server wants a token, not a password"),

@@ -176,6 +176,8 @@ pub struct Opening {
     pub no_chunking: bool,
     /// Bytes of a chunk.
     pub chunk_size: Option<u32>,
+    /// The proxy to connect through.
+    pub proxy: Option<String>,
 }
 
 impl Sandbox {
@@ -217,6 +219,11 @@ impl Sandbox {
         options.options().call_set_chunking(&mut self.store, made, !opening.no_chunking)?;
         if let Some(size) = opening.chunk_size {
             options.options().call_set_chunk_size(&mut self.store, made, size)?;
+        }
+        if let Some(proxy) = &opening.proxy
+            && let Err(error) = options.options().call_set_proxy(&mut self.store, made, proxy)?
+        {
+            return Ok(Err(error));
         }
         if let Some(trace) = opening.trace {
             options.options().call_set_trace(&mut self.store, made, trace)?;
