@@ -168,6 +168,17 @@ pub enum ErrorKind {
         /// Bytes that were transferred.
         transferred: u64,
     },
+    /// The transfer is over, and its digest is not the one that the server computes.
+    DigestMismatch {
+        /// What computed both.
+        algorithm: &'static str,
+        /// What the server computed, in hexadecimal digits.
+        expected: String,
+        /// What was computed here.
+        computed: String,
+    },
+    /// What there is of a file is not the beginning of the file as it is now, in words: nothing was added to it.
+    FileChanged(String),
     /// The server said no; [`Error::reply`] has its words.
     Rejected,
     /// The server's answer breaks the protocol.
@@ -296,6 +307,15 @@ impl Error {
 
     pub(crate) fn during(mut self, phase: Phase) -> Self {
         self.0.phase.get_or_insert(phase);
+        self
+    }
+
+    /// Says more of a failure on the caller's side.
+    pub(crate) fn map_local(mut self, more: impl FnOnce(io::Error) -> io::Error) -> Self {
+        self.0.kind = match self.0.kind {
+            ErrorKind::Local(error) => ErrorKind::Local(more(error)),
+            other => other,
+        };
         self
     }
 
@@ -438,6 +458,10 @@ impl fmt::Display for ErrorKind {
             Self::SizeMismatch { expected, transferred } => {
                 write!(f, "the server tells {expected} bytes and {transferred} were transferred")
             }
+            Self::DigestMismatch { algorithm, expected, computed } => {
+                write!(f, "the server's {algorithm} is {expected}, and what was transferred has {computed}")
+            }
+            Self::FileChanged(why) => write!(f, "the file changed: {why}"),
             Self::Rejected => f.write_str("refused"),
             Self::ProtocolViolation(why) => write!(f, "the server breaks the protocol: {why}"),
             Self::LimitExceeded(what) => write!(f, "limit exceeded: {what}"),

@@ -5,9 +5,10 @@
 //! | [`DeliveryReport`] | `outcome`, `recipients`, `reply`, `queue_id`, `tls`, `login`, `error` |
 //! | [`LoginInfo`] | `mechanism`, `binding` |
 //! | [`RecipientVerdict`] | `recipient`, `accepted`, `reply` |
-//! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `reply` |
 //! | [`Diagnosis`] | `state`, `findings`, `error` |
 //! | [`Finding`] | `topic`, `state`, `seen`, `cause`, `remedy` |
+//! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `close_notify_sent`, `reply`, `digest`, `attempts`, `seconds` |
+//! | [`Digest`] | `algorithm`, `value` (hexadecimal), `range` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
 //! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `warnings` (as of now), `certificates` |
 //! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
@@ -21,6 +22,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::error::{Error, ErrorKind, Phase, TlsFault};
+use crate::ftp::hash::Digest;
 use crate::ftp::{Diagnosis, Finding, TransferReceipt};
 use crate::moment;
 use crate::reply::Reply;
@@ -98,7 +100,17 @@ keys!(TransferReceipt, it, {
     "offset": it.offset,
     "tls_resumed": it.tls_resumed,
     "close_notify": it.close_notify,
+    "close_notify_sent": it.close_notify_sent,
     "reply": it.reply,
+    "digest": it.digest,
+    "attempts": it.attempts,
+    "seconds": it.duration.as_secs_f64(),
+});
+
+keys!(Digest, it, {
+    "algorithm": it.algorithm.name(),
+    "value": it.to_string(),
+    "range": it.range.as_ref().map(|range| [range.start, range.end]),
 });
 
 keys!(Finding, it, {
@@ -143,6 +155,8 @@ fn kind(kind: &ErrorKind) -> &'static str {
         ErrorKind::Proxy(_) => "proxy",
         ErrorKind::Tls(fault) => tls_fault(fault),
         ErrorKind::SizeMismatch { .. } => "size_mismatch",
+        ErrorKind::DigestMismatch { .. } => "digest_mismatch",
+        ErrorKind::FileChanged(_) => "file_changed",
         ErrorKind::Rejected => "rejected",
         ErrorKind::ProtocolViolation(_) => "protocol_violation",
         ErrorKind::LimitExceeded(_) => "limit_exceeded",

@@ -127,7 +127,8 @@ fn exit(error: &Error, refused: Exit) -> Exit {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => Exit::NoInput,
             _ => Exit::IoError,
         },
-        ErrorKind::SizeMismatch { .. } => Exit::IoError,
+        ErrorKind::SizeMismatch { .. } | ErrorKind::DigestMismatch { .. } => Exit::IoError,
+        ErrorKind::FileChanged(_) => Exit::Data,
         ErrorKind::UpgradeNotOffered
         | ErrorKind::Downgraded(_)
         | ErrorKind::BytesBeforeHandshake { .. }

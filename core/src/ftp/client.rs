@@ -302,7 +302,7 @@ impl<T: Transport> Client<T> {
         dialogue.close().await;
     }
 
-    async fn command(&mut self, line: &Line) -> Result<Reply> {
+    pub(super) async fn command(&mut self, line: &Line) -> Result<Reply> {
         self.idle()?;
         self.session.expect(line).await
     }

@@ -3,9 +3,11 @@
 //! Paths are bytes, as they are on the server; [`Line`] refuses those that a command cannot carry.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::line::Line;
+use crate::moment::timestamp;
 
 macro_rules! bare {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -66,6 +68,16 @@ pub(super) fn pass(password: &str) -> Result<Line> {
 
 pub(super) fn acct(account: &str) -> Result<Line> {
     Line::new("ACCT ").secret("the account", account)
+}
+
+/// Gives a file the time of its last modification (MFMT, draft-somers-ftp-mfxx).
+pub(super) fn mfmt(time: SystemTime, path: &[u8]) -> Result<Line> {
+    with_time("MFMT ", time, path)
+}
+
+fn with_time(verb: &'static str, time: SystemTime, path: &[u8]) -> Result<Line> {
+    let digits: String = timestamp(time).chars().filter(char::is_ascii_digit).collect();
+    Line::new(verb).argument("the time", digits)?.literal(" ").argument("the path", path)
 }
 
 /// Where the next transfer begins, in bytes (RFC 3659 §5).

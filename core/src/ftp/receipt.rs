@@ -1,5 +1,8 @@
 //! What is known about a transfer when it is over.
 
+use std::time::Duration;
+
+use super::hash::Digest;
 use crate::reply::Reply;
 
 /// How sure it is that everything arrived.
@@ -38,6 +41,14 @@ pub struct TransferReceipt {
     pub tls_resumed: bool,
     /// Whether the peer ended the data connection with close_notify; false in clear text, which has none.
     pub close_notify: bool,
+    /// Whether we ended it with close_notify, too.
+    pub close_notify_sent: bool,
     /// The server's final reply.
     pub reply: Reply,
+    /// The digest of the whole file, if it was computed on both sides: it is the same.
+    pub digest: Option<Digest>,
+    /// How many attempts it took: above 1 if the network failed in between.
+    pub attempts: u32,
+    /// How long it took, from the first command on.
+    pub duration: Duration,
 }

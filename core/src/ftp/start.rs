@@ -10,6 +10,8 @@
 //! trips of its data connection and no others. What could do harm does not share a flight: an upload is not asked for
 //! before the server has a port for it, and no transfer before the server agreed to where it begins.
 
+use std::time::Instant;
+
 use super::client::Client;
 use super::transfer::Transfer;
 use super::verdict::Beside;
@@ -31,6 +33,7 @@ impl<T: Transport> Client<T> {
     /// Begins a transfer; the server's 150.
     pub(super) async fn start(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
         self.idle()?;
+        let began = Instant::now();
         self.ensure_resumable().await?;
         if !self.session.prepared {
             let why = "nobody is logged in, or the server refused to protect data connections";
@@ -39,7 +42,7 @@ impl<T: Transport> Client<T> {
         if self.reachable && self.settings.pipelining && !self.known.no_epsv {
             match self.start_swiftly(command, direction, offset).await? {
                 Swift::Begun(reply, transfer) => {
-                    self.transfer = Some(transfer);
+                    self.transfer = Some(transfer.since(began));
                     return Ok(reply);
                 }
                 Swift::Again => {}
@@ -53,7 +56,7 @@ impl<T: Transport> Client<T> {
         let reply = self.session.dialogue.exchange(command).await.map_err(|error| error.during(Phase::Data))?;
         let reply = self.begins(reply)?;
         let data = self.secure_data(stream, direction).await?;
-        self.transfer = Some(Transfer::new(data, direction, offset));
+        self.transfer = Some(Transfer::new(data, direction, offset).since(began));
         self.reachable = true;
         Ok(reply)
     }

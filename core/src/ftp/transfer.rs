@@ -45,6 +45,10 @@ pub(super) struct Transfer<S> {
     end: End,
     /// When something was last said on the control connection.
     last_sign: Instant,
+    /// Whether our close_notify went out.
+    ended: bool,
+    /// When its first command went out.
+    began: Instant,
 }
 
 impl<S: Stream> Transfer<S> {
@@ -59,7 +63,14 @@ impl<S: Stream> Transfer<S> {
             announced: None,
             end: End::Open,
             last_sign: Instant::now(),
+            ended: false,
+            began: Instant::now(),
         }
+    }
+
+    /// Its first command went out then.
+    pub(super) fn since(self, began: Instant) -> Self {
+        Self { began, ..self }
     }
 }
 
@@ -253,6 +264,12 @@ impl<T: Transport> Client<T> {
         {
             return Err(self.broken(error, Direction::Up).await);
         }
+        if transfer.end == End::Orderly
+            && let Some(data) = transfer.data.as_mut().filter(|_| transfer.direction == Direction::Down)
+        {
+            // It is the peer's to know that all of it was read; the file is whole without that.
+            transfer.ended = data.close().await.is_ok();
+        }
         transfer.data = None;
         self.trace_end(&transfer);
         // What was said before the end of an upload is no verdict on all of it, unless it is a no.
@@ -268,6 +285,13 @@ impl<T: Transport> Client<T> {
             return Err(self.blame(error.during(Phase::Data), Direction::Up));
         }
         self.judge(transfer, reply).await
+    }
+
+    /// The size of the upload under way is not asked for at its end.
+    pub(super) fn expect_no_size(&mut self) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.uploaded = None;
+        }
     }
 
     /// The size of the file being downloaded, where the server tells it.
@@ -295,6 +319,7 @@ impl<T: Transport> Client<T> {
         let data = transfer.data.as_mut().expect("an open transfer has its connection");
         data.set_deadline(context.within(context.timeouts.stall));
         data.close().await?;
+        transfer.ended = true;
         transfer.end = End::Cut;
         if self.known.lingers {
             return Ok(());
@@ -321,7 +346,7 @@ impl<T: Transport> Client<T> {
 
     async fn judge(&mut self, transfer: Transfer<T::Stream>, reply: Reply) -> Result<TransferReceipt> {
         let reply = self.session.dialogue.context.scrub_reply(reply);
-        let Transfer { direction, uploaded, offset, size, announced, tls_resumed, end, .. } = transfer;
+        let Transfer { direction, uploaded, offset, size, announced, tls_resumed, end, ended, began, .. } = transfer;
         let expected = match (&uploaded, announced) {
             (None, Some(announced)) => Some(announced),
             (Some(path), _) if self.settings.verify_uploads && self.session.features.offers("SIZE") => {
@@ -352,7 +377,18 @@ impl<T: Transport> Client<T> {
             (true, Some(_)) => Status::Verified,
             (true, None) => Status::Complete,
         };
-        Ok(TransferReceipt { status, size, offset, tls_resumed, close_notify: secure && end == End::Orderly, reply })
+        Ok(TransferReceipt {
+            status,
+            size,
+            offset,
+            tls_resumed,
+            close_notify: secure && end == End::Orderly,
+            close_notify_sent: secure && ended,
+            reply,
+            digest: None,
+            attempts: 1,
+            duration: began.elapsed(),
+        })
     }
 
     /// The data connection broke: what the server has to say about it comes on the control connection.

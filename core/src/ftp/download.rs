@@ -1,0 +1,423 @@
+//! One file from the server, whole under its name here or not at all.
+//!
+//! ```text
+//!   [SIZE, MDTM: is it still the file that the part was begun with?]
+//!   RETR from a little before the end of what there is ── the same bytes? ── what is new is written
+//!        └── cut: pause, a new session if need be, and the same again
+//!   226, and the signs agree ── [SIZE or HASH agrees] ── [the time is kept] ── on disk ── NAME
+//! ```
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use super::client::Client;
+use super::hash::{Algorithm, Hasher};
+use super::job::{Attempts, Changed, FileFacts, Pace, Progress, RateLimit, Verify};
+use super::local::Part;
+use super::receipt::{Status, TransferReceipt};
+use super::transfer::Direction;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::transport::Transport;
+
+/// How much of what is there is transferred again and compared, before anything is added to it.
+pub(super) const OVERLAP: u64 = 64 * 1024;
+
+/// As much of what a writer was given is kept for that.
+const KEPT: usize = 4 * 1024;
+
+/// How a file is downloaded.
+#[derive(Clone, Debug)]
+pub struct Download {
+    /// Go on with `NAME.part`, if there is one and it is the beginning of this very file: if size and time are those it
+    /// was begun with, and its end is the same on the server.
+    pub resume: bool,
+    /// What to do if it is not, or if the file changes between two attempts.
+    pub changed: Changed,
+    /// Whether a failure leaves `NAME.part` to go on with. It always does with `resume`.
+    pub keep_part: bool,
+    /// What has to agree.
+    pub verify: Verify,
+    /// Give the local file the time when the remote one was last modified, where the server tells.
+    pub keep_times: bool,
+    /// How fast it may be.
+    pub rate_limit: Option<RateLimit>,
+    /// How often to go on after the network failed. Refusals and failures on this side are never tried again.
+    pub retries: u32,
+    /// How long to wait before that; twice as long each further time, a minute at most.
+    pub backoff: Duration,
+    /// What is known of the file, from a listing: the server is not asked then.
+    pub known: Option<FileFacts>,
+    /// Whether the file is on disk, and not only in the system's memory, before it gets its name.
+    pub sync: bool,
+    /// By how many sessions, each a part of the file, into a path. One if the server cannot begin in the middle, fewer if
+    /// it does not let so many in.
+    pub segments: NonZeroUsize,
+}
+
+impl Default for Download {
+    /// From the beginning, by one session and in one attempt; verified by size, and on disk before it gets its name.
+    fn default() -> Self {
+        Self {
+            resume: false,
+            changed: Changed::Refuse,
+            keep_part: false,
+            verify: Verify::Size,
+            keep_times: false,
+            rate_limit: None,
+            retries: 0,
+            backoff: Duration::from_secs(1),
+            known: None,
+            sync: true,
+            segments: NonZeroUsize::MIN,
+        }
+    }
+}
+
+/// Where the bytes go.
+enum Sink<'s> {
+    Part(Part),
+    Writer { writer: &'s mut (dyn Write + Send), length: u64, kept: Vec<u8>, keep: usize },
+}
+
+impl Sink<'_> {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Part(part) => part.length,
+            Self::Writer { length, .. } => *length,
+        }
+    }
+
+    /// The last bytes that are there, to be compared.
+    fn tail(&mut self) -> Result<Vec<u8>> {
+        match self {
+            Self::Part(part) => part.tail(OVERLAP),
+            Self::Writer { kept, .. } => Ok(kept.clone()),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Part(part) => part.write(bytes).map_err(|error| part.failure(error)),
+            Self::Writer { writer, length, kept, keep } => {
+                writer.write_all(bytes).map_err(Error::local)?;
+                *length += bytes.len() as u64;
+                if *keep > 0 {
+                    kept.extend_from_slice(&bytes[bytes.len().saturating_sub(*keep)..]);
+                    kept.drain(..kept.len().saturating_sub(*keep));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A download under way.
+struct Fetch<'f, 'w, 'p> {
+    path: &'f [u8],
+    how: &'f Download,
+    sink: Sink<'w>,
+    /// Where this download began.
+    start: u64,
+    /// What is known of it beforehand.
+    known: Option<FileFacts>,
+    /// What the file is, or was when what is there was begun.
+    facts: FileFacts,
+    /// Of everything that is there.
+    hasher: Option<Hasher>,
+    pace: Pace<'p>,
+    attempts: Attempts,
+}
+
+impl<T: Transport> Client<T> {
+    /// Downloads a file to a path, where it appears when it is whole. Until then it is `NAME.part`, with what it is a part
+    /// of in `NAME.part-of`. Both stay after a failure if that was asked for, and can be gone on with.
+    ///
+    /// # Errors
+    /// Those of [`Client::start_download`], [`Client::receive`] and [`Client::finish`]; [`Local`](ErrorKind::Local) with a
+    /// [`LocalFailure`](super::LocalFailure) in it, before anything is asked for where that is possible;
+    /// [`FileChanged`](ErrorKind::FileChanged); [`SizeMismatch`](ErrorKind::SizeMismatch) and
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch).
+    pub async fn download(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        local: impl AsRef<Path>,
+        how: &Download,
+        progress: Option<Progress<'_>>,
+    ) -> Result<TransferReceipt> {
+        let part = Part::open(local.as_ref(), how.resume, how.resume || how.keep_part)?;
+        let mut fetch = Fetch::new(path.as_ref(), how, Sink::Part(part), progress);
+        let outcome = self.fetch(&mut fetch).await;
+        let modified = fetch.facts.modified.filter(|_| how.keep_times);
+        let Sink::Part(part) = fetch.sink else { return outcome };
+        match outcome {
+            Ok(receipt) => part.commit(modified, how.sync).map(|()| receipt),
+            Err(error) => Err(part.fail(error)),
+        }
+    }
+
+    /// Downloads a file from `offset` on into a writer. What it was given stays given, so a file that changed is always an
+    /// error; of `how`, what is about local files is of no consequence.
+    ///
+    /// # Errors
+    /// As [`Client::download`]; [`InvalidArgument`](ErrorKind::InvalidArgument) for a digest of what begins in the middle.
+    pub async fn download_into(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        writer: &mut (dyn Write + Send),
+        offset: u64,
+        how: &Download,
+        progress: Option<Progress<'_>>,
+    ) -> Result<TransferReceipt> {
+        if offset > 0 && how.verify == Verify::Hash {
+            return Err(Error::invalid_argument(
+                "a digest is of the whole file, and this download begins in the middle",
+            ));
+        }
+        let how = &Download { keep_times: false, keep_part: false, changed: Changed::Refuse, ..how.clone() };
+        let keep = if how.retries > 0 { KEPT } else { 0 };
+        let sink = Sink::Writer { writer, length: offset, kept: Vec::new(), keep };
+        let mut fetch = Fetch::new(path.as_ref(), how, sink, progress);
+        self.fetch(&mut fetch).await
+    }
+
+    async fn fetch(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
+        let anchor = self.anchor(fetch.how.retries).await?;
+        let algorithm = self.algorithm(fetch.how.verify)?;
+        fetch.begin(algorithm)?;
+        loop {
+            match self.attempt(fetch).await {
+                Ok(receipt) => return self.verified(fetch, receipt).await,
+                Err(error) if matches!(error.kind(), ErrorKind::FileChanged(_)) && fetch.may_restart() => {
+                    fetch.restart(algorithm)?;
+                }
+                Err(error) => self.recover(&mut fetch.attempts, anchor.as_deref(), error).await?,
+            }
+        }
+    }
+
+    /// What the file is now, if somebody will want to know, and whether what there is can be its beginning.
+    async fn look_at(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<()> {
+        let how = fetch.how;
+        let asks = fetch.goes_on() || how.keep_times || how.keep_part || how.resume || how.retries > 0;
+        let now = match fetch.known.take() {
+            Some(known) => known,
+            None if asks => self.facts(fetch.path).await?,
+            None => return Ok(()),
+        };
+        fetch.take_facts(now).map_err(|error| self.explain(error))
+    }
+
+    /// From what there is to the end, once.
+    async fn attempt(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
+        self.look_at(fetch).await?;
+        if let Sink::Part(part) = &mut fetch.sink {
+            part.ready()?;
+        }
+        let mut overlap = Overlap(fetch.sink.tail()?.into());
+        let begin = fetch.sink.length() - overlap.0.len() as u64;
+        self.start_download(fetch.path, begin).await?;
+        fetch.announce(self.transfer_size().filter(|_| begin == 0));
+        loop {
+            let (mut fresh, mut outcome) = (0, Ok(()));
+            let more = self
+                .receive(&mut |bytes| {
+                    if outcome.is_ok() {
+                        outcome = fetch.take(&mut overlap, bytes).map(|count| fresh += count);
+                    }
+                })
+                .await?;
+            if let Err(error) = outcome {
+                return Err(self.give_up(error).await);
+            }
+            if !more {
+                break;
+            }
+            if let Err(error) = fetch.pace.advance(&self.transport, fresh).await {
+                return Err(self.give_up(error).await);
+            }
+        }
+        let receipt = self.finish().await?;
+        if overlap.0.is_empty() { Ok(receipt) } else { Err(self.explain(changed("it is shorter than what is there"))) }
+    }
+
+    /// A failure on this side ends the transfer under way.
+    pub(super) async fn give_up(&mut self, error: Error) -> Error {
+        match error.kind() {
+            // There is no time for good manners.
+            ErrorKind::Interrupted | ErrorKind::TimedOut => {
+                self.transfer = None;
+                self.session.dialogue.end("a transfer was interrupted");
+            }
+            _ => self.abort().await,
+        }
+        self.explain(error.during(Phase::Data))
+    }
+
+    /// Every sign of the transfer agrees: now what was asked for beyond them.
+    async fn verified(
+        &mut self,
+        fetch: &mut Fetch<'_, '_, '_>,
+        mut receipt: TransferReceipt,
+    ) -> Result<TransferReceipt> {
+        let length = fetch.sink.length();
+        fetch.pace.done = length;
+        (receipt.offset, receipt.size) = (fetch.start, length - fetch.start);
+        (receipt.attempts, receipt.duration) = (fetch.attempts.made, fetch.attempts.began.elapsed());
+        receipt.digest = self.compare_digest(fetch.path, fetch.how.verify, fetch.hasher.take()).await?;
+        let compared = receipt.digest.is_some() || receipt.status == Status::Verified;
+        let expected = match fetch.facts.size {
+            Some(size) => Some(size),
+            None if compared || fetch.how.verify == Verify::None => None,
+            None => self.told_size(fetch.path).await?,
+        };
+        receipt.status = self.judge_size(receipt.status, expected, length, Direction::Down)?;
+        if receipt.digest.is_some() && receipt.status != Status::Unproven {
+            receipt.status = Status::Verified;
+        }
+        if let Sink::Writer { writer, .. } = &mut fetch.sink {
+            writer.flush().map_err(Error::local)?;
+        }
+        fetch.pace.tell()?;
+        Ok(receipt)
+    }
+
+    /// What a size that was told makes of a transfer.
+    pub(super) fn judge_size(
+        &self,
+        status: Status,
+        expected: Option<u64>,
+        transferred: u64,
+        direction: Direction,
+    ) -> Result<Status> {
+        match expected {
+            Some(expected) if expected != transferred => {
+                let error = Error::new(ErrorKind::SizeMismatch { expected, transferred }).during(Phase::Data);
+                let error = match direction {
+                    Direction::Up => error.advise("the remote file is not what was sent"),
+                    Direction::Down => error,
+                };
+                Err(self.explain(error))
+            }
+            Some(_) if status == Status::Complete => Ok(Status::Verified),
+            _ => Ok(status),
+        }
+    }
+}
+
+impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
+    fn new(path: &'f [u8], how: &'f Download, sink: Sink<'w>, progress: Option<Progress<'p>>) -> Self {
+        Self {
+            path,
+            how,
+            start: sink.length(),
+            sink,
+            known: how.known,
+            facts: FileFacts::default(),
+            hasher: None,
+            pace: Pace::new(progress, how.rate_limit.clone()),
+            attempts: Attempts::new(how.retries, how.backoff),
+        }
+    }
+
+    /// Looks at what there is already.
+    fn begin(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
+        self.hasher = algorithm.filter(|_| self.start == 0 || self.goes_on()).map(Hasher::new);
+        if let Sink::Part(part) = &mut self.sink
+            && part.length > 0
+        {
+            self.facts = part.noted();
+            if let Some(hasher) = &mut self.hasher {
+                part.read_through(&mut |bytes| hasher.update(bytes))?;
+            }
+        }
+        self.pace.done = self.sink.length();
+        Ok(())
+    }
+
+    /// Whether there is something that is to be the beginning of the file.
+    fn goes_on(&self) -> bool {
+        match &self.sink {
+            Sink::Part(part) => part.length > 0,
+            Sink::Writer { length, .. } => *length > self.start,
+        }
+    }
+
+    /// This is what the file is now.
+    fn take_facts(&mut self, now: FileFacts) -> Result<()> {
+        if self.goes_on() {
+            if !self.facts.agrees(&now) {
+                return Err(changed("its size or time is not what it was"));
+            }
+            if now.size.is_some_and(|size| size < self.sink.length()) {
+                return Err(changed("it is shorter than what is there"));
+            }
+        }
+        self.set_facts(now);
+        Ok(())
+    }
+
+    fn set_facts(&mut self, facts: FileFacts) {
+        self.facts = facts;
+        self.pace.total = facts.size;
+        if let Sink::Part(part) = &mut self.sink {
+            part.facts = facts;
+        }
+    }
+
+    /// The size that the server tells at the beginning of a transfer of the whole file is the latest news of it.
+    fn announce(&mut self, size: Option<u64>) {
+        if size.is_some() && size != self.facts.size {
+            let modified = self.facts.modified.filter(|_| self.facts.size.is_none());
+            self.set_facts(FileFacts { size, modified });
+        }
+    }
+
+    /// What came: first what is there already, then what is new. How much of it was new.
+    fn take(&mut self, overlap: &mut Overlap, bytes: &[u8]) -> Result<usize> {
+        let fresh = overlap.compare(bytes)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(fresh);
+        }
+        self.sink.write(fresh)?;
+        Ok(fresh.len())
+    }
+
+    /// Whether a file that changed is transferred anew.
+    fn may_restart(&self) -> bool {
+        self.how.changed == Changed::Restart && self.goes_on()
+    }
+
+    fn restart(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
+        if let Sink::Part(part) = &mut self.sink {
+            part.restart()?;
+        }
+        self.start = 0;
+        self.pace.done = 0;
+        self.facts = FileFacts::default();
+        self.hasher = algorithm.map(Hasher::new);
+        Ok(())
+    }
+}
+
+/// What is there and comes again: it must be the same.
+pub(super) struct Overlap(pub(super) VecDeque<u8>);
+
+impl Overlap {
+    /// Takes from `bytes` what must be the same; what is left of them is new.
+    pub(super) fn compare<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8]> {
+        let (again, fresh) = bytes.split_at(self.0.len().min(bytes.len()));
+        if self.0.drain(..again.len()).eq(again.iter().copied()) {
+            Ok(fresh)
+        } else {
+            Err(changed("its content is not what is there"))
+        }
+    }
+}
+
+pub(super) fn changed(why: &str) -> Error {
+    let error = Error::new(ErrorKind::FileChanged(why.to_owned()));
+    error.during(Phase::Data).advise("what is there is no beginning of this file: transfer it anew")
+}

@@ -1,0 +1,440 @@
+//! One file to the server, whole under its name there or not at all.
+//!
+//! ```text
+//!   [SIZE of what is there, and its end: is it the beginning of this file?]
+//!   [REST] STOR NAME.part ── bytes
+//!        └── cut: pause, a new session if need be, SIZE, REST, and the rest
+//!   226 ── [SIZE or HASH agrees] ── [MFMT] ── RNFR NAME.part, RNTO NAME
+//! ```
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::client::Client;
+use super::commands;
+use super::download::{OVERLAP, Overlap, changed};
+use super::hash::{Algorithm, Hasher};
+use super::job::{Attempts, Changed, Pace, Progress, RateLimit, Verify};
+use super::local::LocalFailure;
+use super::receipt::{Status, TransferReceipt};
+use super::transfer::Direction;
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::transport::Transport;
+
+/// What is read at once.
+const PIECE: usize = 256 * 1024;
+
+/// Where an upload's bytes come from.
+pub trait Source: Send {
+    /// The next bytes; 0 at the end.
+    ///
+    /// # Errors
+    /// The source's own: the upload is given up.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Goes to a place in it, so that the next bytes are those from there on. `false`: it can be read only once.
+    ///
+    /// # Errors
+    /// The source's own.
+    fn seek_to(&mut self, _offset: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// How many bytes there are in all, where it is known.
+    fn length(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl Source for File {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Read::read(self, into)
+    }
+
+    fn seek_to(&mut self, offset: u64) -> io::Result<bool> {
+        if !self.metadata()?.is_file() {
+            return Ok(false);
+        }
+        self.seek(SeekFrom::Start(offset)).map(|_| true)
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
+    }
+}
+
+impl<B: AsRef<[u8]> + Send> Source for Cursor<B> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Read::read(self, into)
+    }
+
+    fn seek_to(&mut self, offset: u64) -> io::Result<bool> {
+        self.set_position(offset);
+        Ok(true)
+    }
+
+    fn length(&self) -> Option<u64> {
+        Some(self.get_ref().as_ref().len() as u64)
+    }
+}
+
+/// A reader, of which each byte comes once.
+#[derive(Debug)]
+pub struct Once<R>(pub R);
+
+impl<R: Read + Send> Source for Once<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+/// How a file is uploaded.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Go on where the remote file, or its part, ends, if it is the beginning of this one: if it is not longer, and its end
+    /// is the same here.
+    pub resume: bool,
+    /// What to do if it is not.
+    pub changed: Changed,
+    /// What comes behind the name until the file is whole, `.part` for instance; then the file is renamed. `None`: it has
+    /// its name from the beginning.
+    pub part: Option<String>,
+    /// Delete a file of that name before renaming, where the server does not rename onto one. For a moment there is none.
+    pub replace: bool,
+    /// What has to agree.
+    pub verify: Verify,
+    /// Give the remote file this time, where the server takes times (MFMT).
+    pub modified: Option<SystemTime>,
+    /// Give the remote file the local one's time, where it is a local one.
+    pub keep_times: bool,
+    /// How fast it may be.
+    pub rate_limit: Option<RateLimit>,
+    /// How often to go on after the network failed, where the source can be read again. Refusals and failures on this side
+    /// are never tried again.
+    pub retries: u32,
+    /// How long to wait before that; twice as long each further time, a minute at most.
+    pub backoff: Duration,
+}
+
+impl Default for Upload {
+    /// From the beginning, under its name, in one attempt; verified by size.
+    fn default() -> Self {
+        Self {
+            resume: false,
+            changed: Changed::Refuse,
+            part: None,
+            replace: false,
+            verify: Verify::Size,
+            modified: None,
+            keep_times: false,
+            rate_limit: None,
+            retries: 0,
+            backoff: Duration::from_secs(1),
+        }
+    }
+}
+
+/// An upload under way.
+struct Push<'s, 'p> {
+    path: &'s [u8],
+    /// Where the bytes go until they are all there.
+    target: Vec<u8>,
+    how: &'s Upload,
+    source: &'s mut dyn Source,
+    /// Where this upload began.
+    start: u64,
+    /// How much of the source has been read, and where it stands.
+    at: u64,
+    hasher: Option<Hasher>,
+    /// How much of the source is in there.
+    hashed: u64,
+    pace: Pace<'p>,
+    attempts: Attempts,
+}
+
+impl<T: Transport> Client<T> {
+    /// Uploads a local file. One that cannot be read is an error before anything is sent.
+    ///
+    /// # Errors
+    /// As [`Client::upload_from`]; [`Local`](ErrorKind::Local) with a [`LocalFailure`] in it.
+    pub async fn upload(
+        &mut self,
+        local: impl AsRef<Path>,
+        path: impl AsRef<[u8]>,
+        how: &Upload,
+        progress: Option<Progress<'_>>,
+    ) -> Result<TransferReceipt> {
+        let local = local.as_ref();
+        let failure = |error| LocalFailure::of(local, error);
+        let mut file = File::open(local).map_err(failure)?;
+        let metadata = file.metadata().map_err(failure)?;
+        if metadata.is_dir() {
+            return Err(failure(io::ErrorKind::IsADirectory.into()));
+        }
+        let modified = metadata.modified().ok().filter(|_| how.keep_times);
+        let how = &Upload { modified: how.modified.or(modified), ..how.clone() };
+        self.upload_from(&mut file, path, how, progress)
+            .await
+            .map_err(|error| error.map_local(|error| LocalFailure::wrap(local, error)))
+    }
+
+    /// Uploads what a source gives.
+    ///
+    /// # Errors
+    /// Those of [`Client::start_upload`], [`Client::transmit`] and [`Client::finish`]; [`Local`](ErrorKind::Local) if the
+    /// source fails; [`FileChanged`](ErrorKind::FileChanged); [`SizeMismatch`](ErrorKind::SizeMismatch) and
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch); [`Rejected`](ErrorKind::Rejected) for a name that cannot be given at
+    /// the end. The advice says where the file is then.
+    pub async fn upload_from(
+        &mut self,
+        source: &mut dyn Source,
+        path: impl AsRef<[u8]>,
+        how: &Upload,
+        progress: Option<Progress<'_>>,
+    ) -> Result<TransferReceipt> {
+        let path = path.as_ref();
+        let anchor = self.anchor(how.retries).await?;
+        let algorithm = self.algorithm(how.verify)?;
+        let mut push = Push::new(path, how, source, progress, algorithm);
+        loop {
+            let error = match self.push(&mut push).await {
+                Ok(receipt) => break self.settle(&mut push, receipt).await,
+                Err(error) => error,
+            };
+            if push.attempts.left() > 0 && !push.can_repeat()? {
+                return Err(error);
+            }
+            self.recover(&mut push.attempts, anchor.as_deref(), error).await?;
+        }
+    }
+
+    /// From where the remote file ends to the end of the source, once.
+    async fn push(&mut self, push: &mut Push<'_, '_>) -> Result<TransferReceipt> {
+        let goes_on = push.how.resume || push.attempts.made > 1;
+        let offset = if goes_on { self.remote_end(push).await? } else { 0 };
+        push.go_to(offset)?;
+        self.start_at(&push.target, offset).await?;
+        if push.how.verify == Verify::None {
+            self.expect_no_size();
+        }
+        let mut piece = vec![0; push.pace.piece(PIECE)];
+        loop {
+            let count = match push.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) => return Err(self.give_up(error).await.advise("the remote file is cut short")),
+            };
+            self.transmit(&piece[..count]).await?;
+            if let Err(error) = push.pace.advance(&self.transport, count).await {
+                return Err(self.give_up(error).await.advise("the remote file is cut short"));
+            }
+        }
+        self.finish().await
+    }
+
+    /// Begins to store at an offset that is the end of what is there: where REST is refused before an upload, appending
+    /// comes to the same.
+    async fn start_at(&mut self, target: &[u8], offset: u64) -> Result<()> {
+        match self.start_upload(target, offset).await {
+            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => {
+                self.start_append(target).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Where what is there of the file ends, if it is its beginning.
+    async fn remote_end(&mut self, push: &mut Push<'_, '_>) -> Result<u64> {
+        let Some(size) = self.told_size(&push.target).await?.filter(|&size| size > 0) else { return Ok(0) };
+        let outcome = self.compare_end(push, size).await;
+        match outcome {
+            Err(error) if matches!(error.kind(), ErrorKind::FileChanged(_)) => match push.how.changed {
+                Changed::Restart => Ok(0),
+                Changed::Refuse => Err(error),
+            },
+            outcome => outcome.map(|()| size),
+        }
+    }
+
+    async fn compare_end(&mut self, push: &mut Push<'_, '_>, size: u64) -> Result<()> {
+        if push.source.length().is_some_and(|length| length < size) {
+            return Err(self.explain(changed("what is there is longer than the file")));
+        }
+        let begin = size - size.min(OVERLAP);
+        let Some(tail) = push.source_part(begin, size)? else {
+            return Err(Error::invalid_argument("an upload can be continued only from what can be read again"));
+        };
+        let mut overlap = Overlap(tail.into());
+        self.start_download(&push.target, begin).await?;
+        let mut outcome = Ok(());
+        while self
+            .receive(&mut |bytes| {
+                if outcome.is_ok() {
+                    outcome = overlap.compare(bytes).map(drop);
+                }
+            })
+            .await?
+        {
+            if let Err(error) = outcome {
+                return Err(self.give_up(error).await);
+            }
+        }
+        self.finish().await?;
+        if overlap.0.is_empty() { outcome } else { Err(self.explain(changed("what is there became shorter"))) }
+    }
+
+    /// Everything was sent, and every sign agrees: now what was asked for beyond them, the time and the name.
+    async fn settle(&mut self, push: &mut Push<'_, '_>, mut receipt: TransferReceipt) -> Result<TransferReceipt> {
+        let Push { how, start, at, .. } = *push;
+        (receipt.offset, receipt.size) = (start, at - start);
+        let hasher = push.hasher.take().filter(|_| push.hashed == at);
+        receipt.digest = self.compare_digest(&push.target, how.verify, hasher).await?;
+        if receipt.digest.is_some() {
+            receipt.status = Status::Verified;
+        } else if how.verify == Verify::Hash {
+            return Err(self.explain(Error::invalid_state("this upload has no digest: it began in the middle")));
+        } else if receipt.status == Status::Complete && how.verify != Verify::None {
+            let told = self.told_size(&push.target).await?;
+            receipt.status = self.judge_size(receipt.status, told, at, Direction::Up)?;
+        }
+        if let Some(modified) = how.modified {
+            self.give_time(&push.target, modified).await?;
+        }
+        if push.target != push.path {
+            self.give_name(&push.target, push.path, how.replace).await?;
+        }
+        (receipt.attempts, receipt.duration) = (push.attempts.made, push.attempts.began.elapsed());
+        push.pace.tell()?;
+        Ok(receipt)
+    }
+
+    /// Sets the time, where the server takes one: a file without its time is whole all the same.
+    async fn give_time(&mut self, path: &[u8], modified: SystemTime) -> Result<()> {
+        if !self.session.features.offers("MFMT") {
+            return Ok(());
+        }
+        match self.command(&commands::mfmt(modified, path)?).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Renames the part, onto a file of that name, too.
+    async fn give_name(&mut self, part: &[u8], path: &[u8], replace: bool) -> Result<()> {
+        let shown = String::from_utf8_lossy(part).into_owned();
+        let refused = match self.rename(part, path).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if !matches!(refused.kind(), ErrorKind::Rejected) || self.is_closed() {
+            return Err(refused.advise(format!("everything is on the server, as {shown} or under its name")));
+        }
+        if !replace || self.told_size(path).await?.is_none() {
+            return Err(
+                refused.advise(format!("everything is on the server, as {shown}; the old file, if any, is untouched"))
+            );
+        }
+        self.remove(path).await.map_err(|error| error.advise(format!("everything is on the server, as {shown}")))?;
+        let outcome = self.rename(part, path).await;
+        outcome
+            .map(drop)
+            .map_err(|error| error.advise(format!("everything is on the server, as {shown}; the old file was deleted")))
+    }
+}
+
+impl<'s, 'p> Push<'s, 'p> {
+    fn new(
+        path: &'s [u8],
+        how: &'s Upload,
+        source: &'s mut dyn Source,
+        progress: Option<Progress<'p>>,
+        algorithm: Option<Algorithm>,
+    ) -> Self {
+        let mut target = path.to_vec();
+        target.extend_from_slice(how.part.as_deref().unwrap_or_default().as_bytes());
+        let mut pace = Pace::new(progress, how.rate_limit.clone());
+        pace.total = source.length();
+        Self {
+            path,
+            target,
+            how,
+            source,
+            start: 0,
+            at: 0,
+            hasher: algorithm.map(Hasher::new),
+            hashed: 0,
+            pace,
+            attempts: Attempts::new(how.retries, how.backoff),
+        }
+    }
+
+    /// The next bytes, hashed if they were not before.
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let count = loop {
+            match self.source.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome.map_err(|error| Error::local(error).during(Phase::Data))?,
+            }
+        };
+        if let Some(hasher) = &mut self.hasher
+            && self.hashed >= self.at
+        {
+            let known = usize::try_from(self.hashed - self.at).unwrap_or(usize::MAX).min(count);
+            hasher.update(&into[known..count]);
+            self.hashed += (count - known) as u64;
+        }
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    /// The source from `offset` on; what was skipped is hashed.
+    fn go_to(&mut self, offset: u64) -> Result<()> {
+        if self.attempts.made == 1 {
+            self.start = offset;
+        }
+        let hashing = self.hasher.is_some() && self.hashed < offset;
+        if hashing || offset != self.at {
+            self.seek(if hashing { self.hashed } else { offset })?;
+            let mut piece = vec![0; if hashing { PIECE } else { 0 }];
+            while hashing && self.at < offset {
+                let most = usize::try_from(offset - self.at).unwrap_or(usize::MAX).min(piece.len());
+                if self.read(&mut piece[..most])? == 0 {
+                    return Err(changed("what is there is longer than the file"));
+                }
+            }
+        }
+        self.pace.done = offset;
+        Ok(())
+    }
+
+    fn seek(&mut self, offset: u64) -> Result<()> {
+        if !self.source.seek_to(offset).map_err(Error::local)? {
+            return Err(Error::invalid_argument("this can be read only once, and from its beginning"));
+        }
+        self.at = offset;
+        Ok(())
+    }
+
+    /// Bytes of the source; `None` if they cannot be had, or are not there.
+    fn source_part(&mut self, begin: u64, end: u64) -> Result<Option<Vec<u8>>> {
+        if !self.source.seek_to(begin).map_err(Error::local)? {
+            return Ok(None);
+        }
+        let mut part = vec![0; usize::try_from(end - begin).unwrap_or(usize::MAX)];
+        let mut filled = 0;
+        while filled < part.len() {
+            match self.source.read(&mut part[filled..]).map_err(Error::local)? {
+                0 => return Err(changed("what is there is longer than the file")),
+                count => filled += count,
+            }
+        }
+        self.at = end;
+        Ok(Some(part))
+    }
+
+    fn can_repeat(&mut self) -> Result<bool> {
+        Ok(self.at == 0 || self.source.seek_to(self.at).map_err(Error::local)?)
+    }
+}

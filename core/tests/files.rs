@@ -1,0 +1,393 @@
+//! Whole files, both ways, over connections that break and servers that lie.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "files/server.rs"]
+mod server;
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use server::{ALL, Fault, World, lock};
+use starttls::ftp::{Changed, Client, Credentials, Download, LocalFailure, Once, RateLimit, Status, Upload, Verify};
+use starttls::transport::{Blocking, block};
+use starttls::{Error, ErrorKind, Options, Security, Timeouts};
+
+const PLAIN: &[&str] = &["SIZE", "MDTM", "REST STREAM", "EPSV"];
+
+fn connect(world: &World) -> Client<Blocking> {
+    let options = Options {
+        security: Security::Plaintext,
+        timeouts: Timeouts::all(Duration::from_secs(5)),
+        ..Options::default()
+    };
+    block(async {
+        let mut client = Client::connect(Blocking::new(), &world.endpoint(), options).await.unwrap();
+        client.login(&Credentials::anonymous()).await.unwrap();
+        client
+    })
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i % 251) as u8 ^ (i / 65_536) as u8).collect()
+}
+
+/// A folder that is gone afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("starttls-files-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().into_owned();
+        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Downloads, without waiting between attempts.
+fn download(world: &World, to: &Path, how: Download) -> Result<starttls::ftp::TransferReceipt, Error> {
+    let how = Download { backoff: Duration::ZERO, ..how };
+    block(connect(world).download("a", to, &how, None))
+}
+
+fn upload(world: &World, content: &[u8], how: Upload) -> Result<starttls::ftp::TransferReceipt, Error> {
+    let how = Upload { backoff: Duration::ZERO, ..how };
+    block(connect(world).upload_from(&mut Cursor::new(content), "a", &how, None))
+}
+
+fn with(content: &[u8], features: &[&'static str]) -> Arc<World> {
+    let world = World::serve(features);
+    world.put("a", content, 7);
+    world
+}
+
+#[test]
+fn a_file_is_there_when_it_is_whole() {
+    let folder = Folder::new("whole");
+    for length in [0, 1, 16_383, 16_384, 16_385, 1_000_000] {
+        let content = pattern(length);
+        let world = with(&content, ALL);
+        let how = Download { verify: Verify::Hash, keep_times: true, ..Download::default() };
+        let receipt = download(&world, &folder.at("b"), how).unwrap();
+        assert_eq!((receipt.status, receipt.size, receipt.offset), (Status::Verified, length as u64, 0));
+        assert_eq!((receipt.attempts, receipt.digest.is_some()), (1, true));
+        assert_eq!(fs::read(folder.at("b")).unwrap(), content);
+        let modified = fs::metadata(folder.at("b")).unwrap().modified().unwrap();
+        let seconds = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        assert_eq!(seconds, 1_577_836_807, "2020-01-01 00:00:07");
+        assert_eq!(folder.names(), ["b"]);
+    }
+}
+
+#[test]
+fn a_cut_is_gone_on_with() {
+    let folder = Folder::new("cut");
+    let content = pattern(300_000);
+    for fault in [Fault::Cut(0), Fault::Cut(1), Fault::Cut(100_000), Fault::Abort(100_000), Fault::Cut(300_000)] {
+        for verify in [Verify::Size, Verify::Best] {
+            let world = with(&content, ALL);
+            world.will([fault.clone(), Fault::Cut(70_000), Fault::None]);
+            let how = Download { retries: 2, verify, ..Download::default() };
+            let receipt = download(&world, &folder.at("b"), how).unwrap();
+            assert_eq!((receipt.status, receipt.size), (Status::Verified, 300_000), "{fault:?}");
+            assert_eq!(receipt.attempts, 3, "{fault:?}");
+            assert_eq!(fs::read(folder.at("b")).unwrap(), content, "{fault:?}");
+            assert_eq!(folder.names(), ["b"]);
+        }
+    }
+}
+
+#[test]
+fn a_writer_is_gone_on_with_too() {
+    let content = pattern(300_000);
+    let world = with(&content, PLAIN);
+    world.will([Fault::Cut(100), Fault::Cut(150_000)]);
+    let how = Download { retries: 5, backoff: Duration::ZERO, ..Download::default() };
+    let mut got = Vec::new();
+    let receipt = block(connect(&world).download_into("a", &mut got, 0, &how, None)).unwrap();
+    assert_eq!((receipt.attempts, receipt.status), (3, Status::Verified));
+    assert!(got == content);
+    // From an offset on: what was there before is the caller's own business.
+    world.will([Fault::Cut(100)]);
+    let mut got = Vec::new();
+    let receipt = block(connect(&world).download_into("a", &mut got, 1_000, &how, None)).unwrap();
+    assert_eq!((receipt.offset, receipt.size), (1_000, 299_000));
+    assert!(got == content[1_000..]);
+}
+
+#[test]
+fn refusals_are_not_tried_again() {
+    let folder = Folder::new("refused");
+    let world = with(b"abc", PLAIN);
+    world.will([Fault::Refuse("550 no"), Fault::None]);
+    let error = download(&world, &folder.at("b"), Download { retries: 9, ..Download::default() }).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Rejected), "{error}");
+    assert_eq!((world.heard("RETR"), folder.names().len()), (1, 0));
+    // Nor when all attempts are used up.
+    world.will(vec![Fault::Cut(1); 9]);
+    let error = download(&world, &folder.at("b"), Download { retries: 2, ..Download::default() }).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ClosedByPeer), "{error}");
+    assert_eq!((world.heard("RETR"), folder.names().len()), (4, 0));
+}
+
+#[test]
+fn a_part_is_continued_only_by_its_own_file() {
+    let folder = Folder::new("resume");
+    let content = pattern(200_000);
+    let mut other = content.clone();
+    other[99_999] ^= 1;
+    let keep = || Download { keep_part: true, ..Download::default() };
+    let resume = |changed| Download { resume: true, changed, ..Download::default() };
+    // (the file as it is now, when it was modified, whether that is the same file)
+    let longer = pattern(200_001);
+    let cases: [(&[u8], u64, bool); 5] = [
+        (&content, 7, true),
+        (&content, 8, false),
+        (&longer, 7, false),
+        (&content[..50_000], 7, false),
+        (&other, 7, false),
+    ];
+    for (now, modified, same) in cases {
+        for changed in [Changed::Refuse, Changed::Restart] {
+            let world = with(&content, PLAIN);
+            world.will([Fault::Cut(100_000)]);
+            let error = download(&world, &folder.at("b"), keep()).unwrap_err();
+            assert!(error.advice().unwrap().contains("b.part"), "{error}");
+            assert_eq!(folder.names(), ["b.part", "b.part-of"]);
+            assert!(fs::read(folder.at("b.part")).unwrap() == content[..100_000]);
+            world.put("a", now, modified);
+            match download(&world, &folder.at("b"), resume(changed)) {
+                Ok(receipt) => {
+                    assert!(same || changed == Changed::Restart);
+                    assert_eq!(receipt.offset, if same { 100_000 } else { 0 });
+                    assert_eq!(receipt.offset + receipt.size, now.len() as u64);
+                    assert!(fs::read(folder.at("b")).unwrap() == now);
+                    assert_eq!(folder.names(), ["b"]);
+                    fs::remove_file(folder.at("b")).unwrap();
+                }
+                Err(error) => {
+                    assert!(!same && changed == Changed::Refuse, "{error}");
+                    assert!(matches!(error.kind(), ErrorKind::FileChanged(_)), "{error}");
+                    assert_eq!(folder.names(), ["b.part", "b.part-of"]);
+                    assert!(fs::read(folder.at("b.part")).unwrap() == content[..100_000], "nothing was added");
+                    fs::remove_file(folder.at("b.part")).unwrap();
+                    fs::remove_file(folder.at("b.part-of")).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_of_nobody_knows_what_is_compared_by_its_end() {
+    let folder = Folder::new("foreign");
+    let content = pattern(200_000);
+    for length in [1, 65_535, 65_536, 65_537, 199_999, 200_000] {
+        // No SIZE, no MDTM: the end alone tells.
+        let world = with(&content, &["REST STREAM"]);
+        *lock(&world.refused) = vec!["SIZE", "MDTM"];
+        fs::write(folder.at("b.part"), &content[..length]).unwrap();
+        let how = || Download { resume: true, ..Download::default() };
+        let receipt = download(&world, &folder.at("b"), how()).unwrap();
+        assert_eq!((receipt.status, receipt.offset), (Status::Complete, length as u64));
+        assert!(fs::read(folder.at("b")).unwrap() == content, "{length}");
+        let mut wrong = content[..length].to_vec();
+        wrong[length - 1] ^= 1;
+        fs::write(folder.at("b.part"), &wrong).unwrap();
+        let error = download(&world, &folder.at("b"), how()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::FileChanged(_)), "{error}");
+        assert!(fs::read(folder.at("b.part")).unwrap() == wrong);
+    }
+}
+
+#[test]
+fn a_file_that_changes_between_attempts_is_not_spliced() {
+    let folder = Folder::new("between");
+    let (content, other) = (pattern(200_000), vec![b'x'; 200_000]);
+    for changed in [Changed::Refuse, Changed::Restart] {
+        let world = with(&content, PLAIN);
+        world.will([Fault::Change(100_000, other.clone())]);
+        let how = Download { retries: 1, changed, ..Download::default() };
+        match download(&world, &folder.at("b"), how) {
+            Ok(_) => assert!(changed == Changed::Restart && fs::read(folder.at("b")).unwrap() == other),
+            Err(error) => {
+                assert!(changed == Changed::Refuse && matches!(error.kind(), ErrorKind::FileChanged(_)), "{error}");
+                assert!(folder.names().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_226_over_a_truncated_file_is_caught() {
+    let folder = Folder::new("lie");
+    let content = pattern(100_000);
+    for (features, verify) in [(PLAIN, Verify::Size), (ALL, Verify::Hash), (PLAIN, Verify::Best)] {
+        let world = with(&content, features);
+        world.will([Fault::Lie(99_999)]);
+        let error = download(&world, &folder.at("b"), Download { verify, ..Download::default() }).unwrap_err();
+        let caught = matches!(error.kind(), ErrorKind::SizeMismatch { .. } | ErrorKind::DigestMismatch { .. });
+        assert!(caught && folder.names().is_empty(), "{error}");
+        world.will([Fault::Lie(99_999)]);
+        let error = upload(&world, &content, Upload { verify, ..Upload::default() }).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::SizeMismatch { expected: 99_999, transferred: 100_000 }), "{error}");
+    }
+}
+
+#[test]
+fn uploads_go_on_where_the_server_says_they_end() {
+    let content = pattern(300_000);
+    for fault in [Fault::Cut(0), Fault::Cut(1), Fault::Cut(100_000), Fault::Abort(100_000), Fault::Cut(300_000)] {
+        for (features, refused) in [(ALL, vec![]), (PLAIN, vec![]), (PLAIN, vec!["SIZE"])] {
+            let world = World::serve(features);
+            *lock(&world.refused) = refused.clone();
+            world.will([fault.clone()]);
+            let how = Upload { retries: 1, verify: Verify::Best, ..Upload::default() };
+            let receipt = upload(&world, &content, how).unwrap();
+            assert!(world.content("a").unwrap() == content, "{fault:?}");
+            assert_eq!(receipt.size, 300_000);
+            assert_eq!(receipt.attempts, 2, "{fault:?}");
+            assert_eq!(receipt.digest.is_some(), features == ALL);
+            assert_eq!(receipt.status, if refused.is_empty() { Status::Verified } else { Status::Complete });
+        }
+    }
+}
+
+#[test]
+fn uploads_are_continued_only_behind_their_own_beginning() {
+    let content = pattern(300_000);
+    let mut wrong = content[..200_000].to_vec();
+    wrong[199_000] ^= 1;
+    for (there, same) in
+        [(&content[..200_000], true), (&content[..1], true), (&wrong, false), (&pattern(300_001), false)]
+    {
+        for (changed, refused) in
+            [(Changed::Refuse, vec![]), (Changed::Restart, vec![]), (Changed::Refuse, vec!["STOR"])]
+        {
+            let world = with(there, ALL);
+            let how = Upload { resume: true, changed, verify: Verify::Hash, ..Upload::default() };
+            let appended = !refused.is_empty();
+            *lock(&world.refused) = refused;
+            match upload(&world, &content, how) {
+                Ok(receipt) => {
+                    assert_eq!(receipt.offset, if same { there.len() as u64 } else { 0 });
+                    assert!(same || changed == Changed::Restart);
+                    assert_eq!(world.heard("APPE") == 1, appended);
+                    assert!(world.content("a").unwrap() == content);
+                }
+                Err(error) => {
+                    assert!(!same && matches!(error.kind(), ErrorKind::FileChanged(_)), "{error}");
+                    assert!(world.content("a").unwrap() == there, "nothing was added");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_upload_has_its_name_when_it_is_whole() {
+    let content = pattern(100_000);
+    let how = |replace| Upload {
+        part: Some(".part".into()),
+        replace,
+        modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(42)),
+        ..Upload::default()
+    };
+    let world = with(b"old", ALL);
+    world.will([Fault::Abort(50_000)]);
+    upload(&world, &content, how(false)).unwrap_err();
+    assert_eq!((world.content("a").unwrap(), world.names().len()), (b"old".to_vec(), 2), "the old file is untouched");
+    let receipt = upload(&world, &content, Upload { resume: true, ..how(false) }).unwrap();
+    assert_eq!(receipt.offset, 50_000);
+    assert!(world.content("a").unwrap() == content);
+    assert_eq!((world.names(), lock(&world.files)["a"].1), (vec!["a".to_owned()], 42));
+
+    // A server that does not rename onto a file.
+    *lock(&world.refused) = vec!["onto"];
+    let error = upload(&world, b"new", how(false)).unwrap_err();
+    assert!(error.advice().unwrap().contains("a.part") && error.advice().unwrap().contains("untouched"), "{error}");
+    assert!(world.content("a").unwrap() == content && world.content("a.part").unwrap() == b"new");
+    upload(&world, b"new", how(true)).unwrap();
+    assert_eq!((world.content("a").unwrap(), world.names().len()), (b"new".to_vec(), 1));
+}
+
+#[test]
+fn what_comes_once_is_sent_once() {
+    let world = World::serve(ALL);
+    let content = pattern(200_000);
+    let how = Upload { retries: 3, backoff: Duration::ZERO, verify: Verify::Hash, ..Upload::default() };
+    let mut client = connect(&world);
+    let receipt = block(client.upload_from(&mut Once(&content[..]), "a", &how, None)).unwrap();
+    assert!(receipt.digest.is_some() && world.content("a").unwrap() == content);
+    world.will([Fault::Cut(1_000)]);
+    block(client.upload_from(&mut Once(&content[..]), "a", &how, None)).unwrap_err();
+    assert_eq!(world.heard("STOR"), 2);
+}
+
+#[test]
+fn local_files_are_looked_at_first() {
+    let folder = Folder::new("local");
+    let world = with(b"abc", PLAIN);
+    let path = |error: &Error| match error.kind() {
+        ErrorKind::Local(error) => error.get_ref().unwrap().downcast_ref::<LocalFailure>().unwrap().path().to_owned(),
+        _ => panic!("{error}"),
+    };
+    let error = download(&world, &folder.at("none/b"), Download::default()).unwrap_err();
+    assert_eq!(path(&error), folder.at("none/b.part"));
+    let error = download(&world, &folder.0, Download::default()).unwrap_err();
+    assert_eq!(path(&error), folder.0);
+    let error = block(connect(&world).upload(folder.at("none"), "a", &Upload::default(), None)).unwrap_err();
+    assert_eq!(path(&error), folder.at("none"));
+    assert_eq!(world.heard("RETR") + world.heard("STOR"), 0);
+    // A full disk.
+    #[cfg(target_os = "linux")]
+    {
+        std::os::unix::fs::symlink("/dev/full", folder.at("full.part")).unwrap();
+        let error = download(&world, &folder.at("full"), Download::default()).unwrap_err();
+        assert_eq!(path(&error), folder.at("full.part"));
+        assert!(folder.names().is_empty(), "{:?}", folder.names());
+    }
+}
+
+#[test]
+fn progress_is_told_and_can_end_it() {
+    let folder = Folder::new("progress");
+    let world = with(&pattern(500_000), PLAIN);
+    let mut told = Vec::new();
+    let limit = Some(RateLimit::new(1_000_000));
+    let how = Download { rate_limit: limit.clone(), ..Download::default() };
+    let began = Instant::now();
+    let mut tell = |done, total| {
+        told.push((done, total));
+        Ok(())
+    };
+    block(connect(&world).download("a", folder.at("b"), &how, Some(&mut tell))).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(380), "{:?}", began.elapsed());
+    assert!(told.len() > 2 && told.is_sorted(), "{told:?}");
+    assert_eq!(told.last().unwrap().0, 500_000);
+    // The session is good for more after a caller's error.
+    let mut client = connect(&world);
+    let mut stop = |_, _| Err(std::io::Error::other("enough"));
+    let error = block(client.download("a", folder.at("c"), &how, Some(&mut stop))).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Local(_)), "{error}");
+    assert_eq!(folder.names(), ["b"]);
+}
