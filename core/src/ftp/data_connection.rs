@@ -59,7 +59,7 @@ impl<T: Transport> Client<T> {
 
     /// Our first message of the handshake, which need not wait for the server's consent: it is read after it. But a last
     /// ticket is not risked on a transfer that may be refused.
-    pub(super) async fn begin_data(&self, mut stream: T::Stream) -> Opened<T::Stream> {
+    pub(super) async fn begin_data(&mut self, mut stream: T::Stream) -> Opened<T::Stream> {
         let private = self.session.tls.as_ref().filter(|_| self.session.private);
         let Some((tls, name)) = private.filter(|(tls, _)| tls.resumable() != Resumable::Once) else {
             return Opened::Silent(stream);

@@ -235,7 +235,7 @@ impl<T: Transport> Client<T> {
             Verify::None | Verify::Size => Ok(None),
             Verify::Best => Ok(offered()),
             Verify::Hash => offered().map(Some).ok_or_else(|| {
-                let error = Error::invalid_state("the server does not offer to compute digests");
+                let error = Error::not_offered("the server does not offer to compute digests");
                 self.explain(error.advise("verify by size, or by the best there is"))
             }),
         }
