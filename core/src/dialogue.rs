@@ -356,6 +356,17 @@ impl<C: Channel> Dialogue<C> {
         }
     }
 
+    /// Whether something comes within that time. If not, nothing is lost: it may come later.
+    pub(crate) async fn is_answered_within(&mut self, within: Duration) -> bool {
+        if !self.channel.inbox().has_line() {
+            self.channel.set_deadline(self.context.within(within));
+            if let Err(error) = self.channel.fill_for_line().await {
+                return !matches!(error.kind(), ErrorKind::TimedOut);
+            }
+        }
+        true
+    }
+
     /// A reply that no command asked for, or that has a time of its own.
     pub(crate) async fn await_reply(&mut self, within: Duration) -> Result<Reply> {
         self.flush().await?;

@@ -29,6 +29,7 @@ bare! {
     pasv = "PASV";
     pwd = "PWD";
     abor = "ABOR";
+    syst = "SYST";
     cdup = "CDUP";
     noop = "NOOP";
     quit = "QUIT";

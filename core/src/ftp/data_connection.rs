@@ -71,14 +71,13 @@ impl<T: Transport> Client<T> {
 
     /// The data connection's handshake, now that the server has begun its own.
     pub(super) async fn secure_data(&mut self, stream: T::Stream, direction: Direction) -> Result<Link<T::Stream>> {
-        self.complete_data(Opened::Silent(stream), direction).await
+        match self.complete_data(Opened::Silent(stream)).await {
+            Ok(link) => Ok(link),
+            Err(error) => Err(self.broken(error, direction).await),
+        }
     }
 
-    pub(super) async fn complete_data(
-        &mut self,
-        opened: Opened<T::Stream>,
-        direction: Direction,
-    ) -> Result<Link<T::Stream>> {
+    pub(super) async fn complete_data(&self, opened: Opened<T::Stream>) -> Result<Link<T::Stream>> {
         let context = &self.session.dialogue.context;
         let within = context.within(context.timeouts.handshake);
         let begun = match opened {
@@ -98,16 +97,11 @@ impl<T: Transport> Client<T> {
             }
             Err(error) => Err(error),
         };
-        match secured {
-            Ok(secure) => {
-                let link = Link::Secure(Box::new(secure));
-                if let Some(tls) = link.tls() {
-                    let tls = tls.clone();
-                    self.session.dialogue.context.trace.emit(|| Event::Secured { channel: trace::Channel::Data, tls });
-                }
-                Ok(link)
-            }
-            Err(error) => Err(self.broken(error.during(Phase::Handshake), direction).await),
+        let link = Link::Secure(Box::new(secured.map_err(|error| error.during(Phase::Handshake))?));
+        if let Some(tls) = link.tls() {
+            let tls = tls.clone();
+            context.trace.emit(|| Event::Secured { channel: trace::Channel::Data, tls });
         }
+        Ok(link)
     }
 }

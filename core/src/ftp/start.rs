@@ -16,10 +16,15 @@ use super::client::Client;
 use super::transfer::Transfer;
 use super::verdict::Beside;
 use super::{Direction, commands, passive};
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::reply::Reply;
 use crate::transport::Transport;
+
+/// A connection that ended, for no reason that TLS gave.
+fn is_end(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ClosedByPeer | ErrorKind::Truncated)
+}
 
 /// A swift start that came to nothing, and harmed nothing.
 enum Swift<S> {
@@ -88,7 +93,7 @@ impl<T: Transport> Client<T> {
                     Ok(port) if reply.code().is_completion() => port,
                     // Whatever became of the rest: nothing was uploaded, and nothing that comes is believed.
                     _ => {
-                        self.fence(false).await;
+                        self.fence().await;
                         self.reachable = false;
                         return Ok(Swift::Again);
                     }
@@ -112,7 +117,7 @@ impl<T: Transport> Client<T> {
             Err(error) => {
                 self.beside = Beside::default();
                 self.reachable = false;
-                self.fence(false).await;
+                self.fence().await;
                 // A server may forget where it promised to wait.
                 let stale = known_port.is_some() && !self.session.dialogue.has_ended();
                 return if stale { Ok(Swift::Again) } else { Err(error) };
@@ -124,13 +129,23 @@ impl<T: Transport> Client<T> {
             let beside = std::mem::take(&mut self.beside);
             if beside.ahead {
                 let ahead = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
-                self.next_port = passive::epsv_port(&ahead).ok().filter(|_| ahead.code() == 229);
+                // Where both have one port, what we opened for the first may wait at it now, and be taken for the second.
+                self.next_port = passive::epsv_port(&ahead).ok().filter(|&next| ahead.code() == 229 && next != port);
             }
         }
         // A refusal closes what was opened for it.
         let reply = self.begins(reply)?;
-        let data = self.complete_data(early, direction).await?;
-        Ok(Swift::Begun(reply, Transfer::new(data, direction, offset)))
+        match self.complete_data(early).await {
+            Ok(data) => Ok(Swift::Begun(reply, Transfer::new(data, direction, offset))),
+            // To some servers EPSV means the next transfer at once, and an end to this one. Nothing was transferred yet.
+            Err(error) if ahead && is_end(&error) => {
+                self.beside = Beside::default();
+                self.learn(|known| known.one_at_a_time = true);
+                self.fence().await;
+                if self.session.dialogue.has_ended() { Err(self.explain(error)) } else { Ok(Swift::Again) }
+            }
+            Err(error) => Err(self.broken(error, direction).await),
+        }
     }
 
     /// The answer to REST.

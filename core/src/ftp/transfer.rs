@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::receipt::{Status, TransferReceipt};
-use super::verdict::LAST_WORDS;
 use super::{commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
@@ -303,11 +302,10 @@ impl<T: Transport> Client<T> {
     /// to a question that no reply about a transfer could be (PWD). The session can be used again if that comes.
     pub async fn abort(&mut self) {
         let Some(transfer) = self.transfer.take() else { return };
-        self.trace_end(&transfer);
-        drop(transfer);
         self.mark_cut();
         let beside = std::mem::take(&mut self.beside);
-        let heard = self.fence(true).await;
+        self.trace_end(&transfer);
+        let heard = self.stop(transfer.data, transfer.direction).await;
         if beside.ahead {
             let passive = heard.iter().find(|reply| reply.code() == 229);
             self.next_port = passive.and_then(|reply| passive::epsv_port(reply).ok());
@@ -399,7 +397,7 @@ impl<T: Transport> Client<T> {
             self.session.dialogue.end("a transfer was interrupted");
             return self.explain(error);
         }
-        let error = match self.verdict(LAST_WORDS).await {
+        let error = match self.verdict(self.last_words()).await {
             Ok(reply) if reply.code().is_negative() => {
                 Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data))
             }

@@ -4,22 +4,32 @@
 //!   RETR … EPSV NOOP        sent ahead, or during the transfer
 //!   150 … 226  229  200     replies in order: the rule
 //!   150 … 450  226          one that takes no command during a transfer refuses EPSV before it is done
+//!   150 … 500  226          or throws it away
 //!   150 … 426  226          one that gives up says so, and then perhaps once more
 //! ```
 //!
 //! A 229 is EPSV's, whenever it comes. Where a refusal leaves open whose it is, or whether more will follow, a fence tells:
-//! PWD's 257 is no other command's answer, so whatever comes before it belongs to those before it.
+//! PWD's 257 is no other command's answer, so whatever comes before it belongs to those before it. (If it is thrown away,
+//! too, SYST's 215 and FEAT's 211 do as well.)
 
 use std::time::Duration;
 
 use super::client::Client;
-use super::{commands, passive};
+use super::{Direction, commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::link::{Channel, Fill, Link};
 use crate::reply::Reply;
-use crate::transport::Transport;
+use crate::transport::{Stream, Transport};
 
 /// How long the control connection may take to say why a data connection broke, or to answer at the fence.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How much is taken, and how long is waited for more, after a transfer was given up.
+const DRAINED: usize = 4 << 20;
+const A_MOMENT: Duration = Duration::from_millis(200);
+
+/// Why a session ends whose server does not come to the fence.
+const SILENT: &str = "a transfer was given up, and the server did not say so";
 
 /// Replies that may come before the fence: more are no accident.
 const BEFORE_THE_FENCE: usize = 64;
@@ -43,31 +53,34 @@ impl<T: Transport> Client<T> {
     /// The server's word on a transfer whose data connection is closed, and the answers to what was said meanwhile.
     pub(super) async fn verdict(&mut self, within: Duration) -> Result<Reply> {
         let beside = std::mem::take(&mut self.beside);
-        let mut heard = Vec::new();
+        let mut heard: Vec<Reply> = Vec::new();
         let mut preliminary = 0;
         while heard.len() <= beside.replies() {
+            // Who refuses a command during a transfer has its last word still to say. But where that was heard, or more than
+            // that, what is still missing may have been thrown away.
+            let enough = heard.len() > 1 || heard.iter().any(is_last_word);
+            if enough && !self.session.dialogue.is_answered_within(self.last_words()).await {
+                break;
+            }
             let reply = self.session.dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data));
-            let reply = match reply {
-                Ok(reply) => reply,
+            match reply {
+                Ok(reply) if reply.code().is_preliminary() && preliminary == 0 => {
+                    // A second 150 is nonsense, but not yet an answer.
+                    preliminary += 1;
+                }
+                Ok(reply) => heard.push(reply),
                 // What was said of the transfer itself is not lost with the rest.
                 Err(_) if heard.iter().any(is_refusal) => break,
                 Err(error) => return Err(error),
-            };
-            if reply.code().is_preliminary() && preliminary == 0 {
-                // A second 150 is nonsense, but not yet an answer.
-                preliminary += 1;
-                continue;
             }
-            let doubtful = is_refusal(&reply) && (reply.code() == 426 || beside.replies() > 0);
-            heard.push(reply);
-            if doubtful {
-                heard.extend(self.fence(false).await);
-                if self.session.dialogue.has_ended() {
-                    // Nobody can tell whose refusal it is: the transfer's, then.
-                    heard.retain(is_refusal);
-                    return Ok(heard.swap_remove(0));
-                }
-                break;
+        }
+        let all = heard.len() > beside.replies();
+        let refused = heard.iter().any(|reply| is_refusal(reply) && (reply.code() == 426 || beside.replies() > 0));
+        if refused || !all {
+            heard.extend(self.fence().await);
+            if self.session.dialogue.has_ended() && refused {
+                // Nobody can tell whose refusal it is: the transfer's, then.
+                heard.retain(is_refusal);
             }
         }
         let verdict = self.sort(heard, beside);
@@ -108,35 +121,88 @@ impl<T: Transport> Client<T> {
         (at < heard.len()).then(|| heard.swap_remove(at))
     }
 
-    /// Makes sure that all replies still to come are here, if need be after asking to give up the transfer (ABOR). They are
-    /// handed over. If the server does not come to the fence, the session is at its end.
-    pub(super) async fn fence(&mut self, abort: bool) -> Vec<Reply> {
+    /// Asks the server to give the transfer up (ABOR), closes the data connection, and hears the server out. One that reads
+    /// commands during a transfer throws away what stands behind ABOR: so the fence waits for an answer.
+    pub(super) async fn stop(&mut self, data: Option<Link<T::Stream>>, direction: Direction) -> Vec<Reply> {
+        let within = self.last_words();
+        let dialogue = &mut self.session.dialogue;
+        let asked = match dialogue.send(&commands::abor()) {
+            Ok(()) => dialogue.flush().await,
+            Err(error) => Err(error),
+        };
+        if let Some(mut data) = data {
+            // Some servers hang up altogether where a connection breaks that they write to: they are given a moment to stop.
+            if asked.is_ok() && direction == Direction::Down {
+                drain(&mut data).await;
+            }
+            drop(data);
+        }
+        let first = match asked {
+            Ok(()) => dialogue.await_reply(within).await,
+            Err(error) => Err(error),
+        };
+        let Ok(first) = first else {
+            dialogue.end(SILENT);
+            return Vec::new();
+        };
+        let mut heard = vec![first];
+        heard.extend(self.fence().await);
+        heard
+    }
+
+    /// Makes sure that all replies still to come are here. They are handed over. If the server does not come to the fence, the
+    /// session is at its end.
+    pub(super) async fn fence(&mut self) -> Vec<Reply> {
         let mut heard = Vec::new();
-        if self.reach_fence(abort, &mut heard).await.is_err() {
-            self.session.dialogue.end("a transfer was given up, and the server did not say so");
+        if self.reach_fence(&mut heard).await.is_err() {
+            self.session.dialogue.end(SILENT);
         }
         heard
     }
 
-    async fn reach_fence(&mut self, abort: bool, heard: &mut Vec<Reply>) -> Result<()> {
+    async fn reach_fence(&mut self, heard: &mut Vec<Reply>) -> Result<()> {
+        let within = self.last_words();
         let dialogue = &mut self.session.dialogue;
-        if abort {
-            dialogue.send(&commands::abor())?;
-        }
-        dialogue.send(&commands::pwd())?;
-        dialogue.flush().await?;
-        let within = LAST_WORDS.min(dialogue.context.timeouts.reply);
-        let mut reply = dialogue.hear(within).await?;
-        while reply.code() != 257 {
-            heard.push(reply);
-            if heard.len() == BEFORE_THE_FENCE {
-                return Err(Error::limit("too many replies"));
+        // A server that is not done yet may throw a command away. Each next one has another answer.
+        for (command, answer) in [(commands::pwd(), 257), (commands::syst(), 215), (commands::feat(), 211)] {
+            dialogue.send(&command)?;
+            dialogue.flush().await?;
+            while dialogue.is_answered_within(within).await {
+                let reply = dialogue.reply().await?;
+                if reply.code() == answer {
+                    dialogue.settle();
+                    return Ok(());
+                }
+                heard.push(reply);
+                if heard.len() == BEFORE_THE_FENCE {
+                    return Err(Error::limit("too many replies"));
+                }
             }
-            reply = dialogue.reply().await?;
         }
-        dialogue.settle();
-        Ok(())
+        Err(Error::new(ErrorKind::TimedOut))
     }
+
+    /// How long the server may take for words that should be there already.
+    pub(super) fn last_words(&self) -> Duration {
+        LAST_WORDS.min(self.session.dialogue.context.timeouts.reply)
+    }
+}
+
+/// Takes what is still under way, up to the connection's end or as much as a server sends that does not stop.
+async fn drain<S: Stream>(data: &mut Link<S>) {
+    let mut taken = 0;
+    while taken < DRAINED {
+        data.set_deadline(A_MOMENT);
+        match data.pull(&mut |bytes| taken += bytes.len()).await {
+            Ok(Fill::More) => {}
+            Ok(Fill::Closed) | Err(_) => return,
+        }
+    }
+}
+
+/// That a transfer is complete, as opposed to the other commands' good answers.
+fn is_last_word(reply: &Reply) -> bool {
+    reply.code().is_completion() && reply.code() != 229 && reply.code() != 200
 }
 
 fn is_refusal(reply: &Reply) -> bool {

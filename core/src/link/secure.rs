@@ -33,7 +33,7 @@ pub struct Secure<S> {
     /// Whether what arrived last begins a record.
     at_boundary: bool,
     end: End,
-    /// Whether our close_notify is queued.
+    /// Whether our close_notify is queued, or an alert was our last word.
     closing: bool,
     info: Arc<TlsInfo>,
     _proof: Drained,
@@ -138,7 +138,9 @@ impl<S: Stream> Secure<S> {
                 Ok(progress)
             }
             Err(error) => {
-                // The peer should learn why (RFC 8446 §6.2); nobody waits for whether it does.
+                // The peer should learn why (RFC 8446 §6.2); nobody waits for whether it does. An alert is the last word:
+                // no close_notify follows it.
+                self.closing = true;
                 let _ = poll_drain(&mut self.stream, &mut self.wire_out, cx);
                 Err(error)
             }
