@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._async_ftp import AsyncFTP
     from ._async_pool import AsyncSMTPPool
     from ._async_smtp import AsyncSMTP
+    from ._diagnosis import Diagnosis, Finding
     from ._errors import (
         AccessDenied,
         AuthenticationFailed,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
         Truncated,
         UpgradeNotOffered,
     )
-    from ._ftp import FTP, download, upload
+    from ._ftp import FTP, doctor, download, upload
     from ._native import DKIM, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
@@ -75,9 +76,11 @@ __all__ = [
     "ConnectionRefused",
     "DeliverBy",
     "DeliveryReport",
+    "Diagnosis",
     "Downgraded",
     "Entry",
     "Error",
+    "Finding",
     "InvalidArgument",
     "InvalidState",
     "LimitExceeded",
@@ -110,6 +113,7 @@ __all__ = [
     "Truncated",
     "Unreachable",
     "UpgradeNotOffered",
+    "doctor",
     "download",
     "forget_server",
     "send",
@@ -128,7 +132,8 @@ _ELSEWHERE = {
         "Truncated",
         "UpgradeNotOffered",
     ),
-    "_ftp": ("FTP", "download", "upload"),
+    "_diagnosis": ("Diagnosis", "Finding"),
+    "_ftp": ("FTP", "doctor", "download", "upload"),
     "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),

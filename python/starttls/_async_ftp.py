@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
     from typing import Literal, Self, TypeVar
 
+    from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, Progress, Writer
     from ._ftp import RemotePath
     from ._native import TLSConfig
@@ -217,6 +218,10 @@ class AsyncFTP:
     async def noop(self) -> Reply:
         """Ask for a sign of life."""
         return await self._run(FtpCommand.noop())
+
+    async def doctor(self, *, write_test: bool = False) -> Diagnosis:
+        """Examine the server, as ``FTP.doctor`` does."""
+        return await self._driver.drive(self._session.start_examine(self._session.path, write_test))
 
 
 class AsyncRemoteFile:

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use starttls::ftp::{Credentials, DataProtection, Settings};
+use starttls::ftp::{Credentials, DataProtection, Examination, Settings};
 use starttls::url::{Protocol as Scheme, Url};
 
 use super::{Command, Ftp, Placement};
@@ -258,6 +258,16 @@ impl FtpSession {
     /// `run`, as an operation for an event loop.
     fn start(&self, py: Python<'_>, command: &FtpCommand) -> PyResult<Operation> {
         self.session.start(py, command.take(py)?)
+    }
+
+    /// Examines the server, in sessions of its own.
+    fn examine(&self, py: Python<'_>, directory: Vec<u8>, write_test: bool) -> PyResult<Py<PyAny>> {
+        self.session.run_aside(py, Examination { directory, write_test })
+    }
+
+    /// `examine`, as an operation for an event loop.
+    fn start_examine(&self, py: Python<'_>, directory: Vec<u8>, write_test: bool) -> PyResult<Operation> {
+        self.session.start_aside(py, Examination { directory, write_test })
     }
 
     /// Whether it is open.
