@@ -62,7 +62,7 @@ def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     for verb in ("send", "ask", "get", "put", "ls", "mkdir", "mv", "rm", "probe"):
         assert any(f"starttls {verb} " in block for block in blocks), verb
-    assert len(postfix.messages(9)) == 9
+    assert len(postfix.messages(10)) == 10
     assert [path.name for path in proftpd.root.iterdir()] == ["report.pdf"]
     for name in ("copy.pdf", "half.pdf"):
         assert (tmp_path / name).read_bytes() == report

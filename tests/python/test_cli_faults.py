@@ -289,6 +289,18 @@ def test_refused_recipients(postfix: PostfixServer, recipients: list[str], code:
     assert len(postfix.messages(1 if code == 79 else 0)) == (1 if code == 79 else 0)
 
 
+def test_all_or_none(postfix: PostfixServer) -> None:
+    to = ("--to", "bob@example.test", "--to", "eve@elsewhere.example")
+    sender = ("--from", "ann@example.test")
+    done = starttls("send", postfix.url, *sender, *to, "--all-or-none", "--json", *ca(postfix), stdin=MESSAGE)
+    assert (done.code, done.json["outcome"]) == (69, "refused")
+    assert [verdict["accepted"] for verdict in done.json["recipients"]] == [False, False]
+    assert len(postfix.messages(0)) == 0
+    done = starttls("send", postfix.url, *sender, *to[:2], "--all-or-none", "--json", *ca(postfix), stdin=MESSAGE)
+    assert (done.code, done.json["outcome"]) == (0, "accepted")
+    assert len(postfix.messages()) == 1
+
+
 def test_outcome_unknown(pki: PKI) -> None:
     got: list[list[str]] = []
 

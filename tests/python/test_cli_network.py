@@ -9,6 +9,7 @@ from tests.python.scripted import Peer, scripted
 from tests.servers import proxies
 from tests.servers.ftp import FTPServer
 from tests.servers.postfix import PostfixServer
+from tests.servers.process import free_ports
 
 MESSAGE = b"From: ann@example.test\nTo: bob@example.test\nSubject: hello\n\nHello.\n"
 
@@ -60,3 +61,29 @@ def test_a_time_for_everything() -> None:
         done = starttls("send", url, "--from=", *recipients, "--max-time", "1.5", stdin=MESSAGE)
         assert done.code == 75 and "timed out" in done.err
         assert time.monotonic() - began < 6
+
+
+def test_a_server_in_reserve(postfix: PostfixServer) -> None:
+    def busy(peer: Peer) -> None:
+        peer.say("421 4.3.2 too busy")
+
+    [dead] = free_ports(1)
+    with scripted(busy) as server:
+        first = postfix.url.replace(f":{postfix.port}", f":{dead}")
+        others = [f"smtp://localhost:{server.port}", f"smtp://localhost:{postfix.port}"]
+        flags = [word for other in others for word in ("--fallback", other)]
+        done = starttls("send", first, *flags, "--from=", "--to=bob@example.test", *ca(postfix), stdin=MESSAGE)
+        assert done.code == 0, done.err
+        assert len(postfix.messages()) == 1
+        # All of them are named, and a certificate that is not believed is not passed over.
+        done = starttls("send", first, *flags[:2], "--from=", "--to=bob@example.test", *ca(postfix), stdin=MESSAGE)
+        assert done.code == 75 and "421" in done.err and f":{dead}" in done.err
+        done = starttls("send", first, *flags[2:], *flags[2:], "--from=", "--to=bob@example.test", stdin=MESSAGE)
+        assert done.code == 76 and "--ca-file" in done.err
+    assert len(postfix.messages()) == 1
+
+
+def test_a_server_in_reserve_is_one_of_the_kind() -> None:
+    for reserve in ("smtp://ann@mail.example.test", "lmtp://mail.example.test", "ftp://mail.example.test", "mail"):
+        done = starttls("send", "smtp://localhost", "--fallback", reserve, stdin=MESSAGE)
+        assert done.code == 64, reserve

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use clap::Args;
+use starttls::smtp::{Route, Routes};
 use starttls::tls::{MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa, Version};
 use starttls::trace::Trace;
 use starttls::transport::{Blocking, Endpoint, Proxied, Proxy};
@@ -100,7 +101,7 @@ impl Common {
             return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));
         }
         let options = self.options(&url)?;
-        Ok(Target { url, options, network: self.network() })
+        Ok(Target { url, fallbacks: Vec::new(), options, network: self.network() })
     }
 
     /// The way to servers. `--max-time` counts from now on.
@@ -184,6 +185,8 @@ pub(crate) type Network = Proxied<Blocking>;
 /// A server, and how to open a session with it.
 pub(crate) struct Target {
     pub(crate) url: Url,
+    /// Mail servers to try after it.
+    fallbacks: Vec<Route>,
     network: Network,
     options: Options,
 }
@@ -203,6 +206,21 @@ impl Target {
         Ok(client)
     }
 
+    /// The same, with mail servers that are tried in order where the ones before are out of order.
+    pub(crate) fn with_fallbacks(mut self, common: &Common, urls: &[String]) -> Result<Self, Failure> {
+        for url in urls {
+            let Self { url, .. } = common.target(url, Protocol::Smtp)?;
+            if url.user.is_some() || url.password.is_some() {
+                return Err(Failure::usage("--fallback: the user and the password are those of the first server"));
+            }
+            if url.lmtp != self.url.lmtp {
+                return Err(Failure::usage("--fallback: all servers speak LMTP, or none does"));
+            }
+            self.fallbacks.push(Route::new(url.endpoint, url.security));
+        }
+        Ok(self)
+    }
+
     /// A submission session, logged in if there is a user.
     pub(crate) async fn smtp(
         &self,
@@ -211,7 +229,10 @@ impl Target {
     ) -> Result<smtp::Client<Network>, Failure> {
         let credentials = credentials::for_mail(&common.login, &self.url)?;
         let fail = |error| self.failure(error, Exit::Unavailable);
-        let client = smtp::Client::connect_with(self.network.clone(), self.endpoint(), self.options.clone(), settings);
+        let first = Route::new(self.url.endpoint.clone(), self.url.security);
+        let routes = std::iter::once(first).chain(self.fallbacks.iter().cloned());
+        let routes = Routes::new(routes).map_err(Failure::early)?;
+        let client = smtp::Client::connect_any(self.network.clone(), &routes, self.options.clone(), settings);
         let mut client = client.await.map_err(fail)?;
         warn(client.tls());
         if let Some(credentials) = credentials {

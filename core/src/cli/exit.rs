@@ -59,7 +59,7 @@ Exit codes:
   65  the input cannot be used
   66  no such input, or it cannot be read: a local file, or a remote one
   68  the host name cannot be resolved
-  69  nobody listens, the connection was lost, or the server refused for good or offers no such thing
+  69  nobody listens, the connection was lost, or the server refused for good, or offers no such thing
   73  the output cannot be created, here or on the server
   74  reading or writing failed on the way, such as a full disk
   75  time-out, or the server said \"not now\": the same may work later

@@ -29,6 +29,10 @@ use crate::view;
 pub(crate) struct Send {
     /// smtp://[USER@]HOST[:PORT], smtps://… or lmtp://…
     url: String,
+    /// Another server for the same job, tried if those before are out of order; repeat it for more. A certificate that
+    /// fails, or a refusal for good, ends the search
+    #[arg(long, value_name = "URL")]
+    fallback: Vec<String>,
     /// The envelope's sender; '' for none, as notifications have it. Default: the header's Sender or From
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
@@ -46,7 +50,7 @@ pub(crate) struct Send {
 
 impl Send {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
-        let target = common.target(&self.url, Protocol::Smtp)?;
+        let target = common.target(&self.url, Protocol::Smtp)?.with_fallbacks(common, &self.fallback)?;
         // What the command line says is looked at before the message is.
         for address in self.from.iter().filter(|from| !from.is_empty()).chain(&self.to) {
             address.parse::<Mailbox>().map_err(Failure::early)?;
