@@ -132,9 +132,9 @@ fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bound<'py, Py
 fn entry<'py>(class: &Bound<'py, PyAny>, it: &Entry) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
     let modified = it.modified.map(timestamp);
-    let raw_name = PyBytes::new(py, &it.raw_name);
-    let target = it.target.as_ref().map(|target| PyBytes::new(py, target));
-    class.call1((raw_name, it.kind.as_str(), it.size, modified, &it.permissions, target))
+    let raw_name = PyBytes::new(py, it.raw_name());
+    let target = it.target().map(|target| PyBytes::new(py, target));
+    class.call1((raw_name, it.kind.as_str(), it.size, modified, it.permissions(), target))
 }
 
 fn diagnosis<'py>(py: Python<'py>, it: &Diagnosis) -> PyResult<Bound<'py, PyAny>> {

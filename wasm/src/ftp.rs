@@ -1,5 +1,6 @@
 //! File transfer sessions and transfers as resources.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -266,7 +267,7 @@ impl From<ftp::Entry> for Entry {
     fn from(entry: ftp::Entry) -> Self {
         Self {
             name: entry.name().into_owned(),
-            raw_name: entry.raw_name,
+            raw_name: entry.raw_name().to_vec(),
             kind: match entry.kind {
                 ftp::EntryKind::File => EntryKind::File,
                 ftp::EntryKind::Directory => EntryKind::Directory,
@@ -275,8 +276,8 @@ impl From<ftp::Entry> for Entry {
             },
             size: entry.size,
             modified: entry.modified.and_then(timestamp),
-            permissions: entry.permissions,
-            target: entry.target,
+            permissions: entry.permissions().map(Cow::into_owned),
+            target: entry.target().map(<[u8]>::to_vec),
         }
     }
 }

@@ -27,7 +27,7 @@ impl Ls {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let target = common.target(&self.url, Protocol::Ftp)?;
         let mut entries = block(entries(common, &target))?;
-        entries.sort_by(|a, b| a.raw_name.cmp(&b.raw_name));
+        entries.sort_by(|a, b| a.raw_name().cmp(b.raw_name()));
         // One of the two is shown; for ten thousand entries the other would be most of the work.
         let (json, data) = if common.json {
             (Value::Array(entries.iter().map(view::entry).collect()), String::new())
@@ -71,7 +71,7 @@ fn listing(entries: &[Entry]) -> String {
         let modified = entry
             .modified
             .map_or_else(|| " ".repeat(16), |time| timestamp(time).replace('T', " ").chars().take(16).collect());
-        let target = entry.target.as_ref().map_or(String::new(), |to| format!(" -> {}", String::from_utf8_lossy(to)));
+        let target = entry.target().map_or(String::new(), |to| format!(" -> {}", entry.encoding().decode(to)));
         let name = view::printable(&format!("{}{target}", entry.name()));
         // Writing to a String does not fail.
         let _ = writeln!(out, "{kind} {:>width$} {modified} {name}", size(entry));

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-use serde_json::{Value, json};
-use starttls::ftp::{Entry, TransferReceipt};
+use serde_json::{Map, Value, json};
+use starttls::ftp::{Entry, TimePrecision, TransferReceipt};
 use starttls::tls::{Certificate, TlsInfo};
 
 /// A value of the library, as `starttls::report` has it.
@@ -29,12 +29,19 @@ pub(crate) fn receipt(receipt: &TransferReceipt, control: Option<&TlsInfo>) -> V
 pub(crate) fn entry(entry: &Entry) -> Value {
     json!({
         "name": entry.name(),
-        "url_name": percent_encoded(&entry.raw_name),
+        "url_name": percent_encoded(entry.raw_name()),
         "type": entry.kind.as_str(),
         "size": entry.size,
         "modified": entry.modified.map(starttls::report::timestamp),
-        "permissions": entry.permissions,
-        "target": entry.target.as_ref().map(|target| String::from_utf8_lossy(target)),
+        "time_precision": entry.time_precision().map(TimePrecision::as_str),
+        "permissions": entry.permissions(),
+        "target": entry.target().map(|target| entry.encoding().decode(target)),
+        "owner": entry.owner(),
+        "group": entry.group(),
+        "mode": entry.mode().map(|mode| format!("{mode:04o}")),
+        "unique": entry.unique(),
+        "created": entry.created().map(starttls::report::timestamp),
+        "facts": entry.facts().map(|(name, value)| (name.to_ascii_lowercase(), Value::from(value))).collect::<Map<_, _>>(),
     })
 }
 

@@ -1,10 +1,8 @@
 //! A file transfer session: everything but the transfers themselves, which are in `transfer`.
 
-use std::time::SystemTime;
-
 use super::commands;
+use super::entries::Reading;
 use super::features::Features;
-use super::listing::{self, Entry};
 use super::memory::Facts;
 use super::session::{self, Credentials, Session};
 use super::settings::Settings;
@@ -37,6 +35,8 @@ pub struct Client<T: Transport> {
     pub(super) beside: Beside,
     /// Where the server waits for the next data connection: EPSV was sent ahead.
     pub(super) next_port: Option<u16>,
+    /// The listing under way, if there is one, and what is known of it.
+    pub(super) reading: Reading,
     options: Options,
     credentials: Option<Credentials>,
 }
@@ -73,6 +73,7 @@ impl<T: Transport> Client<T> {
             reachable: false,
             beside: Beside::default(),
             next_port: None,
+            reading: Reading::default(),
             options,
             credentials: None,
         })
@@ -153,73 +154,6 @@ impl<T: Transport> Client<T> {
     /// Whether the session can be used no more: closed, failed, or cancelled in the middle of an exchange.
     pub fn is_closed(&self) -> bool {
         self.session.dialogue.is_ended() && self.transfer.is_none()
-    }
-
-    /// The entries of a directory; of the current one if `path` is empty. From MLSD where it is offered, else from LIST.
-    /// An empty directory has none; `.` and `..` are left out.
-    ///
-    /// # Errors
-    /// [`Rejected`](ErrorKind::Rejected) if there is no such directory,
-    /// [`LimitExceeded`](ErrorKind::LimitExceeded) for a listing above 64 MiB, and those of [`Client::receive`].
-    pub async fn entries(&mut self, path: impl AsRef<[u8]>) -> Result<Vec<Entry>> {
-        let machine = self.session.features.machine_listings();
-        let line = if machine { commands::mlsd(path.as_ref())? } else { commands::list(path.as_ref())? };
-        match self.start_listing(&line).await {
-            Ok(()) => {}
-            // RFC 959 has 450 for a directory without files, and some servers use it.
-            Err(error) if is_empty_directory(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        }
-        let mut listing = listing::Listing::new(machine, SystemTime::now());
-        while self.receive(&mut |bytes| listing.push(bytes)).await? {
-            if let Err(error) = listing.check() {
-                self.abort().await;
-                return Err(self.explain(error.during(Phase::Data)));
-            }
-        }
-        self.finish().await?;
-        listing.finish().map_err(|error| self.explain(error))
-    }
-
-    /// What is known about one file or directory, from MLST, else from SIZE and MDTM.
-    ///
-    /// # Errors
-    /// [`Rejected`](ErrorKind::Rejected) if there is none.
-    pub async fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Entry> {
-        let path = path.as_ref();
-        if self.session.features.machine_listings() {
-            let reply = self.command(&commands::mlst(path)?).await?;
-            let entry = reply.raw_lines().nth(1).and_then(listing::mlst);
-            return entry
-                .ok_or_else(|| self.explain(Error::violation("the answer to MLST has no facts").with_reply(reply)));
-        }
-        let size = self.size(path).await?;
-        let modified = match self.modified(path).await {
-            Ok(time) => Some(time),
-            Err(error) if error.reply().is_some() => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Entry::file(path, size, modified))
-    }
-
-    /// A file's size in bytes (SIZE, RFC 3659 §4).
-    ///
-    /// # Errors
-    /// [`Rejected`](ErrorKind::Rejected) if there is no such file or the server does not tell.
-    pub async fn size(&mut self, path: impl AsRef<[u8]>) -> Result<u64> {
-        let reply = self.command(&commands::size(path.as_ref())?).await?;
-        let size = reply.text().trim().parse();
-        size.map_err(|_| self.explain(Error::violation("the answer to SIZE is no number").with_reply(reply)))
-    }
-
-    /// When a file was last modified (MDTM, RFC 3659 §3).
-    ///
-    /// # Errors
-    /// [`Rejected`](ErrorKind::Rejected) if there is no such file or the server does not tell.
-    pub async fn modified(&mut self, path: impl AsRef<[u8]>) -> Result<SystemTime> {
-        let reply = self.command(&commands::mdtm(path.as_ref())?).await?;
-        let time = listing::time_val(reply.text().trim());
-        time.ok_or_else(|| self.explain(Error::violation("the answer to MDTM is no time").with_reply(reply)))
     }
 
     /// Deletes a file (DELE).
@@ -374,9 +308,14 @@ impl<T: Transport> Client<T> {
     /// No transfer is under way: an operation can begin.
     pub(super) fn idle(&mut self) -> Result<()> {
         if self.transfer.is_some() {
-            let why = "a transfer is under way on this session: finish or abort it first";
+            let why = if self.reading.is_open() {
+                "a listing is under way on this session: read it to its end, or abort it first"
+            } else {
+                "a transfer is under way on this session: finish or abort it first"
+            };
             return Err(self.explain(Error::invalid_state(why)));
         }
+        self.reading.close();
         self.session.dialogue.context.begin_operation();
         Ok(())
     }
@@ -399,13 +338,6 @@ impl<T: Transport> std::fmt::Debug for Client<T> {
 pub(super) fn is_version_refusal(error: &Error) -> bool {
     // Servers that have TLS 1.3 only answer an older hello with protocol_version (70) or handshake_failure (40).
     matches!(error.kind(), ErrorKind::Tls(TlsFault::NothingInCommon(_) | TlsFault::AlertReceived { code: 40 | 70, .. }))
-}
-
-fn is_empty_directory(error: &Error) -> bool {
-    error.reply().is_some_and(|reply| {
-        let text = reply.text().to_ascii_lowercase();
-        matches!(reply.code().number(), 450 | 550) && (text.contains("no files") || text.contains("directory is empty"))
-    })
 }
 
 /// The path of `"/a ""quoted"" name" is …` (RFC 959 appendix II).

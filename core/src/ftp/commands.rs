@@ -96,6 +96,22 @@ pub(super) fn list(path: &[u8]) -> Result<Line> {
     optional("LIST", path)
 }
 
+/// The same with options in front of the path.
+pub(super) fn list_with(options: &str, path: &[u8]) -> Result<Line> {
+    let line = Line::new("LIST ").argument("the options of LIST", options)?;
+    if path.is_empty() { Ok(line) } else { line.literal(" ").argument("the path", path) }
+}
+
+/// The names in `path`, or in the current directory.
+pub(super) fn nlst(path: &[u8]) -> Result<Line> {
+    optional("NLST", path)
+}
+
+/// Which facts MLSD and MLST tell.
+pub(super) fn opts_mlst(facts: &str) -> Result<Line> {
+    Line::new("OPTS MLST ").argument("a fact", facts)
+}
+
 fn optional(verb: &'static str, path: &[u8]) -> Result<Line> {
     let line = Line::new(verb);
     if path.is_empty() { Ok(line) } else { line.literal(" ").argument("the path", path) }

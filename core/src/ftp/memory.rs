@@ -16,6 +16,8 @@ pub(super) struct Facts {
     pub(super) lingers: bool,
     /// It refused TLS 1.2: it is not asked again.
     pub(super) newest_tls_only: bool,
+    /// It refuses MLSD and MLST as unknown, though it offers them.
+    pub(super) mlst_is_refused: bool,
     /// It takes no command during a transfer: none is sent ahead.
     pub(super) one_at_a_time: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::encoding::Encoding;
 use super::memory::ServerMemory;
 use super::session::DataProtection;
 
@@ -20,6 +21,13 @@ pub struct Settings {
     /// How often a sign of life (NOOP) is given on the control connection during a transfer, for what is in between and
     /// forgets silent connections; `None`: TCP's own (keepalive) must do.
     pub keep_alive: Option<Duration>,
+    /// How names are shown, and paths given as text are written. UTF-8 if nothing else is chosen.
+    pub encoding: Encoding,
+    /// Options in front of the path of LIST, such as `-a`, which many servers hand on to their `ls`; directories are then
+    /// listed with LIST, even where MLSD is offered. A server that does not know them lists something else, or nothing.
+    pub list_options: Option<String>,
+    /// Whether all facts are asked for that the server has (OPTS MLST), not only those that it tells by itself.
+    pub all_facts: bool,
     /// What is known of servers, and what is learnt of this one.
     pub memory: ServerMemory,
 }
@@ -33,6 +41,9 @@ impl Default for Settings {
             accept_missing_close_notify: false,
             pipelining: true,
             keep_alive: None,
+            encoding: Encoding::default(),
+            list_options: None,
+            all_facts: false,
             memory: ServerMemory::default(),
         }
     }

@@ -262,7 +262,7 @@ fn receipt_line(receipt: &ftp::TransferReceipt) -> String {
 
 fn entry(entry: &ftp::Entry) -> String {
     let size = entry.size.map(|size| format!(" {size}")).unwrap_or_default();
-    format!("{} {}{size}", entry.kind.as_str(), entry.raw_name.escape_ascii())
+    format!("{} {}{size}", entry.kind.as_str(), entry.raw_name().escape_ascii())
 }
 
 /// An error in the corpus' words: `error KIND at PHASE CODE`.

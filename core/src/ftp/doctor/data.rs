@@ -187,7 +187,7 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         let understood = entries.len().min(lines.len());
         let seen = format!("LIST only, for people; {understood} of {} lines are understood", lines.len());
         if understood < lines.len() {
-            let odd = lines.iter().find(|line| !entries.iter().any(|entry| contains(line, &entry.raw_name)));
+            let odd = lines.iter().find(|line| !entries.iter().any(|entry| contains(line, entry.raw_name())));
             let odd = odd.map(|line| format!(", not \"{}\"", printable(line))).unwrap_or_default();
             self.find(Topic::Listings, State::Problem, seen + &odd)
                 .because("the server's lines are of a form that nobody wrote down")

@@ -1,68 +1,101 @@
 //! MLSD and MLST: `fact=value;fact=value; name` (RFC 3659 §7.2).
 
+use super::date::{TimePrecision, When};
+use super::entry::Found;
 use super::time::time_val;
-use super::{Entry, EntryKind};
+use super::words::number;
+use super::{Entry, EntryKind, Line};
+use crate::ftp::{Dialect, Encoding};
 
-/// An entry of a directory; `None` for the directory itself and its parent.
-pub(super) fn entry(line: &[u8]) -> Option<Entry> {
-    let (entry, is_self_or_parent) = parse(line)?;
-    (!is_self_or_parent).then_some(entry)
+/// An entry of a directory; the directory itself and its parent are none.
+pub(super) fn line(line: &[u8]) -> Option<Line<'_>> {
+    let (found, is_self_or_parent) = parse(line)?;
+    Some(if is_self_or_parent { Line::Nothing } else { Line::Entry(found) })
 }
 
 /// The entry of an MLST reply's second line, which begins with a space.
-pub(in crate::ftp) fn fact_line(line: &[u8]) -> Option<Entry> {
-    let (mut entry, _) = parse(line.strip_prefix(b" ").unwrap_or(line))?;
+pub(in crate::ftp) fn fact_line(line: &[u8], encoding: Encoding) -> Option<Entry> {
+    let line = line.strip_prefix(b" ").unwrap_or(line);
+    let (mut found, _) = parse(line)?;
     // MLST may answer with the whole path.
-    if let Some(slash) = entry.raw_name.iter().rposition(|&b| b == b'/')
-        && slash + 1 < entry.raw_name.len()
+    let name = memchr::memchr(b' ', line).map_or(line, |space| &line[space + 1..]);
+    if let Some(slash) = memchr::memrchr(b'/', name)
+        && slash + 1 < name.len()
     {
-        entry.raw_name.drain(..=slash);
+        found.name = name[slash + 1..].into();
     }
-    Some(entry)
+    Some(Entry::new(line, &found, Dialect::Mlsd, encoding))
 }
 
-fn parse(line: &[u8]) -> Option<(Entry, bool)> {
-    let space = memchr::memchr(b' ', line)?;
-    let (facts, name) = (&line[..space], &line[space + 1..]);
-    if name.is_empty() {
-        return None;
-    }
-    let mut entry = Entry {
-        raw_name: name.to_vec(),
-        kind: EntryKind::Other,
-        size: None,
-        modified: None,
-        permissions: None,
-        target: None,
-    };
-    let mut is_self_or_parent = false;
-    for fact in facts.split(|&b| b == b';').filter(|fact| !fact.is_empty()) {
+/// The facts in front of a name.
+pub(super) fn facts(told: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let end = memchr::memchr(b' ', told).unwrap_or(told.len());
+    told[..end].split(|&b| b == b';').filter_map(|fact| {
         let equals = memchr::memchr(b'=', fact)?;
-        let (key, value) = (&fact[..equals], std::str::from_utf8(&fact[equals + 1..]).unwrap_or_default());
-        if key.eq_ignore_ascii_case(b"type") {
-            let word = value.split(['=', ':']).next().unwrap_or_default();
-            let is = |text: &str| value.eq_ignore_ascii_case(text);
-            is_self_or_parent = is("cdir") || is("pdir");
-            entry.kind = if is("file") {
-                EntryKind::File
-            } else if is("dir") || is_self_or_parent {
-                EntryKind::Directory
-            } else if word.eq_ignore_ascii_case("os.unix") && value.to_ascii_lowercase().contains("link") {
-                // `OS.unix=slink:/target` and `OS.unix=symlink`.
-                entry.target = value.split_once(':').map(|(_, target)| target.as_bytes().to_vec());
-                EntryKind::Symlink
-            } else {
-                EntryKind::Other
-            };
-        } else if key.eq_ignore_ascii_case(b"size") {
-            entry.size = value.parse().ok();
-        } else if key.eq_ignore_ascii_case(b"modify") {
-            entry.modified = time_val(value);
-        } else if key.eq_ignore_ascii_case(b"perm") {
-            entry.permissions = Some(value.to_owned());
+        Some((&fact[..equals], &fact[equals + 1..]))
+    })
+}
+
+fn parse(line: &[u8]) -> Option<(Found<'_>, bool)> {
+    // A value cannot have a space; the first one ends the facts, of which there may be none.
+    let space = memchr::memchr(b' ', line)?;
+    let (told, name) = (&line[..space], &line[space + 1..]);
+    let mut found = Found::new(name, EntryKind::Other)?;
+    let mut typed = None;
+    for fact in told.split(|&b| b == b';') {
+        if fact.is_empty() {
+            continue;
+        }
+        let equals = memchr::memchr(b'=', fact)?;
+        let (key, value) = (&fact[..equals], &fact[equals + 1..]);
+        match key.len() {
+            4 if key.eq_ignore_ascii_case(b"type") => typed = Some(value),
+            4 if key.eq_ignore_ascii_case(b"size") => found.size = number(value),
+            4 if key.eq_ignore_ascii_case(b"perm") => found.permissions = value,
+            6 if key.eq_ignore_ascii_case(b"modify") => {
+                let time = time_val(value);
+                found.when = time.map(|_| When { time, precision: TimePrecision::Second, is_utc: true });
+            }
+            _ => {}
         }
     }
-    Some((entry, is_self_or_parent))
+    let is = |text: &[u8]| typed.is_some_and(|value| value.eq_ignore_ascii_case(text));
+    let is_self_or_parent = is(b"cdir") || is(b"pdir");
+    found.kind = if is(b"file") {
+        EntryKind::File
+    } else if is(b"dir") || is_self_or_parent {
+        EntryKind::Directory
+    } else if let Some(value) = typed {
+        let (kind, target) = of_the_system(value);
+        found.target = target;
+        kind
+    } else if found.size.is_some() {
+        // A server need not tell the type; a size in bytes is told of files.
+        EntryKind::File
+    } else {
+        EntryKind::Other
+    };
+    if found.kind == EntryKind::Directory {
+        found.size = None;
+    }
+    Some((found, is_self_or_parent))
+}
+
+/// `OS.unix=slink:/target`, `OS.unix=symlink`, `OS.unix=slink`: a type that the operating system has (RFC 3659 §7.5.1.5).
+fn of_the_system(value: &[u8]) -> (EntryKind, &[u8]) {
+    let Some((system, variant)) = split(value, b'=') else { return (EntryKind::Other, &[]) };
+    let (word, target) = split(variant, b':').unwrap_or((variant, &[]));
+    let is = |text: &[u8]| word.eq_ignore_ascii_case(text);
+    if system.eq_ignore_ascii_case(b"os.unix") && (is(b"slink") || is(b"symlink") || is(b"link")) {
+        (EntryKind::Symlink, target)
+    } else {
+        (EntryKind::Other, &[])
+    }
+}
+
+fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(at, bytes)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
 }
 
 #[cfg(test)]
@@ -71,20 +104,51 @@ mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
 
+    fn entry(text: &[u8]) -> Option<Entry> {
+        match line(text)? {
+            Line::Entry(found) => Some(Entry::new(text, &found, Dialect::Mlsd, Encoding::default())),
+            _ => None,
+        }
+    }
+
     #[test]
-    fn facts() {
+    fn all_facts() {
         let e = entry(b"type=file;Size=25;MODIFY=19990929003355.237;perm=r; a b;c=d \xff").unwrap();
         assert_eq!((e.kind, e.size), (EntryKind::File, Some(25)));
-        assert_eq!(e.raw_name, b"a b;c=d \xff");
+        assert_eq!(e.raw_name(), b"a b;c=d \xff");
         assert_eq!(e.modified, Some(UNIX_EPOCH + Duration::from_millis(938_565_235_237)));
+        assert!(e.is_time_utc());
+        let e = entry(
+            b"Type=dir;Sizd=4096;Unique=fd01g1;Create=20200102030405;UNIX.mode=02755;UNIX.ownername=ada;UNIX.uid=7;\
+              UNIX.gid=8;Media-Type=x/y;Charset=UTF-8;Lang=de;X.y= d",
+        )
+        .unwrap();
+        assert_eq!((e.kind, e.size, e.mode()), (EntryKind::Directory, None, Some(0o2755)));
+        assert_eq!((e.owner().as_deref(), e.group().as_deref()), (Some("ada"), Some("8")));
+        assert_eq!(e.created(), Some(UNIX_EPOCH + Duration::from_secs(1_577_934_245)));
+        assert_eq!((e.unique().as_deref(), e.media_type().as_deref()), (Some("fd01g1"), Some("x/y")));
+        assert_eq!((e.charset().as_deref(), e.lang().as_deref(), e.perm()), (Some("UTF-8"), Some("de"), None));
+        assert_eq!(e.fact("x.Y").as_deref(), Some(""));
+        assert_eq!(e.facts().count(), 12);
         let e = entry(b"type=OS.unix=slink:/etc/x; link").unwrap();
-        assert_eq!((e.kind, e.target.as_deref()), (EntryKind::Symlink, Some(&b"/etc/x"[..])));
-        assert_eq!(entry(b" only-a-name").unwrap().raw_name, b"only-a-name");
+        assert_eq!((e.kind, e.target()), (EntryKind::Symlink, Some(&b"/etc/x"[..])));
+        let e = entry(b"type=OS.UNIX=symlink; link").unwrap();
+        assert_eq!((e.kind, e.target()), (EntryKind::Symlink, None));
+        assert_eq!(entry(b"type=OS.unix=chr-13/29; dev").unwrap().kind, EntryKind::Other);
+        assert_eq!(entry(b"size=1; x").unwrap().kind, EntryKind::File);
+        let e = entry(b" only-a-name").unwrap();
+        assert_eq!((e.raw_name(), e.kind, e.facts().count()), (&b"only-a-name"[..], EntryKind::Other, 0));
         for none in
             [&b""[..], b"type=file;", b"type=cdir; .", b"type=pdir;modify=x; ..", b"nonsense here", b"type=file; "]
         {
             assert_eq!(entry(none), None, "{none:?}");
         }
-        assert_eq!(fact_line(b" type=file;size=1; /a/b/c").unwrap().raw_name, b"c");
+    }
+
+    #[test]
+    fn answers_to_mlst() {
+        let e = fact_line(b" type=file;size=1; /a/b/c", Encoding::default()).unwrap();
+        assert_eq!((e.raw_name(), e.size, e.facts().count()), (&b"c"[..], Some(1), 2));
+        assert_eq!(fact_line(b"type=dir; /", Encoding::default()).unwrap().raw_name(), b"/");
     }
 }

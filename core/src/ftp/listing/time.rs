@@ -3,14 +3,19 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `YYYYMMDDHHMMSS[.fraction]`, always UTC (RFC 3659 §2.3).
-pub(in crate::ftp) fn time_val(text: &str) -> Option<SystemTime> {
-    let (whole, fraction) = text.split_once('.').map_or((text, ""), |(whole, fraction)| (whole, fraction));
-    if whole.len() != 14 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+pub(in crate::ftp) fn time_val(text: &[u8]) -> Option<SystemTime> {
+    let (whole, fraction) = match text.get(14) {
+        None => (text, &b""[..]),
+        Some(b'.') => (&text[..14], &text[15..]),
+        Some(_) => return None,
+    };
+    if whole.len() != 14 || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
         return None;
     }
-    let field = |from: usize, to: usize| whole[from..to].parse::<u32>().ok();
-    let seconds = civil(field(0, 4)?, field(4, 6)?, field(6, 8)?, field(8, 10)?, field(10, 12)?, field(12, 14)?)?;
-    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9).fold(0, |n, b| n * 10 + u32::from(b - b'0'));
+    let field = |from: usize, to: usize| whole[from..to].iter().fold(0, |n, &b| n * 10 + u32::from(b - b'0'));
+    let seconds = civil(field(0, 4), field(4, 6), field(6, 8), field(8, 10), field(10, 12), field(12, 14))?;
+    let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanos = if fraction.is_empty() { 0 } else { digits.fold(0, |n, b| n * 10 + u32::from(b - b'0')) };
     Some(UNIX_EPOCH + Duration::new(seconds, nanos))
 }
 
@@ -30,7 +35,12 @@ pub(super) fn civil(year: u32, month: u32, day: u32, hour: u32, minute: u32, sec
     Some(u64::from(days) * 86_400 + u64::from(hour * 3600 + minute * 60 + second))
 }
 
-/// The year, and the second of that year, of a moment.
+/// A date and time in UTC; `None` if there is no such moment.
+pub(super) fn moment(year: u32, month: u32, day: u32, hour: u32, minute: u32, second: u32) -> Option<SystemTime> {
+    civil(year, month, day, hour, minute, second).map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// The year of a moment.
 pub(super) fn year_of(time: SystemTime) -> u32 {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut year = 1970 + (seconds / 31_556_952) as u32;
@@ -62,7 +72,7 @@ mod tests {
             }
         }
         for bad in ["", "2020", "20200101000000x", "20201301000000", "+0200101000000", "20200101000000.x"] {
-            assert_eq!(time_val(bad), None, "{bad}");
+            assert_eq!(time_val(bad.as_bytes()), None, "{bad}");
         }
     }
 }
