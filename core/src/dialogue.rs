@@ -435,6 +435,10 @@ impl<C: Channel> Dialogue<C> {
         self.channel.peer_addr()
     }
 
+    pub(crate) fn local_addr(&self) -> Option<std::net::SocketAddr> {
+        self.channel.local_addr()
+    }
+
     /// Whether received bytes wait to be understood.
     pub(crate) fn something_waits(&mut self) -> bool {
         !self.channel.inbox().is_empty()

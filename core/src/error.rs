@@ -119,6 +119,8 @@ pub enum TlsFault {
     PlaintextInsideTls(String),
     /// The peer broke the TLS protocol, in words.
     PeerMisbehaved(String),
+    /// The data connection does not resume the control connection's TLS session, which was required.
+    NotResumed,
     /// Our own configuration cannot be used, in words.
     Configuration(String),
 }
@@ -187,6 +189,8 @@ pub enum ErrorKind {
     LimitExceeded(String),
     /// An argument cannot be sent.
     InvalidArgument(String),
+    /// The transport cannot do this (wait for connections, as active mode would).
+    Unsupported(String),
     /// The session cannot do this now (closed, poisoned, another transfer under way, a secret on clear text).
     InvalidState(String),
     /// Reading or writing on this side failed: a local file, a caller's reader or writer.
@@ -466,7 +470,9 @@ impl fmt::Display for ErrorKind {
             Self::ProtocolViolation(why) => write!(f, "the server breaks the protocol: {why}"),
             Self::LimitExceeded(what) => write!(f, "limit exceeded: {what}"),
             Self::InvalidArgument(why) => write!(f, "invalid argument: {why}"),
-            Self::InvalidState(why) | Self::NotOffered(why) | Self::Downgraded(why) => f.write_str(why),
+            Self::Unsupported(why) | Self::InvalidState(why) | Self::NotOffered(why) | Self::Downgraded(why) => {
+                f.write_str(why)
+            }
             Self::Local(error) => write!(f, "local input or output failed: {error}"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Io(error) => write!(f, "{error}"),
@@ -501,6 +507,7 @@ impl fmt::Display for TlsFault {
             Self::AlertReceived { code, name } => write!(f, "the server refused with alert {code} ({name})"),
             Self::ClientCertificateRequired => f.write_str("the server insists on a client certificate"),
             Self::PlaintextInsideTls(text) => write!(f, "clear text where a TLS record was due: \"{text}\""),
+            Self::NotResumed => f.write_str("the data connection does not resume the control connection's session"),
             Self::PeerMisbehaved(why) => write!(f, "the server breaks the TLS protocol: {why}"),
             Self::Configuration(why) => write!(f, "this TLS configuration cannot be used: {why}"),
         }

@@ -37,6 +37,14 @@ impl Line {
         self
     }
 
+    /// Adds what is made of numbers and punctuation: an address.
+    pub(crate) fn shown(mut self, value: impl fmt::Display) -> Self {
+        let text = value.to_string();
+        debug_assert!(is_clean(text.as_bytes()));
+        self.bytes.extend_from_slice(text.as_bytes());
+        self
+    }
+
     /// Adds a number.
     pub(crate) fn number(mut self, n: u64) -> Self {
         self.bytes.extend_from_slice(n.to_string().as_bytes());

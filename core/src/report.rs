@@ -161,6 +161,7 @@ fn kind(kind: &ErrorKind) -> &'static str {
         ErrorKind::ProtocolViolation(_) => "protocol_violation",
         ErrorKind::LimitExceeded(_) => "limit_exceeded",
         ErrorKind::InvalidArgument(_) => "invalid_argument",
+        ErrorKind::Unsupported(_) => "unsupported",
         ErrorKind::InvalidState(_) => "invalid_state",
         ErrorKind::Local(_) => "local",
         ErrorKind::Interrupted => "interrupted",
@@ -186,6 +187,7 @@ fn tls_fault(fault: &TlsFault) -> &'static str {
         TlsFault::ClientCertificateRequired => "tls_client_certificate_required",
         TlsFault::PlaintextInsideTls(_) => "tls_plaintext",
         TlsFault::PeerMisbehaved(_) => "tls_peer_misbehaved",
+        TlsFault::NotResumed => "tls_not_resumed",
         TlsFault::Configuration(_) => "tls_configuration",
     }
 }

@@ -18,6 +18,13 @@ pub enum Event {
         /// The peer, `host:port`.
         peer: String,
     },
+    /// Somebody else than the server connected where the server was expected, and was turned away.
+    TurnedAway {
+        /// Which connection was expected.
+        channel: Channel,
+        /// Who came, `host:port`.
+        peer: String,
+    },
     /// A command was sent; secrets stand as `***`.
     Sent(String),
     /// A reply line was received; secrets it repeats stand as `***`.
@@ -66,6 +73,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected { channel, peer } => write!(f, "*  {channel} connected to {peer}"),
+            Self::TurnedAway { channel, peer } => write!(f, "*  {channel} turned away {peer}"),
             Self::Sent(line) => write!(f, "C: {line}"),
             Self::Received(line) => write!(f, "S: {line}"),
             Self::Secured { channel, tls } => write!(f, "*  {channel} secured: {tls}"),

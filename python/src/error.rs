@@ -83,16 +83,8 @@ pub(crate) enum Hint {
 pub(crate) struct Interrupted(Arc<Mutex<Option<PyErr>>>);
 
 impl Interrupted {
-    pub(crate) fn take(&self) -> Option<PyErr> {
+    fn take(&self) -> Option<PyErr> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// [`Interrupted::check`] that goes on failing, for work that would take one failure for an answer.
-    pub(crate) fn check_for_good(&self) -> io::Result<()> {
-        if self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        self.check()
     }
 
     /// Lets Python's signal handlers run; an exception of theirs ends the wait.
@@ -156,6 +148,7 @@ fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
         ErrorKind::Unsolicited(_) | ErrorKind::ProtocolViolation(_) => builtin("ProtocolError"),
         ErrorKind::LimitExceeded(_) => builtin("LimitExceeded"),
         ErrorKind::InvalidArgument(_) => builtin("InvalidArgument"),
+        ErrorKind::Unsupported(_) => builtin("Unsupported"),
         ErrorKind::InvalidState(_) => builtin("InvalidState"),
         _ => builtin("TransportError"),
     }
@@ -191,6 +184,7 @@ fn fault_names(fault: &TlsFault) -> (&'static str, &'static str) {
         TlsFault::ClientCertificateRequired => other("client-certificate-required"),
         TlsFault::PlaintextInsideTls(_) => other("plaintext-inside-tls"),
         TlsFault::PeerMisbehaved(_) => other("peer-misbehaved"),
+        TlsFault::NotResumed => other("not-resumed"),
         TlsFault::Configuration(_) => other("configuration"),
         _ => other("tls"),
     }

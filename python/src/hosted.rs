@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -48,6 +48,15 @@ impl Host {
                     }
                     requests.append(("write", channel.0, joined(py, &pieces)?))
                 }
+                Request::Listen { channel, at, within } => {
+                    let ports: Vec<u16> = at.candidates().map(|candidate| candidate.port()).collect();
+                    let zone = match at.address {
+                        SocketAddr::V6(address) => address.scope_id(),
+                        SocketAddr::V4(_) => 0,
+                    };
+                    let address = at.address.ip().to_string();
+                    requests.append(("listen", channel.0, address, zone, ports, within.as_secs_f64()))
+                }
                 Request::Deadline { channel, within } => requests.append(("deadline", channel.0, within.as_secs_f64())),
                 Request::Sleep { channel, time } => requests.append(("sleep", channel.0, time.as_secs_f64())),
                 Request::Shutdown { channel } => requests.append(("shutdown", channel.0)),
@@ -59,10 +68,26 @@ impl Host {
         Ok(requests)
     }
 
-    /// The connection is open, to this address if it is known.
-    fn connected(&self, channel: u64, address: Option<&str>, port: u16) {
-        let peer = address.and_then(ip).map(|ip| SocketAddr::new(ip, port));
-        self.0.connected(ChannelId(channel), peer);
+    /// The connection is open: the peer's address and ours, as sockets tell them, where they are known.
+    #[pyo3(signature = (channel, peer=None, local=None))]
+    fn connected(&self, channel: u64, peer: Option<SocketName>, local: Option<SocketName>) {
+        if let Some(local) = local.and_then(SocketName::address) {
+            self.0.bound(ChannelId(channel), local);
+        }
+        self.0.connected(ChannelId(channel), peer.and_then(SocketName::address));
+    }
+
+    /// The listener is open, at this address.
+    fn listening(&self, channel: u64, address: SocketName) {
+        if let Some(address) = address.address() {
+            self.0.listening(ChannelId(channel), address);
+        }
+    }
+
+    /// Somebody connected to the listener: the new connection's number, or none if it is to be closed at once.
+    #[pyo3(signature = (channel, peer=None))]
+    fn accepted(&self, channel: u64, peer: Option<SocketName>) -> Option<u64> {
+        self.0.accepted(ChannelId(channel), peer.and_then(SocketName::address)).map(|channel| channel.0)
     }
 
     /// The pause is over.
@@ -117,6 +142,26 @@ impl Host {
         let text = error.str()?;
         self.0.failed(ChannelId(channel), kind(error), &text.to_string_lossy());
         Ok(())
+    }
+}
+
+/// A socket's name as Python has it: `(address, port)`, for IPv6 with flow and zone behind.
+#[derive(FromPyObject)]
+enum SocketName {
+    V6(String, u16, u32, u32),
+    V4(String, u16),
+}
+
+impl SocketName {
+    fn address(self) -> Option<SocketAddr> {
+        let (text, port, flow, zone) = match self {
+            Self::V6(text, port, flow, zone) => (text, port, flow, zone),
+            Self::V4(text, port) => (text, port, 0, 0),
+        };
+        Some(match ip(&text)? {
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, port, flow, zone).into(),
+            ip => SocketAddr::new(ip, port),
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! Message submission: commands as values, performed over any transport.
 
-use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
@@ -113,11 +112,6 @@ pub(crate) enum Question {
 impl Protocol for Smtp {
     type Client<T: Transport + Clone + 'static> = Mailer<T>;
     type Command = Command;
-    type Aside = Infallible;
-
-    async fn aside<T: Transport + Clone + 'static>(&self, _: T, nothing: Infallible) -> Value {
-        match nothing {}
-    }
 
     async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Mailer<T>> {
         let options = self.options.clone();

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ._async_ftp import AsyncFTP
     from ._async_pool import AsyncSMTPPool
     from ._async_smtp import AsyncSMTP
-    from ._diagnosis import Diagnosis, Finding
     from ._errors import (
         AccessDenied,
         AuthenticationFailed,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
         TimeoutExceeded,
         TransportError,
         Unreachable,
+        Unsupported,
     )
     from ._foreign_errors import (
         BytesBeforeHandshake,
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
         Truncated,
         UpgradeNotOffered,
     )
-    from ._ftp import FTP, doctor, download, upload
+    from ._ftp import FTP, download, upload
     from ._native import DKIM, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
     from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
-    from ._settings import Timeout
+    from ._settings import ActiveMode, Timeout
     from ._smtp import SMTP, send
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "FTP",
     "SMTP",
     "AccessDenied",
+    "ActiveMode",
     "AsyncFTP",
     "AsyncSMTP",
     "AsyncSMTPPool",
@@ -76,11 +77,9 @@ __all__ = [
     "ConnectionRefused",
     "DeliverBy",
     "DeliveryReport",
-    "Diagnosis",
     "Downgraded",
     "Entry",
     "Error",
-    "Finding",
     "InvalidArgument",
     "InvalidState",
     "LimitExceeded",
@@ -112,8 +111,8 @@ __all__ = [
     "TransportError",
     "Truncated",
     "Unreachable",
+    "Unsupported",
     "UpgradeNotOffered",
-    "doctor",
     "download",
     "forget_server",
     "send",
@@ -132,13 +131,12 @@ _ELSEWHERE = {
         "Truncated",
         "UpgradeNotOffered",
     ),
-    "_diagnosis": ("Diagnosis", "Finding"),
-    "_ftp": ("FTP", "doctor", "download", "upload"),
+    "_ftp": ("FTP", "download", "upload"),
     "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),
     "_options": ("DeliverBy", "SendOptions"),
-    "_settings": ("Timeout",),
+    "_settings": ("ActiveMode", "Timeout"),
     "_smtp": ("SMTP", "send"),
 }
 """Where a name is, if it is not among the errors."""

@@ -171,6 +171,7 @@ class Driver:
         self._woken = False
         self._do: dict[str, Callable[..., None]] = {
             "connect": self._connect,
+            "listen": self._listen,
             "sleep": self._sleep,
             "write": lambda number, data: self._channel(number).write(data),
             "deadline": lambda number, within: self._channel(number).set_deadline(within),
@@ -237,6 +238,13 @@ class Driver:
     def _sleep(self, number: int, time: float) -> None:
         self.channels[number] = Pause(self, number, time)
 
+    def _listen(self, number: int, address: str, zone: int, ports: list[int], within: float) -> None:
+        from ._listen import Listener
+
+        listener = self.channels[number] = Listener(self, number)
+        listener.set_deadline(within)
+        listener.connecting = self.loop.create_task(listener.open(address, zone, ports))
+
     def _connect(self, number: int, host: str, port: int, within: float) -> None:
         channel = self.channels[number] = Channel(self, number)
         channel.connecting = self.loop.create_task(self._open(channel, host, port, within))
@@ -248,7 +256,7 @@ class Driver:
                 connected = await race.reach(host, port)
                 transport, _ = await self.loop.create_connection(lambda: channel, sock=connected)
             peer = transport.get_extra_info("peername") or connected.getpeername()
-            self.host.connected(channel.number, str(peer[0]), int(peer[1]))
+            self.host.connected(channel.number, peer, transport.get_extra_info("sockname"))
         except Exception as error:
             if race.failed:
                 self.host.unreached(channel.number, race.failed)

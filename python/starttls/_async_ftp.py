@@ -9,19 +9,18 @@ from ._errors import InvalidState
 from ._files import Partial, is_async, remote, source
 from ._ftp import join
 from ._native import FtpCommand, FtpSession, Host
-from ._settings import sink, stages
+from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
     from typing import Literal, Self, TypeVar
 
-    from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, Progress, Writer
     from ._ftp import RemotePath
     from ._native import TLSConfig
     from ._results import Entry, Reply, TLSInfo, TransferReceipt
-    from ._settings import Timeout, Trace
+    from ._settings import ActiveMode, Timeout, Trace
 
     T = TypeVar("T")
 
@@ -47,6 +46,9 @@ class AsyncFTP:
         data_protection: Literal["private", "clear"] = "private",
         verify_uploads: bool = True,
         accept_missing_close_notify: bool = False,
+        active: bool | ActiveMode = False,
+        session_binding: Literal["require", "prefer", "off"] = "prefer",
+        danger_use_announced_host: bool = False,
         proxy: str | None = None,
         local_address: str | None = None,
     ) -> None:
@@ -63,6 +65,9 @@ class AsyncFTP:
             data_protection=data_protection,
             verify_uploads=verify_uploads,
             accept_missing_close_notify=accept_missing_close_notify,
+            active=listening(active),
+            session_binding=session_binding,
+            danger_use_announced_host=danger_use_announced_host,
             proxy=proxy,
             local_address=local_address,
             host=host,
@@ -218,10 +223,6 @@ class AsyncFTP:
     async def noop(self) -> Reply:
         """Ask for a sign of life."""
         return await self._run(FtpCommand.noop())
-
-    async def doctor(self, *, write_test: bool = False) -> Diagnosis:
-        """Examine the server, as ``FTP.doctor`` does."""
-        return await self._driver.drive(self._session.start_examine(self._session.path, write_test))
 
 
 class AsyncRemoteFile:

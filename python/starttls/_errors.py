@@ -92,6 +92,12 @@ class InvalidArgument(Error, ValueError):
     kind = "invalid-argument"
 
 
+class Unsupported(Error, NotImplementedError):
+    """What this session connects through cannot do this: wait for connections, as active mode would."""
+
+    kind = "unsupported"
+
+
 class InvalidState(Error, RuntimeError):
     """The session cannot do this now: closed, cancelled in the middle, busy, or too open for a secret."""
 

@@ -7,19 +7,18 @@ import os
 from ._errors import InvalidArgument
 from ._files import Partial, remote, source
 from ._native import FtpCommand, FtpSession
-from ._settings import sink, stages
+from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal, Self
 
-    from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, Progress, Writer
     from ._native import TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
     from ._results import Entry, Reply, TLSInfo, TransferReceipt
-    from ._settings import Timeout, Trace
+    from ._settings import ActiveMode, Timeout, Trace
 
     RemotePath = str | bytes | os.PathLike[str]
 
@@ -43,6 +42,10 @@ class FTP:
     with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers
     that ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads``
     compares sizes after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven.
+    ``active`` has the server open the data connections to us (PORT, EPRT); an ``ActiveMode`` says on which ports, and
+    which address to tell the server. ``session_binding`` says whether a data connection must resume the control
+    connection's TLS session (``"require"``), does so where it can, or never does (``"off"``).
+    ``danger_use_announced_host`` lets data connections go wherever the server says, and not to the server alone.
     ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
@@ -62,6 +65,9 @@ class FTP:
         data_protection: Literal["private", "clear"] = "private",
         verify_uploads: bool = True,
         accept_missing_close_notify: bool = False,
+        active: bool | ActiveMode = False,
+        session_binding: Literal["require", "prefer", "off"] = "prefer",
+        danger_use_announced_host: bool = False,
         proxy: str | None = None,
         local_address: str | None = None,
     ) -> None:
@@ -76,6 +82,9 @@ class FTP:
             data_protection=data_protection,
             verify_uploads=verify_uploads,
             accept_missing_close_notify=accept_missing_close_notify,
+            active=listening(active),
+            session_binding=session_binding,
+            danger_use_announced_host=danger_use_announced_host,
             proxy=proxy,
             local_address=local_address,
         )
@@ -221,44 +230,6 @@ class FTP:
     def noop(self) -> Reply:
         """Ask for a sign of life."""
         return self._session.run(FtpCommand.noop())
-
-    def doctor(self, *, write_test: bool = False) -> Diagnosis:
-        """Examine the server, whether the session is open or not: versions, resumption, passive addresses, listings,
-        names, checksums, clocks; what is wrong, why, and what would help.
-
-        It takes sessions of its own, and fails at nothing: what goes wrong is what it is about. Credentials are sent
-        only to a server that is trusted. With ``write_test`` a file of a few bytes is uploaded to the URL's directory,
-        looked at, and deleted; without it nothing is changed.
-        """
-        return self._session.examine(self._session.path, write_test)
-
-
-def doctor(
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    account: str | None = None,
-    tls: TLSConfig | None = None,
-    timeout: float | Timeout | None = None,
-    trace: Trace = None,
-    proxy: str | None = None,
-    local_address: str | None = None,
-    write_test: bool = False,
-) -> Diagnosis:
-    """Examine a server, as ``FTP.doctor`` does; the URL's path is the directory that is looked at."""
-    session = FTP(
-        url,
-        user=user,
-        password=password,
-        account=account,
-        tls=tls,
-        timeout=timeout,
-        trace=trace,
-        proxy=proxy,
-        local_address=local_address,
-    )
-    return session.doctor(write_test=write_test)
 
 
 def download(

@@ -19,6 +19,13 @@ KEEPALIVE = 60
 """Seconds of silence after which the system asks whether the peer is still there."""
 
 
+def keep_alive(connection: socket.socket) -> None:
+    """Have the system ask."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE)
+
+
 class Race:
     """One connection attempt to a host, whatever number of addresses it has."""
 
@@ -75,9 +82,7 @@ class Race:
             await self._loop.sock_connect(attempt, address)
             # A flight is one write: without this, it waits for the last one's acknowledgement.
             attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if hasattr(socket, "TCP_KEEPIDLE"):
-                attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE)
+            keep_alive(attempt)
         except BaseException:
             attempt.close()
             raise

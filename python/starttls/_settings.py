@@ -53,6 +53,37 @@ def _timeout(*stages: float | None) -> Timeout:
     return Timeout(**dict(zip(Timeout.__slots__, stages, strict=True)))
 
 
+class ActiveMode(Frozen):
+    """How to listen for data connections in FTP's active mode.
+
+    ``ports`` are the first and the last port to choose from, such as a firewall lets through; any port, if there are
+    none. ``address`` is the address to tell the server, where it is not this machine's own: behind a NAT that passes
+    connections on.
+    """
+
+    __slots__ = ("ports", "address")  # noqa: RUF023
+
+    ports: tuple[int, int] | None
+    address: str | None
+
+    def __init__(self, *, ports: tuple[int, int] | None = None, address: str | None = None) -> None:
+        self._set(ports, address)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _active_mode, self._state()
+
+
+def _active_mode(ports: tuple[int, int] | None, address: str | None) -> ActiveMode:
+    return ActiveMode(ports=ports, address=address)
+
+
+def listening(active: bool | ActiveMode) -> tuple[tuple[int, int] | None, str | None] | None:
+    """Active mode as the native module takes it."""
+    if isinstance(active, ActiveMode):
+        return active.ports, active.address
+    return (None, None) if active else None
+
+
 Stages = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
 
 

@@ -61,6 +61,7 @@ def test_every_public_name_is_there() -> None:
         ("TLSError", ssl.SSLError),
         ("TimeoutExceeded", TimeoutError),
         ("Truncated", ssl.SSLError),
+        ("Unsupported", NotImplementedError),
         ("UpgradeNotOffered", ssl.SSLError),
     ],
 )

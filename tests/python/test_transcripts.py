@@ -41,6 +41,7 @@ CLASSES: dict[str, type[starttls.Error]] = {
     "tls/certificate-expired": starttls.CertificateError,
     "tls/certificate-not-yet-valid": starttls.CertificateError,
     "tls/name-mismatch": starttls.CertificateError,
+    "tls/not-resumed": starttls.TLSError,
     "tls/other": starttls.CertificateError,
     "tls/peer-misbehaved": starttls.TLSError,
     "tls/plaintext-inside-tls": starttls.TLSError,
@@ -49,6 +50,7 @@ CLASSES: dict[str, type[starttls.Error]] = {
     "tls/wrong-usage": starttls.CertificateError,
     "truncated": starttls.Truncated,
     "unsolicited": starttls.ProtocolError,
+    "unsupported": starttls.Unsupported,
     "upgrade-not-offered": starttls.UpgradeNotOffered,
 }
 """The class for each kind of error in the corpus."""
@@ -132,8 +134,9 @@ class Session:
             if verb == "accept-missing-close-notify":
                 options["accept_missing_close_notify"] = True
         starttls.forget_server(facts["url"])  # another peer may have had this port before
-        options |= corpus_mail.settings(facts["settings"])
-        open_session = face.ftp if facts["url"].startswith("ftp") else face.smtp
+        files = facts["url"].startswith("ftp")
+        options |= file_settings(facts["settings"]) if files else corpus_mail.settings(facts["settings"])
+        open_session = face.ftp if files else face.smtp
         self._session = open_session(facts["url"], **options)
 
     def open(self) -> None:
@@ -199,6 +202,22 @@ class Session:
         return corpus_mail.delivery(report)
 
 
+def file_settings(words: list[str]) -> dict[str, Any]:
+    """The words behind ``settings:`` of a session with files, as arguments."""
+    found: dict[str, Any] = {}
+    for word in words:
+        match word.partition("="):
+            case ("active", _, _):
+                found["active"] = True
+            case ("binding", _, binding):
+                found["session_binding"] = binding
+            case ("announced-host", _, _):
+                found["danger_use_announced_host"] = True
+            case _:
+                raise AssertionError(f"unknown setting {word}")
+    return found
+
+
 def text(word: str) -> str:
     return word.encode("latin-1").decode()
 
@@ -226,6 +245,15 @@ def agrees(result: Result, expected: str) -> bool:
     return result == expected
 
 
+ACTIVE = {
+    "C: EPRT |1|127.0.0.1|": "{listener}|",
+    "C: PORT 127,0,0,1,": "{listener/256}",
+    "*  data connected to 127.0.0.1:": "{port}",
+    "*  data turned away 127.0.0.2:": "{port}",
+}
+"""What stands before a port that the system chose for one connection, and the port's role."""
+
+
 def normalised(trace: list[str], ports: list[int]) -> list[str]:
     """Events with ports by their role instead of their number, and what holds a nonce by its."""
     control, data = ports
@@ -239,6 +267,9 @@ def normalised(trace: list[str], ports: list[int]) -> list[str]:
     for line in trace:
         for number, role in roles.items():
             line = line.replace(number, role)
+        for beginning, role in ACTIVE.items():
+            if line.startswith(beginning) and line[len(beginning) : len(beginning) + 1].isdigit():
+                line = beginning + role
         lines.append("S: 334 {server-first}" if has_nonces(line) else line)
     return lines
 

@@ -13,7 +13,7 @@ use crate::transcripts::{bytes, delivery, describe, text};
 
 type Outcome = Result<String, Box<Error>>;
 
-/// The words behind `settings:`.
+/// The words behind `settings:` of a session with mail.
 pub(crate) fn settings(script: &Script, opening: &mut Opening) {
     opening.lmtp = script.scheme == "lmtp";
     for word in &script.settings {

@@ -84,6 +84,7 @@ fn code(kind: &ErrorKind) -> ErrorCode {
         ErrorKind::ProtocolViolation(why) => ErrorCode::ProtocolViolation(why.clone()),
         ErrorKind::LimitExceeded(what) => ErrorCode::LimitExceeded(what.clone()),
         ErrorKind::InvalidArgument(why) => ErrorCode::InvalidArgument(why.clone()),
+        ErrorKind::Unsupported(why) => ErrorCode::Unsupported(why.clone()),
         ErrorKind::InvalidState(why) => ErrorCode::InvalidState(why.clone()),
         ErrorKind::Local(error) => ErrorCode::Local(error.to_string()),
         // Nothing in here interrupts; what else there is to come has no word in this version of the interface.
@@ -111,6 +112,7 @@ fn tls_fault(fault: &Fault) -> TlsFault {
         Fault::ClientCertificateRequired => TlsFault::ClientCertificateRequired,
         Fault::PlaintextInsideTls(text) => TlsFault::PlaintextInsideTls(text.clone()),
         Fault::PeerMisbehaved(why) => TlsFault::PeerMisbehaved(why.clone()),
+        Fault::NotResumed => TlsFault::NotResumed,
         Fault::Configuration(why) => TlsFault::Configuration(why.clone()),
         other => TlsFault::Other(Some(other.to_string())),
     }

@@ -11,7 +11,7 @@ use crate::Component;
 use crate::error;
 use crate::exports::ftp::{
     DataProtection, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload, Session,
-    TransferReceipt, TransferStatus, Upload,
+    SessionBinding, TransferReceipt, TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
@@ -52,6 +52,21 @@ impl GuestSession for Files {
 
     fn verify_uploads(&self, verify: bool) -> Result<(), Error> {
         self.set(|client| client.settings().verify_uploads = verify)
+    }
+
+    fn set_session_binding(&self, binding: SessionBinding) -> Result<(), Error> {
+        self.set(|client| {
+            client.settings().session_binding = match binding {
+                SessionBinding::Require => ftp::SessionBinding::Require,
+                SessionBinding::Prefer => ftp::SessionBinding::Prefer,
+                SessionBinding::Off => ftp::SessionBinding::Off,
+            };
+        })
+    }
+
+    fn danger_use_announced_host(&self, announced: bool) -> Result<(), Error> {
+        use ftp::PassiveHost::{ControlPeer, DangerAnnounced};
+        self.set(|client| client.settings().passive_host = if announced { DangerAnnounced } else { ControlPeer })
     }
 
     fn login(&self, user: String, password: String) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
 use crate::options::Options;
 use crate::reply::Reply;
-use crate::tls::{Resumable, TlsInfo, TlsSession, Version};
+use crate::tls::{TlsInfo, Version};
 use crate::transport::{Endpoint, Transport};
 
 /// A file transfer session over any transport.
@@ -37,8 +37,8 @@ pub struct Client<T: Transport> {
     pub(super) next_port: Option<u16>,
     /// The listing under way, if there is one, and what is known of it.
     pub(super) reading: Reading,
-    options: Options,
-    credentials: Option<Credentials>,
+    pub(super) options: Options,
+    pub(super) credentials: Option<Credentials>,
 }
 
 impl<T: Transport> Client<T> {
@@ -241,19 +241,6 @@ impl<T: Transport> Client<T> {
         self.session.expect(line).await
     }
 
-    /// Before a transfer: if the server's TLS 1.3 tickets are used up, or a cut connection spoilt them, a server that insists on resumption would refuse
-    /// the data connection, and may truncate the file it was to receive. So the session is renewed first: on TLS 1.2,
-    /// where one session resumes any number of connections, if both sides have it.
-    pub(super) async fn ensure_resumable(&mut self) -> Result<()> {
-        let used_up = |tls: &TlsSession| match tls.resumable() {
-            Resumable::Often | Resumable::Once => self.cut,
-            Resumable::UsedUp => true,
-            Resumable::Never => false,
-        };
-        let used_up = self.session.private && self.session.tls.as_ref().is_some_and(|(tls, _)| used_up(tls));
-        if used_up && self.credentials.is_some() { self.renew().await } else { Ok(()) }
-    }
-
     /// Replaces the control connection by a new one, logged in as this one was, in the same directory.
     pub(super) async fn renew(&mut self) -> Result<()> {
         let directory = self.pwd().await?;
@@ -290,8 +277,8 @@ impl<T: Transport> Client<T> {
 
     /// A new control connection: on TLS 1.2 if the caller's settings and the server allow it, else as before.
     async fn reopen(&mut self) -> Result<Session<T::Stream>> {
-        let tls = &self.options.tls;
-        if tls.lowest_version() < tls.highest_version() && !self.known.newest_tls_only {
+        if self.has_older_version() {
+            let tls = &self.options.tls;
             let older = Options { tls: tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
             match session::open(&self.transport, &self.endpoint, &older).await {
                 Ok(session) => {

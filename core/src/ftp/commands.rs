@@ -2,6 +2,7 @@
 //!
 //! Paths are bytes, as they are on the server; [`Line`] refuses those that a command cannot carry.
 
+use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -81,6 +82,25 @@ fn with_time(verb: &'static str, time: SystemTime, path: &[u8]) -> Result<Line> 
     Line::new(verb).argument("the time", digits)?.literal(" ").argument("the path", path)
 }
 
+/// Where we listen (RFC 2428 §2); a zone is nobody's business but ours.
+pub(super) fn eprt(address: SocketAddr) -> Line {
+    let family = if address.is_ipv4() { 1 } else { 2 };
+    Line::new("EPRT |")
+        .number(family)
+        .literal("|")
+        .shown(address.ip())
+        .literal("|")
+        .number(address.port().into())
+        .literal("|")
+}
+
+/// Where we listen (RFC 959 §4.1.2).
+pub(super) fn port(address: SocketAddrV4) -> Line {
+    let [a, b, c, d] = address.ip().octets();
+    let [high, low] = address.port().to_be_bytes();
+    Line::new("PORT ").shown(format_args!("{a},{b},{c},{d},{high},{low}"))
+}
+
 /// Where the next transfer begins, in bytes (RFC 3659 §5).
 pub(super) fn rest(offset: u64) -> Line {
     Line::new("REST ").number(offset)
@@ -140,4 +160,19 @@ pub(super) fn older_hash(verb: &'static str, path: &[u8], quotes: bool, range: O
         Some(range) => line.literal(" ").number(range.start).literal(" ").number(range.end),
         None => line,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let port_of = |text: &str| port(text.parse().expect("an address")).to_string();
+        let eprt_of = |text: &str| eprt(text.parse().expect("an address")).to_string();
+        assert_eq!(port_of("192.0.2.1:258"), "PORT 192,0,2,1,1,2");
+        assert_eq!(eprt_of("192.0.2.1:65535"), "EPRT |1|192.0.2.1|65535|");
+        assert_eq!(eprt_of("[2001:db8::1]:1"), "EPRT |2|2001:db8::1|1|");
+        assert_eq!(eprt_of("[fe80::1%7]:21"), "EPRT |2|fe80::1|21|");
+    }
 }

@@ -1,13 +1,16 @@
 //! A data connection: where it goes, and how it comes under TLS.
 
+use std::borrow::Cow;
+
+use super::binding::not_resumed;
 use super::client::Client;
-use super::{Direction, commands, passive};
+use super::{Direction, PassiveHost, SessionBinding, commands, passive};
 use crate::dialogue::connect_error;
 use crate::error::{Phase, Result};
 use crate::link::{Channel, Handshake, Link, Plain, Secure};
-use crate::tls::Resumable;
+use crate::tls::{Resumable, ServerName, TlsSession};
 use crate::trace::{self, Event};
-use crate::transport::{Endpoint, Purpose, Stream, Transport};
+use crate::transport::{Endpoint, Listener, Purpose, Stream, Transport};
 
 /// A data connection, before the server agreed to the transfer.
 pub(super) enum Opened<S> {
@@ -17,23 +20,43 @@ pub(super) enum Opened<S> {
     Hello(Result<Handshake<S>>),
 }
 
+/// A data connection on its way.
+pub(super) enum Opening<S> {
+    /// We connected.
+    Open(S),
+    /// The server will connect, once it knows what for.
+    Expected(Box<dyn Listener<S>>),
+}
+
 impl<T: Transport> Client<T> {
-    /// EPSV, or PASV where it is unknown, and the TCP connection: to the control connection's peer and nobody else.
-    pub(super) async fn connect_data(&mut self) -> Result<T::Stream> {
-        let port = match self.next_port.take() {
-            Some(port) => port,
-            None => self.passive_port().await.map_err(|error| self.explain(error.during(Phase::Data)))?,
-        };
-        self.connect_data_to(port).await
+    /// Opens a data connection, or listens for it.
+    pub(super) async fn open_data(&mut self) -> Result<Opening<T::Stream>> {
+        match self.settings.active.clone() {
+            Some(active) => self.listen_for_data(&active).await.map(Opening::Expected),
+            None => self.connect_data().await.map(Opening::Open),
+        }
     }
 
-    pub(super) async fn connect_data_to(&mut self, port: u16) -> Result<T::Stream> {
-        let host = match self.session.dialogue.peer_addr() {
-            Some(address) => address.ip().to_string(),
-            None => self.endpoint.host.clone(),
+    /// The open connection, now that the server had its command.
+    pub(super) async fn opened(&mut self, opening: Opening<T::Stream>, direction: Direction) -> Result<T::Stream> {
+        match opening {
+            Opening::Open(stream) => Ok(stream),
+            Opening::Expected(listener) => self.accept_data(listener, direction).await,
+        }
+    }
+
+    /// EPSV, or PASV where it is unknown, and the TCP connection: to the control connection's peer and nobody else.
+    pub(super) async fn connect_data(&mut self) -> Result<T::Stream> {
+        let announced = self.settings.passive_host == PassiveHost::DangerAnnounced;
+        let to = match self.next_port.take().filter(|_| !announced) {
+            Some(port) => self.peer_at(port),
+            None => self.passive_endpoint().await.map_err(|error| self.explain(error.during(Phase::Data)))?,
         };
+        self.connect_data_to(to).await
+    }
+
+    pub(super) async fn connect_data_to(&mut self, to: Endpoint) -> Result<T::Stream> {
         let context = &self.session.dialogue.context;
-        let to = Endpoint { host, port };
         let peer = to.to_string();
         let stream = self.transport.connect(&to, Purpose::Data, context.within(context.timeouts.connect)).await;
         let stream = stream
@@ -42,11 +65,18 @@ impl<T: Transport> Client<T> {
         Ok(stream)
     }
 
-    async fn passive_port(&mut self) -> Result<u16> {
-        if !self.known.no_epsv {
+    async fn passive_endpoint(&mut self) -> Result<Endpoint> {
+        let peer = self.session.dialogue.peer_addr();
+        let ipv6 = peer.is_some_and(|peer| peer.ip().to_canonical().is_ipv6());
+        let announced = self.settings.passive_host == PassiveHost::DangerAnnounced && !ipv6;
+        if ipv6 || !(announced || self.known.no_epsv) {
             let reply = self.session.dialogue.exchange(&commands::epsv()).await?;
             if reply.code().is_completion() {
-                return passive::epsv_port(&reply);
+                return passive::epsv_port(&reply).map(|port| self.peer_at(port));
+            }
+            if ipv6 {
+                let advice = "PASV, which the server may know instead, has no room for IPv6: connect over IPv4";
+                return Err(self.session.refused(reply, Phase::Data).advise(advice));
             }
             if !reply.code().is_permanent_negative() {
                 return Err(self.session.refused(reply, Phase::Data));
@@ -54,19 +84,47 @@ impl<T: Transport> Client<T> {
             self.learn(|known| known.no_epsv = true);
         }
         let reply = self.session.expect(&commands::pasv()).await?;
-        passive::pasv_port(&reply)
+        if announced {
+            return Ok(match passive::announced(&reply)? {
+                // The server does not know where it is: where we found it.
+                address if address.ip().is_unspecified() => self.peer_at(address.port()),
+                address => Endpoint::at(address.into()),
+            });
+        }
+        passive::pasv_port(&reply).map(|port| self.peer_at(port))
+    }
+
+    /// The control connection's peer. Behind a proxy its address is unknown, and its name is asked for again.
+    pub(super) fn peer_at(&self, port: u16) -> Endpoint {
+        match self.session.dialogue.peer_addr() {
+            Some(mut address) => {
+                address.set_port(port);
+                Endpoint::at(address)
+            }
+            None => Endpoint { host: self.endpoint.host.clone(), port },
+        }
     }
 
     /// Our first message of the handshake, which need not wait for the server's consent: it is read after it. But a last
     /// ticket is not risked on a transfer that may be refused.
     pub(super) async fn begin_data(&mut self, mut stream: T::Stream) -> Opened<T::Stream> {
-        let private = self.session.tls.as_ref().filter(|_| self.session.private);
+        let private = self.data_tls();
         let Some((tls, name)) = private.filter(|(tls, _)| tls.resumable() != Resumable::Once) else {
             return Opened::Silent(stream);
         };
         let context = &self.session.dialogue.context;
         stream.set_deadline(context.within(context.timeouts.handshake));
-        Opened::Hello(Secure::begin(stream, tls, name).await)
+        Opened::Hello(Secure::begin(stream, &tls, name).await)
+    }
+
+    /// What data connections share with the control connection; `None` if they are in clear text.
+    fn data_tls(&self) -> Option<(Cow<'_, TlsSession>, &ServerName)> {
+        let (tls, name) = self.session.tls.as_ref().filter(|_| self.session.private)?;
+        let tls = match self.settings.session_binding {
+            SessionBinding::Off => Cow::Owned(tls.without_resumption()),
+            _ => Cow::Borrowed(tls),
+        };
+        Some((tls, name))
     }
 
     /// The data connection's handshake, now that the server has begun its own.
@@ -77,18 +135,17 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    pub(super) async fn complete_data(&self, opened: Opened<T::Stream>) -> Result<Link<T::Stream>> {
+    pub(super) async fn complete_data(&mut self, opened: Opened<T::Stream>) -> Result<Link<T::Stream>> {
         let context = &self.session.dialogue.context;
         let within = context.within(context.timeouts.handshake);
         let begun = match opened {
             Opened::Hello(begun) => begun,
-            Opened::Silent(mut stream) => match self.session.tls.as_ref().filter(|_| self.session.private) {
-                None => return Ok(Link::Plain(Plain::new(stream))),
-                Some((tls, name)) => {
-                    stream.set_deadline(within);
-                    Secure::begin(stream, tls, name).await
-                }
-            },
+            Opened::Silent(mut stream) => {
+                let private = self.data_tls();
+                let Some((tls, name)) = private else { return Ok(Link::Plain(Plain::new(stream))) };
+                stream.set_deadline(within);
+                Secure::begin(stream, &tls, name).await
+            }
         };
         let secured = match begun {
             Ok(mut handshake) => {
@@ -97,7 +154,12 @@ impl<T: Transport> Client<T> {
             }
             Err(error) => Err(error),
         };
-        let link = Link::Secure(Box::new(secured.map_err(|error| error.during(Phase::Handshake))?));
+        let secure = secured.map_err(|error| error.during(Phase::Handshake))?;
+        let required = self.settings.session_binding == SessionBinding::Require;
+        if required && !secure.tls().is_some_and(|tls| tls.resumed) {
+            return Err(not_resumed());
+        }
+        let link = Link::Secure(Box::new(secure));
         if let Some(tls) = link.tls() {
             let tls = tls.clone();
             context.trace.emit(|| Event::Secured { channel: trace::Channel::Data, tls });

@@ -12,6 +12,8 @@ server_memory! {
 pub(super) struct Facts {
     /// It does not know EPSV.
     pub(super) no_epsv: bool,
+    /// It does not know EPRT.
+    pub(super) no_eprt: bool,
     /// It leaves data connections open after an upload: waiting for its end is of no use.
     pub(super) lingers: bool,
     /// It refused TLS 1.2: it is not asked again.

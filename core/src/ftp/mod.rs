@@ -31,6 +31,8 @@
 //! # Ok::<(), starttls::Error>(())
 //! ```
 
+mod active;
+mod binding;
 mod client;
 mod commands;
 mod data_connection;
@@ -54,6 +56,8 @@ mod transfer;
 mod upload;
 mod verdict;
 
+pub use active::Active;
+pub use binding::SessionBinding;
 pub use client::Client;
 pub use doctor::{Diagnosis, Examination, Finding, PATIENCE, State, Topic, doctor};
 pub use download::Download;
@@ -66,6 +70,6 @@ pub use memory::ServerMemory;
 pub use receipt::{Status, TransferReceipt};
 pub use refusal::Refusal;
 pub use session::{Credentials, DataProtection};
-pub use settings::Settings;
+pub use settings::{PassiveHost, Settings};
 pub use transfer::Direction;
 pub use upload::{Once, Source, Upload};

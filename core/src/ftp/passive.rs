@@ -3,7 +3,7 @@
 //! Only the port is taken from the reply. The host is the control connection's peer and nobody else, whatever a 227 says:
 //! otherwise a server could make its client connect to machines that only the client can reach.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::error::{Error, Result};
 use crate::reply::Reply;
@@ -31,6 +31,13 @@ pub(super) fn epsv_port(reply: &Reply) -> Result<u16> {
 /// The port of `227 Entering Passive Mode (h1,h2,h3,h4,p1,p2)`; the parentheses may be missing (RFC 1123 §4.1.2.6).
 pub(super) fn pasv_port(reply: &Reply) -> Result<u16> {
     pasv_address(reply).map(|(_, port)| port).filter(|&port| port != 0).ok_or_else(|| nonsense("PASV", reply))
+}
+
+/// Where a 227 points, for those who chose to go there.
+pub(super) fn announced(reply: &Reply) -> Result<SocketAddrV4> {
+    let address = pasv_address(reply).map(|(host, port)| SocketAddrV4::new(host, port));
+    let is_one_host = |address: &SocketAddrV4| !address.ip().is_multicast() && !address.ip().is_broadcast();
+    address.filter(|address| address.port() != 0 && is_one_host(address)).ok_or_else(|| nonsense("PASV", reply))
 }
 
 /// The address in a 227, to be told and not to be gone to.
@@ -115,5 +122,9 @@ mod tests {
             assert!(pasv_port(&reply(bad)).is_err(), "{bad}");
         }
         assert!(pasv_port(&reply(&format!("227 (1,2,3,4,{digits},1)"))).is_err());
+        for nobody in ["227 (224,0,0,1,4,1)", "227 (255,255,255,255,4,1)", "227 (1,2,3,4,0,0)", "227"] {
+            assert!(announced(&reply(nobody)).is_err(), "{nobody}");
+        }
+        assert_eq!(announced(&reply("227 (1,2,3,4,4,1)")).unwrap().to_string(), "1.2.3.4:1025");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::active::Active;
+use super::binding::SessionBinding;
 use super::encoding::Encoding;
 use super::memory::ServerMemory;
 use super::session::DataProtection;
@@ -28,6 +30,13 @@ pub struct Settings {
     pub list_options: Option<String>,
     /// Whether all facts are asked for that the server has (OPTS MLST), not only those that it tells by itself.
     pub all_facts: bool,
+    /// How to listen, for active mode: the server opens the data connections then. `None` is passive mode, which passes
+    /// firewalls and NAT, and needs a transport that connects and nothing more.
+    pub active: Option<Active>,
+    /// Which host passive data connections go to.
+    pub passive_host: PassiveHost,
+    /// Whether data connections resume the control connection's TLS session.
+    pub session_binding: SessionBinding,
     /// What is known of servers, and what is learnt of this one.
     pub memory: ServerMemory,
 }
@@ -44,7 +53,23 @@ impl Default for Settings {
             encoding: Encoding::default(),
             list_options: None,
             all_facts: false,
+            active: None,
+            passive_host: PassiveHost::default(),
+            session_binding: SessionBinding::default(),
             memory: ServerMemory::default(),
         }
     }
+}
+
+/// Which host passive data connections go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PassiveHost {
+    /// The control connection's peer, and nobody else: only the port of the server's answer is used.
+    #[default]
+    ControlPeer,
+    /// The host that the server announces (PASV): **a server can make this client connect to any machine that the client
+    /// can reach**. For the rare server whose data connections are at another address than its control connections. Under
+    /// TLS that host, too, must show the server's certificate. Over IPv6 nothing is announced: the control connection's
+    /// peer is meant there.
+    DangerAnnounced,
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::client::Client;
 use super::transfer::Transfer;
 use super::verdict::Beside;
-use super::{Direction, commands, passive};
+use super::{Direction, PassiveHost, commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::reply::Reply;
@@ -44,7 +44,9 @@ impl<T: Transport> Client<T> {
             let why = "nobody is logged in, or the server refused to protect data connections";
             return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
         }
-        if self.reachable && self.settings.pipelining && !self.known.no_epsv {
+        // Where the server connects, or says where to, its answer comes first.
+        let plain = self.settings.active.is_none() && self.settings.passive_host == PassiveHost::ControlPeer;
+        if self.reachable && plain && self.settings.pipelining && !self.known.no_epsv {
             match self.start_swiftly(command, direction, offset).await? {
                 Swift::Begun(reply, transfer) => {
                     self.transfer = Some(transfer.since(began));
@@ -53,13 +55,14 @@ impl<T: Transport> Client<T> {
                 Swift::Again => {}
             }
         }
-        let stream = self.connect_data().await?;
+        let opening = self.open_data().await?;
         if offset > 0 {
             let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
             self.begins_at(reply)?;
         }
         let reply = self.session.dialogue.exchange(command).await.map_err(|error| error.during(Phase::Data))?;
         let reply = self.begins(reply)?;
+        let stream = self.opened(opening, direction).await?;
         let data = self.secure_data(stream, direction).await?;
         self.transfer = Some(Transfer::new(data, direction, offset).since(began));
         self.reachable = true;
@@ -112,7 +115,7 @@ impl<T: Transport> Client<T> {
             self.session.dialogue.flush().await?;
         }
         self.beside = Beside { ahead, noops: 0 };
-        let stream = match self.connect_data_to(port).await {
+        let stream = match self.connect_data_to(self.peer_at(port)).await {
             Ok(stream) => stream,
             Err(error) => {
                 self.beside = Beside::default();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::receipt::{Status, TransferReceipt};
 use super::{commands, passive};
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
 use crate::link::{Channel, Fill, Link};
 use crate::reply::Reply;
@@ -398,7 +398,7 @@ impl<T: Transport> Client<T> {
             return self.explain(error);
         }
         let error = match self.verdict(self.last_words()).await {
-            Ok(reply) if reply.code().is_negative() => {
+            Ok(reply) if reply.code().is_negative() && !is_ours(&error) => {
                 Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data))
             }
             Ok(reply) => error.with_reply(reply),
@@ -450,6 +450,14 @@ impl<T: Transport> Client<T> {
         let trace = &self.session.dialogue.context.trace;
         trace.emit(|| Event::Data { direction: transfer.direction, bytes: transfer.size });
         trace.emit(|| Event::Closed { channel: trace::Channel::Data });
+    }
+}
+
+/// Whether we refused the peer: that the server then says no is the consequence, not the news.
+fn is_ours(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Tls(fault) => !matches!(fault, TlsFault::AlertReceived { .. } | TlsFault::PeerMisbehaved(_)),
+        _ => false,
     }
 }
 

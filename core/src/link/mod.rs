@@ -103,6 +103,9 @@ pub trait Channel: Send {
     /// The peer's address, where the host tells.
     fn peer_addr(&self) -> Option<SocketAddr>;
 
+    /// Our own address, where the host tells.
+    fn local_addr(&self) -> Option<SocketAddr>;
+
     /// What TLS agreed; `None` in clear text.
     fn tls(&self) -> Option<&Arc<TlsInfo>>;
 
@@ -293,6 +296,10 @@ impl<S: Stream> Channel for Link<S> {
 
     fn peer_addr(&self) -> Option<SocketAddr> {
         either!(self, channel => channel.peer_addr())
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        either!(self, channel => channel.local_addr())
     }
 
     fn tls(&self) -> Option<&Arc<TlsInfo>> {

@@ -84,6 +84,10 @@ impl<S: Stream> Channel for Plain<S> {
         self.stream.peer_addr()
     }
 
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     fn tls(&self) -> Option<&Arc<TlsInfo>> {
         None
     }

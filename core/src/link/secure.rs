@@ -235,6 +235,10 @@ impl<S: Stream> Channel for Secure<S> {
         self.stream.peer_addr()
     }
 
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     fn tls(&self) -> Option<&Arc<TlsInfo>> {
         Some(&self.info)
     }

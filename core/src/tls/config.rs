@@ -313,6 +313,13 @@ impl TlsSession {
         Ok(Box::new(RustlsEngine::new(self, name)?))
     }
 
+    /// The same trust and identity, for a connection that resumes nothing and is not resumed.
+    pub(crate) fn without_resumption(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::disabled();
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
     /// Whether the next handshake can resume an earlier one.
     pub(crate) fn resumable(&self) -> Resumable {
         self.ledger.resumable()

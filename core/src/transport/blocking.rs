@@ -3,6 +3,9 @@
 //! Waits are cut into slices of at most 100 ms. After each the deadline is looked at and the caller's [`Interrupt`] is
 //! asked, so that a signal is seen at once, and a peer that drips a byte a second cannot stretch a deadline.
 
+#[cfg(not(target_family = "wasm"))]
+mod listener;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -140,6 +143,15 @@ impl Transport for Blocking {
         self.stopped.store(false, Relaxed);
         outputs.into_iter().map(|output| output.expect("a thread that panicked has ended this one, too")).collect()
     }
+
+    #[cfg(not(target_family = "wasm"))]
+    async fn listen(
+        &self,
+        at: &super::ListenAt,
+        within: Duration,
+    ) -> io::Result<Box<dyn super::Listener<BlockingStream>>> {
+        Ok(Box::new(listener::BlockingListener::open(at, self.clock(within))?))
+    }
 }
 
 /// A connected socket with a deadline.
@@ -245,6 +257,10 @@ impl Stream for BlockingStream {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
     }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
 }
 
 impl fmt::Debug for BlockingStream {
@@ -261,6 +277,7 @@ fn deadline(within: Duration) -> Instant {
 }
 
 /// A deadline and the interrupt.
+#[derive(Clone)]
 struct Clock {
     end: Instant,
     until: Option<Instant>,
@@ -513,6 +530,38 @@ mod tests {
         let elsewhere = Blocking::new().local_address(Some("192.0.2.1".parse().unwrap()));
         let error = super::super::block(elsewhere.connect(&to, Purpose::Control, LONG)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    fn listening(transport: &Blocking, within: Duration) -> Box<dyn super::super::Listener<BlockingStream>> {
+        let at = super::super::ListenAt { address: SocketAddr::from(([127, 0, 0, 1], 0)), ports: None };
+        super::super::block(transport.listen(&at, within)).unwrap()
+    }
+
+    #[test]
+    fn connections_are_taken() {
+        let mut listener = listening(&Blocking::new(), LONG);
+        let ours = TcpStream::connect(listener.local_addr()).unwrap();
+        let mut taken = super::super::block(std::future::poll_fn(|cx| listener.poll_accept(cx))).unwrap();
+        assert_eq!(taken.peer_addr(), ours.local_addr().ok());
+        assert_eq!(taken.local_addr(), ours.peer_addr().ok());
+        (&ours).write_all(b"x").unwrap();
+        let mut byte = [0];
+        let read = super::super::block(std::future::poll_fn(|cx| taken.poll_read(cx, &mut byte)));
+        assert_eq!((read.unwrap(), byte), (1, *b"x"));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_beyond_the_deadline() {
+        let mut listener = listening(&Blocking::new(), LONG);
+        listener.set_deadline(Duration::from_millis(250));
+        let began = Instant::now();
+        let taken = super::super::block(std::future::poll_fn(|cx| listener.poll_accept(cx)));
+        assert_eq!(taken.err().unwrap().kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= Duration::from_millis(250) && began.elapsed() < LONG / 10);
+        let interrupted = Blocking::with_interrupt(Arc::new(|| Err(io::ErrorKind::Interrupted.into())));
+        let mut listener = listening(&interrupted, LONG);
+        let taken = super::super::block(std::future::poll_fn(|cx| listener.poll_accept(cx)));
+        assert_eq!(taken.err().unwrap().kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{Endpoint, Purpose, Stream, Transport, Unreached};
+use super::{Endpoint, ListenAt, Listener, Purpose, Stream, Transport, Unreached};
 
 /// How many bytes may be handed to the host and not yet be written by it.
 const HIGH_WATER: usize = 256 * 1024;
@@ -27,7 +27,10 @@ const HIGH_WATER: usize = 256 * 1024;
 /// How many received bytes may wait before the host should stop reading.
 const INBOUND_HIGH_WATER: usize = 512 * 1024;
 
-/// Names one connection of a [`Host`]; never used twice.
+/// How many connections may wait to be looked at. One is expected.
+const MOST_ACCEPTED: usize = 16;
+
+/// Names one connection, or one listener, of a [`Host`]; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelId(pub u64);
 
@@ -43,6 +46,15 @@ pub enum Request {
         to: Endpoint,
         /// What for.
         purpose: Purpose,
+        /// Call [`Host::failed`] with [`io::ErrorKind::TimedOut`] after this.
+        within: Duration,
+    },
+    /// Listen, then call [`Host::listening`] or [`Host::failed`]; for each connection that comes, [`Host::accepted`].
+    Listen {
+        /// The listener's name from now on.
+        channel: ChannelId,
+        /// Where: [`ListenAt::candidates`] are to be tried in order.
+        at: ListenAt,
         /// Call [`Host::failed`] with [`io::ErrorKind::TimedOut`] after this.
         within: Duration,
     },
@@ -120,6 +132,10 @@ struct Channel {
     failure: Option<Failure>,
     /// Bytes asked to be written and not yet [`Host::written`].
     outbound: usize,
+    /// Our end's address.
+    local: Option<SocketAddr>,
+    /// Of a listener: connections that came and were not taken yet.
+    accepted: VecDeque<ChannelId>,
     waker: Option<Waker>,
 }
 
@@ -180,6 +196,34 @@ impl Host {
     /// The pause is over.
     pub fn slept(&self, channel: ChannelId) {
         self.connected(channel, None);
+    }
+
+    /// Our end of the connection has this address. To be said before [`Host::connected`], by hosts that can listen: FTP's
+    /// active mode listens there.
+    pub fn bound(&self, channel: ChannelId, local: SocketAddr) {
+        self.with(channel, |c| c.local = Some(local));
+    }
+
+    /// The listener is open, at this address.
+    pub fn listening(&self, listener: ChannelId, address: SocketAddr) {
+        self.with(listener, |c| (c.state, c.local) = (State::Open(Some(address)), Some(address)));
+    }
+
+    /// Somebody connected to the listener: the connection's name from now on. `None` if it is not wanted and should be
+    /// closed at once.
+    pub fn accepted(&self, listener: ChannelId, peer: Option<SocketAddr>) -> Option<ChannelId> {
+        let mut shared = self.lock();
+        let id = ChannelId(shared.last_id + 1);
+        let waiting = shared.channels.get_mut(&listener)?;
+        if waiting.accepted.len() == MOST_ACCEPTED {
+            return None;
+        }
+        let local = waiting.local;
+        waiting.accepted.push_back(id);
+        waiting.wake();
+        shared.last_id = id.0;
+        shared.channels.insert(id, Channel { state: State::Open(peer), local, ..Channel::default() });
+        Some(id)
     }
 
     /// Bytes arrived. `false`: enough for now, read on when [`Host::wants_more`] says so.
@@ -253,6 +297,13 @@ impl Transport for Hosted {
         }
         self.host.ask(|channel| Request::Sleep { channel, time }).opened().await.map(drop)
     }
+
+    async fn listen(&self, at: &ListenAt, within: Duration) -> io::Result<Box<dyn Listener<HostedStream>>> {
+        let stream = self.host.ask(|channel| Request::Listen { channel, at: at.clone(), within });
+        let address = stream.opened().await?.unwrap_or(at.address);
+        let listener = HostedListener { stream, address };
+        Ok(Box::new(listener))
+    }
 }
 
 impl HostedStream {
@@ -267,6 +318,51 @@ impl HostedStream {
             }
         })
         .await
+    }
+}
+
+/// A listener that a [`Host`] has: a channel over which connections come instead of bytes.
+struct HostedListener {
+    stream: HostedStream,
+    address: SocketAddr,
+}
+
+impl Listener<HostedStream> for HostedListener {
+    fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<HostedStream>> {
+        let HostedStream { host, id, .. } = &self.stream;
+        let mut shared = host.lock();
+        let channel = shared.channel(*id);
+        let Some(id) = channel.accepted.pop_front() else {
+            return match channel.failure() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => channel.park(cx),
+            };
+        };
+        let peer = match shared.channel(id).state {
+            State::Open(peer) => peer,
+            State::Connecting => None,
+        };
+        Poll::Ready(Ok(HostedStream { host: host.clone(), id, peer }))
+    }
+
+    fn set_deadline(&mut self, within: Duration) {
+        self.stream.set_deadline(within);
+    }
+}
+
+impl Drop for HostedListener {
+    /// Those who came and were not looked at leave with it.
+    fn drop(&mut self) {
+        let mut shared = self.stream.host.lock();
+        let unseen = std::mem::take(&mut shared.channel(self.stream.id).accepted);
+        for channel in unseen {
+            shared.channels.remove(&channel);
+            shared.requests.push_back(Request::Close { channel });
+        }
     }
 }
 
@@ -338,6 +434,10 @@ impl Stream for HostedStream {
 
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.host.lock().channel(self.id).local
     }
 }
 

@@ -9,11 +9,13 @@
 //! | `Tokio` (feature `tokio`) | tokio | awaited on tokio |
 //! | [`Hosted`] | the embedding program | the program polls, does what is asked, hands in bytes |
 //!
-//! [`Proxied`] puts a SOCKS5 or HTTP proxy before any of them.
+//! [`Proxied`] puts a SOCKS5 or HTTP proxy before any of them. Where the host allows it, a transport also waits for a
+//! connection ([`Transport::listen`]): natively, on tokio and in programs that host it; not on WASI, not behind a proxy.
 
 mod addresses;
 mod blocking;
 mod hosted;
+mod listen;
 mod proxy;
 mod together;
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
@@ -21,7 +23,7 @@ mod tokio;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -30,6 +32,7 @@ use std::time::Duration;
 pub use addresses::{Unreached, in_order};
 pub use blocking::{Blocking, BlockingStream, Interrupt};
 pub use hosted::{ChannelId, Host, Hosted, HostedStream, Request};
+pub use listen::{ListenAt, Listener};
 pub use proxy::{Proxied, ProxiedStream, Proxy, ProxyFailure};
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
 pub use tokio::{Tokio, TokioStream};
@@ -49,14 +52,19 @@ pub trait Stream: Send + Unpin {
     /// is made until then. Each call replaces the last one's deadline.
     fn set_deadline(&mut self, within: Duration);
 
-    /// The peer's address, where the host tells.
+    /// The peer's address, where the host tells. An IPv6 address that is good on one link only has its zone.
     fn peer_addr(&self) -> Option<SocketAddr>;
+
+    /// Our own address on this stream, where the host tells.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
-/// The network as the host provides it. Outgoing connections only.
+/// The network as the host provides it. Outgoing connections, and incoming ones where the host has them.
 pub trait Transport: Send + Sync {
     /// The streams it opens.
-    type Stream: Stream;
+    type Stream: Stream + 'static;
 
     /// Opens a stream.
     ///
@@ -86,6 +94,20 @@ pub trait Transport: Send + Sync {
     {
         together::together(work)
     }
+
+    /// Begins to listen, for FTP's active mode. Most hosts can do without.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where nobody can listen: in wasm, behind a proxy, and in transports that do not
+    /// say otherwise; [`io::ErrorKind::AddrInUse`] if every port of the range is taken; the system's own failures.
+    fn listen(
+        &self,
+        at: &ListenAt,
+        within: Duration,
+    ) -> impl Future<Output = io::Result<Box<dyn Listener<Self::Stream>>>> + Send {
+        let _ = (at, within);
+        std::future::ready(Err(listen::unsupported()))
+    }
 }
 
 /// Where to connect to.
@@ -98,8 +120,22 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The address, if the host is one: no look-up is needed then.
+    /// A host by its address. The zone of an IPv6 address that is good on one link only becomes part of the host.
+    pub fn at(address: SocketAddr) -> Self {
+        let host = match address {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            address => address.ip().to_string(),
+        };
+        Self { host, port: address.port() }
+    }
+
+    /// The address, if the host is one: no look-up is needed then. A zone is understood as a number; a named one
+    /// (`fe80::1%eth0`) is for the system's resolver.
     pub fn ip(&self) -> Option<SocketAddr> {
+        if let Some((ip, zone)) = self.host.split_once('%') {
+            let address = SocketAddrV6::new(ip.parse().ok()?, self.port, 0, zone.parse().ok()?);
+            return Some(address.into());
+        }
         self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 }
@@ -170,6 +206,21 @@ struct Unpark(std::thread::Thread);
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_kept() {
+        for text in ["[fe80::1%3]:21", "[::1]:21", "192.0.2.1:21"] {
+            let address: SocketAddr = text.parse().expect("an address");
+            assert_eq!(Endpoint::at(address).ip(), Some(address));
+            assert_eq!(Endpoint::at(address).to_string(), text);
+        }
+        assert_eq!(Endpoint { host: "fe80::1%eth0".into(), port: 21 }.ip(), None);
     }
 }
 

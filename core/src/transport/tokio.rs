@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use ::tokio::net::{TcpSocket, TcpStream, lookup_host};
+use ::tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use ::tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::addresses::{ATTEMPT_DELAY, Unreached, in_order};
-use super::{Endpoint, Purpose, Stream, Transport};
+use super::{Endpoint, ListenAt, Listener, Purpose, Stream, Transport};
 
 /// The transport over tokio; must be used within its runtime. A host's addresses are raced (RFC 8305).
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +57,46 @@ impl Transport for Tokio {
     async fn pause(&self, time: Duration) -> io::Result<()> {
         sleep_until(after(time)).await;
         Ok(())
+    }
+
+    async fn listen(&self, at: &ListenAt, within: Duration) -> io::Result<Box<dyn Listener<TokioStream>>> {
+        let socket = at.first(|candidate| {
+            let socket = if candidate.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.bind(candidate)?;
+            socket.listen(BACKLOG)
+        })?;
+        Ok(Box::new(TokioListener { address: socket.local_addr()?, socket, deadline: Box::pin(sleep(within)) }))
+    }
+}
+
+/// How many may knock while nobody looks: one is expected.
+const BACKLOG: u32 = 16;
+
+/// A listening socket with a deadline.
+struct TokioListener {
+    socket: TcpListener,
+    address: SocketAddr,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Listener<TokioStream> for TokioListener {
+    fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<TokioStream>> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let (socket, _) = ready!(self.socket.poll_accept(cx))?;
+        Poll::Ready(TokioStream::from_socket(
+            socket,
+            self.deadline.deadline().saturating_duration_since(Instant::now()),
+        ))
+    }
+
+    fn set_deadline(&mut self, within: Duration) {
+        self.deadline.as_mut().reset(after(within));
     }
 }
 
@@ -177,6 +217,10 @@ impl Stream for TokioStream {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
     }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
 }
 
 /// Also right for a duration beyond what the clock can add.
@@ -219,6 +263,19 @@ mod tests {
         assert_eq!(told, format!("tried {refusing} (connection refused), {lost} (timed out)"));
         let (reached, _) = race(vec![places::refusing(), places::refusing()], LONG).await;
         assert_eq!(reached.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[::tokio::test]
+    async fn connections_are_taken() {
+        let at = ListenAt { address: SocketAddr::from(([127, 0, 0, 1], 0)), ports: None };
+        let mut listener = Tokio::new().listen(&at, LONG).await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr()).await.unwrap();
+        let taken = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+        assert_eq!(taken.peer_addr(), ours.local_addr().ok());
+        assert_eq!(taken.local_addr(), ours.peer_addr().ok());
+        listener.set_deadline(Duration::from_millis(50));
+        let nobody = poll_fn(|cx| listener.poll_accept(cx)).await;
+        assert_eq!(nobody.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[::tokio::test]

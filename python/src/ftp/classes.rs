@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use starttls::ftp::{Credentials, DataProtection, Examination, Settings};
+use starttls::ftp::{Active, Credentials, DataProtection, PassiveHost, Settings};
 use starttls::url::{Protocol as Scheme, Url};
 
 use super::{Command, Ftp, Placement};
@@ -160,6 +160,19 @@ impl FtpCommand {
     }
 }
 
+/// How to listen, in active mode: the first and the last port, and the address to tell.
+fn active_mode(py: Python<'_>, (ports, address): (Option<(u16, u16)>, Option<String>)) -> PyResult<Active> {
+    let address = address.map(|text| text.parse()).transpose();
+    let address = address.map_err(|_| error::argument(py, "the address of active mode is an IP address"))?;
+    if ports.is_some_and(|(first, last)| first > last || first == 0) {
+        return Err(error::argument(
+            py,
+            "the ports of active mode are the first one and the last one, from 1 to 65535",
+        ));
+    }
+    Ok(Active { ports: ports.map(|(first, last)| first..=last), address })
+}
+
 /// A file transfer session.
 #[pyclass(frozen, module = "starttls._native")]
 pub(crate) struct FtpSession {
@@ -172,7 +185,8 @@ pub(crate) struct FtpSession {
 impl FtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
-        data_protection="private", verify_uploads=true, accept_missing_close_notify=false, proxy=None, local_address=None,
+        data_protection="private", verify_uploads=true, accept_missing_close_notify=false, active=None,
+        session_binding="prefer", danger_use_announced_host=false, proxy=None, local_address=None,
         host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -187,6 +201,9 @@ impl FtpSession {
         data_protection: &str,
         verify_uploads: bool,
         accept_missing_close_notify: bool,
+        active: Option<(Option<(u16, u16)>, Option<String>)>,
+        session_binding: &str,
+        danger_use_announced_host: bool,
         proxy: Option<&str>,
         local_address: Option<&str>,
         host: Option<&Host>,
@@ -207,12 +224,25 @@ impl FtpSession {
             "clear" => DataProtection::Clear,
             _ => return Err(error::argument(py, "data_protection is 'private' or 'clear'")),
         };
+        let passive_host = match danger_use_announced_host {
+            true => PassiveHost::DangerAnnounced,
+            false => PassiveHost::ControlPeer,
+        };
+        let session_binding = session_binding.parse().map_err(|why| error::core(py, &why, Hint::None))?;
         let network = config::Network::new(py, proxy, local_address)?;
         let ftp = Ftp {
             endpoint: url.endpoint.clone(),
             options: config::options(py, &url, tls, timeout, trace)?,
             credentials,
-            settings: Settings { data_protection, verify_uploads, accept_missing_close_notify, ..Settings::default() },
+            settings: Settings {
+                data_protection,
+                verify_uploads,
+                accept_missing_close_notify,
+                active: active.map(|active| active_mode(py, active)).transpose()?,
+                passive_host,
+                session_binding,
+                ..Settings::default()
+            },
         };
         let session = Session::new(ftp, network, host.map(|host| host.0.clone()));
         Ok(Self { session, url: url.to_string(), path: url.path })
@@ -258,16 +288,6 @@ impl FtpSession {
     /// `run`, as an operation for an event loop.
     fn start(&self, py: Python<'_>, command: &FtpCommand) -> PyResult<Operation> {
         self.session.start(py, command.take(py)?)
-    }
-
-    /// Examines the server, in sessions of its own.
-    fn examine(&self, py: Python<'_>, directory: Vec<u8>, write_test: bool) -> PyResult<Py<PyAny>> {
-        self.session.run_aside(py, Examination { directory, write_test })
-    }
-
-    /// `examine`, as an operation for an event loop.
-    fn start_examine(&self, py: Python<'_>, directory: Vec<u8>, write_test: bool) -> PyResult<Operation> {
-        self.session.start_aside(py, Examination { directory, write_test })
     }
 
     /// Whether it is open.

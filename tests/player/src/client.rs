@@ -93,8 +93,10 @@ pub async fn play_knowing<T: Transport>(
             }
         }
     } else {
-        // A memory of its own: in memory all servers have one name.
-        let settings = ftp::Settings { memory: ftp::ServerMemory::new(), ..ftp::Settings::default() };
+        let settings = match wishes::file_settings(&script.settings) {
+            Ok(settings) => settings,
+            Err(error) => return tell(describe(&error)),
+        };
         match ftp::Client::connect_with(transport, &url.endpoint, options, &settings).await {
             Err(error) => tell(describe(&error)),
             Ok(mut client) => {
@@ -292,6 +294,7 @@ fn kind(error: &Error) -> &'static str {
         K::ProtocolViolation(_) => "protocol-violation",
         K::LimitExceeded(_) => "limit-exceeded",
         K::InvalidArgument(_) => "invalid-argument",
+        K::Unsupported(_) => "unsupported",
         K::InvalidState(_) => "invalid-state",
         K::NotOffered(_) => "not-offered",
         K::Downgraded(_) => "downgraded",
@@ -314,6 +317,7 @@ fn tls_kind(fault: &TlsFault) -> &'static str {
         T::NothingInCommon(_) => "tls/nothing-in-common",
         T::PlaintextInsideTls(_) => "tls/plaintext-inside-tls",
         T::PeerMisbehaved(_) => "tls/peer-misbehaved",
+        T::NotResumed => "tls/not-resumed",
         T::Configuration(_) => "tls/configuration",
         _ => "tls/other",
     }

@@ -21,6 +21,9 @@ use crate::script::Script;
 /// The ports that a session in memory pretends to use.
 pub const PORTS: (u16, u16) = (40_587, 40_020);
 
+/// The port that the client pretends to listen on.
+const LISTENING: u16 = 40_030;
+
 /// More polls than any session of the corpus takes: beyond, it hangs.
 const MOST_POLLS: usize = 4_000_000;
 
@@ -73,6 +76,8 @@ struct World {
     /// Ours to the peer's name for a connection.
     connections: BTreeMap<ChannelId, Connection>,
     next_data: Connection,
+    /// Where the client waits for the peer.
+    listener: Option<ChannelId>,
     inbound: VecDeque<Arrival>,
     deadlines: BTreeMap<ChannelId, Duration>,
     pauses: BTreeMap<ChannelId, Duration>,
@@ -107,6 +112,7 @@ pub fn session(
         peer: Peer::new(script, server, PORTS.1),
         connections: BTreeMap::new(),
         next_data: 1,
+        listener: None,
         inbound: VecDeque::new(),
         deadlines: BTreeMap::new(),
         pauses: BTreeMap::new(),
@@ -193,6 +199,7 @@ impl World {
                         continue;
                     }
                     let port = if connection == 0 { PORTS.0 } else { PORTS.1 };
+                    self.host.bound(channel, SocketAddr::from((Ipv4Addr::LOCALHOST, LISTENING + 1)));
                     self.host.connected(channel, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
                     self.peer.opened(connection);
                 }
@@ -200,6 +207,11 @@ impl World {
                     told = true;
                     self.host.written(channel, bytes.len());
                     self.tell(channel, |peer, connection| peer.received(connection, &bytes));
+                }
+                Request::Listen { channel, .. } => {
+                    told = true;
+                    self.listener = Some(channel);
+                    self.host.listening(channel, SocketAddr::from((Ipv4Addr::LOCALHOST, LISTENING)));
                 }
                 Request::Deadline { channel, within } => {
                     self.deadlines.insert(channel, self.now.saturating_add(within));
@@ -217,14 +229,39 @@ impl World {
                 _ => {}
             }
             while let Some(action) = self.peer.next_action() {
-                self.inbound.push_back(match action {
+                let arrival = match action {
                     Action::Write(connection, bytes) => Arrival::Bytes(connection, bytes, 0),
                     Action::Shutdown(connection) => Arrival::Eof(connection),
                     Action::Reset(connection) => Arrival::Reset(connection),
-                });
+                    Action::Connect(connection, _) => {
+                        told = true;
+                        self.knock(Ipv4Addr::LOCALHOST, Some(connection));
+                        continue;
+                    }
+                    Action::ConnectFromElsewhere(_) => {
+                        told = true;
+                        self.knock(Ipv4Addr::new(127, 0, 0, 2), None);
+                        continue;
+                    }
+                };
+                self.inbound.push_back(arrival);
             }
         }
         told
+    }
+
+    /// Somebody connects to where the client listens: the peer, or a stranger.
+    fn knock(&mut self, from: Ipv4Addr, connection: Option<Connection>) {
+        let Some(listener) = self.listener else { return };
+        let channel = self.host.accepted(listener, Some(SocketAddr::from((from, LISTENING + 2))));
+        if let (Some(channel), Some(connection)) = (channel, connection) {
+            self.connections.insert(channel, connection);
+            if self.faulty {
+                self.break_down(connection);
+            } else {
+                self.peer.opened(connection);
+            }
+        }
     }
 
     fn tell(&mut self, channel: ChannelId, event: impl FnOnce(&mut Peer, Connection)) {

@@ -23,6 +23,10 @@ pub enum Action {
     Shutdown(Connection),
     /// Reset the connection.
     Reset(Connection),
+    /// Connect to this port of the client, and say [`Peer::opened`].
+    Connect(Connection, u16),
+    /// Connect to this port of the client from another address, and say nothing.
+    ConnectFromElsewhere(u16),
 }
 
 /// The server's side of one session.
@@ -37,6 +41,10 @@ pub struct Peer {
     data_connections: usize,
     /// Of those, the ones that a step waited for.
     data_opened: usize,
+    /// Where the client listens.
+    client_port: u16,
+    /// A connection to there is on its way.
+    connecting: bool,
     /// A login under way.
     scram: Option<scram::Exchange>,
     segment: Vec<u8>,
@@ -73,6 +81,8 @@ impl Peer {
             data: Wire::default(),
             data_connections: 0,
             data_opened: 0,
+            client_port: 0,
+            connecting: false,
             scram: None,
             segment: Vec::new(),
             actions: VecDeque::new(),
@@ -247,6 +257,23 @@ impl Peer {
                 }
                 opened
             }
+            Step::DataConnect => {
+                if !self.connecting {
+                    self.connecting = true;
+                    self.actions.push_back(Action::Connect(self.data_connections + 1, self.client_port));
+                    return false;
+                }
+                let opened = self.data_connections > self.data_opened;
+                if opened {
+                    self.data_opened = self.data_connections;
+                    self.connecting = false;
+                }
+                opened
+            }
+            Step::DataStranger => {
+                self.actions.push_back(Action::ConnectFromElsewhere(self.client_port));
+                true
+            }
             Step::DataTls => self.handshake(self.data_connections),
             Step::DataTlsRefused => self.refused_handshake(self.data_connections),
             Step::DataSay(bytes) => {
@@ -321,6 +348,9 @@ impl Peer {
             let why = format!("step {}: expected {}, got {}", self.at + 1, shown(line), shown(&got));
             self.failures.push(why);
         }
+        if let Some(port) = announced_port(&got) {
+            self.client_port = port;
+        }
         true
     }
 
@@ -376,7 +406,10 @@ impl Peer {
     }
 
     fn begin_handshake(&mut self, connection: Connection) -> bool {
-        let config = self.tls.config.clone();
+        let config = match &self.tls.data_config {
+            Some(data) if connection > 0 => data.clone(),
+            _ => self.tls.config.clone(),
+        };
         let Some(wire) = self.wire(connection).filter(|wire| wire.open) else { return false };
         if wire.tls.is_none() {
             match ServerConnection::new(config) {
@@ -416,6 +449,17 @@ impl Wire {
             let _ = tls.reader().read_to_end(&mut self.inbox);
         }
     }
+}
+
+/// Where the client says that it listens.
+fn announced_port(line: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(line).ok()?;
+    if let Some(address) = line.strip_prefix("EPRT ") {
+        return address.split('|').nth(3)?.parse().ok();
+    }
+    let mut parts = line.strip_prefix("PORT ")?.split(',').skip(4).map(str::parse::<u8>);
+    let (high, low) = (parts.next()?.ok()?, parts.next()?.ok()?);
+    Some(u16::from_be_bytes([high, low]))
 }
 
 fn describe(step: &Step) -> String {

@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::tls::{TlsConfig, Tlsa};
 use time::{Duration, OffsetDateTime};
 
@@ -36,6 +36,12 @@ pub enum Certificate {
 }
 
 impl Certificate {
+    /// Ed25519 as a rule: its signatures all have the same length, so that every handshake is as long as every other, to
+    /// the byte.
+    fn algorithm(self) -> &'static SignatureAlgorithm {
+        if self == Self::Tls12 { &rcgen::PKCS_ECDSA_P384_SHA384 } else { &rcgen::PKCS_ED25519 }
+    }
+
     pub(crate) fn parse(word: &str) -> Result<Self, String> {
         Ok(match word {
             "good" => Self::Good,
@@ -56,6 +62,8 @@ impl Certificate {
 pub struct Server {
     /// Its configuration.
     pub config: Arc<ServerConfig>,
+    /// The configuration of whoever answers on data connections, if that is somebody else.
+    pub data_config: Option<Arc<ServerConfig>>,
     /// Its own certificate, in DER.
     pub certificate: Vec<u8>,
 }
@@ -78,7 +86,7 @@ impl Pki {
     /// # Errors
     /// What the libraries say.
     pub fn new(kind: Certificate) -> Result<Self, Box<dyn std::error::Error>> {
-        Self::with_records(kind, &[])
+        Self::with_records(kind, &[], None)
     }
 
     /// The same for a script, with its TLSA records. If there are any, the server shows its authority, too.
@@ -86,39 +94,22 @@ impl Pki {
     /// # Errors
     /// What the libraries say.
     pub fn of(script: &Script) -> Result<Self, Box<dyn std::error::Error>> {
-        Self::with_records(script.certificate, &script.tlsa)
+        Self::with_records(script.certificate, &script.tlsa, script.data_certificate)
     }
 
-    fn with_records(kind: Certificate, records: &[String]) -> Result<Self, Box<dyn std::error::Error>> {
-        let algorithm = if kind == Certificate::Tls12 { &rcgen::PKCS_ECDSA_P384_SHA384 } else { &rcgen::PKCS_ED25519 };
-        let ca = authority("Corpus", algorithm)?;
-        let known = ca.pem();
-        let issuer = match kind {
-            Certificate::UnknownIssuer => authority("Somebody else", algorithm)?,
-            // The known name with another key.
-            Certificate::ForgedIssuer => authority("Corpus", algorithm)?,
-            _ => ca,
-        };
-        let names: &[&str] =
-            if kind == Certificate::WrongName { &["other.example"] } else { &["127.0.0.1", "localhost"] };
-        let mut parameters = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-        parameters.extended_key_usages = vec![match kind {
-            Certificate::WrongUsage => ExtendedKeyUsagePurpose::EmailProtection,
-            _ => ExtendedKeyUsagePurpose::ServerAuth,
-        }];
-        let now = OffsetDateTime::now_utc();
-        (parameters.not_before, parameters.not_after) = match kind {
-            Certificate::Expired => (now - Duration::days(20), now - Duration::days(10)),
-            Certificate::NotYetValid => (now + Duration::days(10), now + Duration::days(20)),
-            _ => (now - Duration::days(1), now + Duration::days(10)),
-        };
-        let key = KeyPair::generate_for(algorithm)?;
-        let certificate = parameters.signed_by(&key, &issuer)?;
+    fn with_records(
+        kind: Certificate,
+        records: &[String],
+        data: Option<Certificate>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let ca = authority("Corpus", kind.algorithm())?;
+        let issued = Issued::new(kind, &ca)?;
         let read = starttls::tls::Certificate::from_der;
+        let authority = issued.issuer.as_ref().unwrap_or(&ca);
         let words = [
-            ("server-key", hex(&read(certificate.der())?.public_key_sha256)),
-            ("authority-key", hex(&read(issuer.der())?.public_key_sha256)),
-            ("authority", hex(issuer.der())),
+            ("server-key", hex(&read(issued.certificate.der())?.public_key_sha256)),
+            ("authority-key", hex(&read(authority.der())?.public_key_sha256)),
+            ("authority", hex(authority.der())),
         ];
         let whole = |record: &String| match record.rsplit_once(' ') {
             Some((fields, last)) => match words.iter().find(|(word, _)| *word == last) {
@@ -128,25 +119,21 @@ impl Pki {
             None => record.clone(),
         };
         let tlsa: Vec<_> = records.iter().map(whole).collect();
-        let mut chain = vec![certificate.der().clone()];
+        let mut chain = vec![issued.certificate.der().clone()];
         if !tlsa.is_empty() {
-            chain.push(issuer.der().clone());
+            chain.push(authority.der().clone());
         }
-        let mut provider = ring::default_provider();
-        let (suite, version) = match kind {
-            Certificate::Tls12 => {
-                (ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, &rustls::version::TLS12)
+        let certificate = issued.certificate.der().to_vec();
+        let config = issued.config(chain)?;
+        let data_config = match data {
+            None => None,
+            Some(kind) => {
+                let other = Issued::new(kind, &ca)?;
+                let chain = vec![other.certificate.der().clone()];
+                Some(other.config(chain)?)
             }
-            _ => (ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, &rustls::version::TLS13),
         };
-        provider.cipher_suites = vec![suite];
-        provider.kx_groups = vec![ring::kx_group::X25519];
-        let server = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[version])?
-            .with_no_client_auth()
-            .with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
-        let server = Server { config: Arc::new(server), certificate: certificate.der().to_vec() };
-        Ok(Self { server, ca_pem: known, tlsa })
+        Ok(Self { server: Server { config, data_config, certificate }, ca_pem: ca.pem(), tlsa })
     }
 
     /// What the client is to trust.
@@ -161,9 +148,67 @@ impl Pki {
     /// The same certificate with sessions of its own to resume, as a server for one session has it.
     #[must_use]
     pub fn fresh(&self) -> Server {
-        let mut config = ServerConfig::clone(&self.server.config);
-        config.session_storage = rustls::server::ServerSessionMemoryCache::new(64);
-        Server { config: Arc::new(config), certificate: self.server.certificate.clone() }
+        let fresh = |config: &Arc<ServerConfig>| {
+            let mut config = ServerConfig::clone(config);
+            config.session_storage = rustls::server::ServerSessionMemoryCache::new(64);
+            Arc::new(config)
+        };
+        let Server { config, data_config, certificate } = &self.server;
+        Server { config: fresh(config), data_config: data_config.as_ref().map(fresh), certificate: certificate.clone() }
+    }
+}
+
+/// A certificate with its key.
+struct Issued {
+    kind: Certificate,
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+    /// Who signed it, if that is not the authority that the client knows.
+    issuer: Option<CertifiedIssuer<'static, KeyPair>>,
+}
+
+impl Issued {
+    fn new(kind: Certificate, ca: &CertifiedIssuer<'static, KeyPair>) -> Result<Self, rcgen::Error> {
+        let issuer = match kind {
+            Certificate::UnknownIssuer => Some(authority("Somebody else", kind.algorithm())?),
+            // The known name with another key.
+            Certificate::ForgedIssuer => Some(authority("Corpus", kind.algorithm())?),
+            _ => None,
+        };
+        let names: &[&str] =
+            if kind == Certificate::WrongName { &["other.example"] } else { &["127.0.0.1", "localhost"] };
+        let mut parameters = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        parameters.extended_key_usages = vec![match kind {
+            Certificate::WrongUsage => ExtendedKeyUsagePurpose::EmailProtection,
+            _ => ExtendedKeyUsagePurpose::ServerAuth,
+        }];
+        let now = OffsetDateTime::now_utc();
+        (parameters.not_before, parameters.not_after) = match kind {
+            Certificate::Expired => (now - Duration::days(20), now - Duration::days(10)),
+            Certificate::NotYetValid => (now + Duration::days(10), now + Duration::days(20)),
+            _ => (now - Duration::days(1), now + Duration::days(10)),
+        };
+        let key = KeyPair::generate_for(kind.algorithm())?;
+        let certificate = parameters.signed_by(&key, issuer.as_ref().unwrap_or(ca))?;
+        Ok(Self { kind, certificate, key, issuer })
+    }
+
+    /// A server with it: one version, one cipher suite and one group.
+    fn config(&self, chain: Vec<CertificateDer<'static>>) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let mut provider = ring::default_provider();
+        let (suite, version) = match self.kind {
+            Certificate::Tls12 => {
+                (ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, &rustls::version::TLS12)
+            }
+            _ => (ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, &rustls::version::TLS13),
+        };
+        provider.cipher_suites = vec![suite];
+        provider.kx_groups = vec![ring::kx_group::X25519];
+        let server = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[version])?
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::Pkcs8(self.key.serialize_der().into()))?;
+        Ok(Arc::new(server))
     }
 }
 
@@ -171,8 +216,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Ed25519 as a rule: its signatures all have the same length, so that every handshake is as long as every other, to the
-/// byte.
 fn authority(
     name: &str,
     algorithm: &'static SignatureAlgorithm,

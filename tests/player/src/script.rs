@@ -23,13 +23,15 @@ pub struct Script {
     pub timeout: u64,
     /// What the server shows for itself.
     pub certificate: Certificate,
+    /// What somebody else shows who answers on the data connections in the server's place.
+    pub data_certificate: Option<Certificate>,
     /// The TLSA records that the client is given, in presentation format; in place of data, `server-key`, `authority-key`
     /// and `authority` stand for what the certificate has.
     pub tlsa: Vec<String>,
     /// In pieces of one byte the peers may fall out of step earlier or later: only the results are compared then, and
     /// each of the alternatives is right.
     pub timing: bool,
-    /// How the client speaks: `chunk-size=N`, `no-pipelining`, `no-chunking`.
+    /// How the client speaks: see the README.
     pub settings: Vec<String>,
     /// What the client is asked to do.
     pub client: Vec<Task>,
@@ -85,6 +87,10 @@ pub enum Step {
     Reset,
     /// Waits for a data connection.
     DataOpen,
+    /// Opens the data connection to where the client's EPRT or PORT says, and waits until it is open.
+    DataConnect,
+    /// Somebody else, from another address, connects there.
+    DataStranger,
     /// Shakes hands on it.
     DataTls,
     /// Begins a handshake on it that the client must not finish.
@@ -134,6 +140,7 @@ impl Script {
             plaintext: false,
             timeout: 10,
             certificate: Certificate::Good,
+            data_certificate: None,
             tlsa: Vec::new(),
             timing: false,
             settings: Vec::new(),
@@ -180,6 +187,7 @@ impl Script {
             "rows" => self.rows = value.split(' ').map(str::to_owned).collect(),
             "timeout" => self.timeout = value.parse().map_err(|_| format!("timeout {value:?}"))?,
             "certificate" => self.certificate = Certificate::parse(value)?,
+            "data certificate" => self.data_certificate = Some(Certificate::parse(value)?),
             "tlsa" => self.tlsa.push(value.to_owned()),
             "settings" => self.settings = value.split(' ').map(str::to_owned).collect(),
             "timing" => self.timing = value == "matters",
@@ -282,6 +290,8 @@ fn step(item: &str) -> Result<Step, String> {
         "close" => Step::Close,
         "cut" => Step::Cut,
         "reset" => Step::Reset,
+        "data connect" => Step::DataConnect,
+        "data stranger" => Step::DataStranger,
         "data open" => Step::DataOpen,
         "data TLS" => Step::DataTls,
         "data TLS refused" => Step::DataTlsRefused,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::peer::{Action, Connection, Peer};
 use crate::pki;
@@ -91,6 +91,7 @@ impl Server {
         let mut sockets: BTreeMap<Connection, TcpStream> = BTreeMap::new();
         let end = Instant::now() + Duration::from_secs(3 * script.timeout + 20);
         let mut late = false;
+        let mut strangers = Vec::new();
         while !peer.is_over() {
             match arriving.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(Event::Opened(connection, socket)) => {
@@ -107,7 +108,18 @@ impl Server {
                 }
             }
             while let Some(action) = peer.next_action() {
-                perform(action, &mut sockets, pieces);
+                match action {
+                    Action::Connect(connection, port) => {
+                        let socket = dial(Ipv4Addr::LOCALHOST, port)?;
+                        let reading = socket.try_clone()?;
+                        let told = events.clone();
+                        // Told like a connection that came, so that the peer is not called from its own step.
+                        let _ = events.send(Event::Opened(connection, socket));
+                        thread::spawn(move || read(reading, connection, &told));
+                    }
+                    Action::ConnectFromElsewhere(port) => strangers.push(dial(ELSEWHERE, port)?),
+                    action => perform(action, &mut sockets, pieces),
+                }
             }
         }
         done.store(true, Ordering::SeqCst);
@@ -128,6 +140,16 @@ impl Server {
         }
         Ok(failures)
     }
+}
+
+/// Another address of this machine.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+fn dial(from: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket.into())
 }
 
 fn accept(listener: &TcpListener, first: Connection, events: &Sender<Event>, done: &AtomicBool) {
@@ -189,6 +211,7 @@ fn perform(action: Action, sockets: &mut BTreeMap<Connection, TcpStream>, pieces
                 let _ = socket.shutdown(Shutdown::Read);
             }
         }
+        Action::Connect(..) | Action::ConnectFromElsewhere(_) => unreachable!("done by the caller"),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use starttls::Error;
 use starttls::smtp::{
     BodyKind, DeliverBy, Envelope, Hold, LateAction, LineEnds, NotOffered, Parameter, RecipientPolicy, Return,
     Settings, Submitter,
 };
+use starttls::{Error, ftp};
 
 /// The envelope of a `send`: sender, recipients with commas between, and words behind the message.
 ///
@@ -115,6 +115,23 @@ pub fn settings(words: &[String], lmtp: bool) -> Result<Settings, Error> {
             ("no-pipelining", "") => settings.pipelining = false,
             ("no-chunking", "") => settings.chunking = false,
             ("chunk-size", size) => settings.chunk_size = number(size)?,
+            _ => return Err(unknown(word)),
+        }
+    }
+    Ok(settings)
+}
+
+/// The words behind `settings:` of a session with files.
+///
+/// # Errors
+/// A word that is none.
+pub fn file_settings(words: &[String]) -> Result<ftp::Settings, Error> {
+    let mut settings = ftp::Settings { memory: ftp::ServerMemory::new(), ..ftp::Settings::default() };
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("active", "") => settings.active = Some(ftp::Active::default()),
+            ("binding", binding) => settings.session_binding = binding.parse()?,
+            ("announced-host", "") => settings.passive_host = ftp::PassiveHost::DangerAnnounced,
             _ => return Err(unknown(word)),
         }
     }

@@ -44,7 +44,7 @@ impl Authorities {
     }
 
     fn key(script: &Script) -> String {
-        format!("{:?} {:?}", script.certificate, script.tlsa)
+        format!("{:?} {:?} {:?}", script.certificate, script.data_certificate, script.tlsa)
     }
 }
 

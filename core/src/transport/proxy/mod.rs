@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::{Endpoint, Purpose, Stream, Transport};
+use super::{Endpoint, ListenAt, Listener, Purpose, Stream, Transport};
 use crate::error::{Error, Result};
 use crate::url::{decode_text, host_and_port};
 
@@ -175,6 +175,31 @@ impl<T: Transport> Transport for Proxied<T> {
     {
         self.inner.side_by_side(work)
     }
+
+    /// Not behind a proxy: what listens there is not ours.
+    async fn listen(&self, at: &ListenAt, within: Duration) -> io::Result<Box<dyn Listener<Self::Stream>>> {
+        match &self.proxy {
+            Some(_) => Err(super::listen::unsupported()),
+            None => Ok(Box::new(Direct(self.inner.listen(at, within).await?))),
+        }
+    }
+}
+
+/// The inner transport's listener, where there is no proxy.
+struct Direct<S>(Box<dyn Listener<S>>);
+
+impl<S: Stream> Listener<ProxiedStream<S>> for Direct<S> {
+    fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr()
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ProxiedStream<S>>> {
+        self.0.poll_accept(cx).map_ok(|inner| ProxiedStream { inner, direct: true })
+    }
+
+    fn set_deadline(&mut self, within: Duration) {
+        self.0.set_deadline(within);
+    }
 }
 
 /// A stream to the target of a [`Proxied`] connection.
@@ -204,6 +229,10 @@ impl<S: Stream> Stream for ProxiedStream<S> {
     /// `None` behind a proxy: our peer is the proxy, and the target's address is its business.
     fn peer_addr(&self) -> Option<SocketAddr> {
         if self.direct { self.inner.peer_addr() } else { None }
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.inner.local_addr()
     }
 }
 
