@@ -2,11 +2,15 @@
 
 mod classes;
 
+use std::ops::Range;
+
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
+use starttls::ftp::hash::Algorithm;
 use starttls::ftp::{Client, Credentials, Settings};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
+use zeroize::Zeroizing;
 
 use crate::body::{Pulse, Sink, Source};
 use crate::error::{Failure, Hint};
@@ -42,6 +46,15 @@ pub(crate) enum Command {
     Cwd(PyBackedBytes),
     Pwd,
     Noop,
+    Login(Credentials),
+    Account(Zeroizing<String>),
+    Status(PyBackedBytes),
+    System,
+    Help(String),
+    Language(String),
+    Site(PyBackedBytes),
+    Quote(PyBackedBytes),
+    Hash { path: PyBackedBytes, algorithm: Option<Algorithm>, range: Option<Range<u64>> },
 }
 
 /// Where uploaded bytes go.
@@ -121,6 +134,19 @@ impl Protocol for Ftp {
             Command::Cwd(path) => Value::Reply(client.cwd(&path).await?),
             Command::Pwd => Value::Bytes(client.pwd().await?),
             Command::Noop => Value::Reply(client.noop().await?),
+            Command::Login(credentials) => {
+                client.reinitialize().await?;
+                client.login(&credentials).await?;
+                Value::None
+            }
+            Command::Account(account) => Value::Reply(client.account(&account).await?),
+            Command::Status(path) => Value::Reply(client.status(&path).await?),
+            Command::System => Value::Reply(client.system().await?),
+            Command::Help(topic) => Value::Reply(client.help(&topic).await?),
+            Command::Language(tag) => Value::Reply(client.language(&tag).await?),
+            Command::Site(text) => Value::Reply(client.site(&text).await?),
+            Command::Quote(command) => Value::Reply(client.quote(&command).await?),
+            Command::Hash { path, algorithm, range } => Value::Digest(client.hash(&path, algorithm, range).await?),
         })
     }
 
@@ -137,7 +163,8 @@ impl Protocol for Ftp {
             | Command::Remove(_)
             | Command::Rename(..)
             | Command::Rmdir(_)
-            | Command::Cwd(_) => Hint::Existing,
+            | Command::Cwd(_)
+            | Command::Hash { .. } => Hint::Existing,
             Command::Upload { .. } | Command::StartUpload(..) | Command::Mkdir(_) => Hint::New,
             _ => Hint::None,
         }

@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
+use starttls::ftp::hash::Digest;
 use starttls::ftp::{Entry, TransferReceipt};
 use starttls::reply::Reply;
 use starttls::smtp::{DeliveryReport, LoginInfo};
@@ -33,6 +34,8 @@ pub(crate) enum Value {
     Entry(Entry),
     /// A path, or a piece of a file.
     Bytes(Vec<u8>),
+    /// Of a file.
+    Digest(Digest),
 }
 
 impl Value {
@@ -58,6 +61,11 @@ impl Value {
             }
             Self::Entry(it) => entry(&class(py, intern!(py, "Entry"))?, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+            Self::Digest(it) => {
+                let (start, end) = it.range.map(|range| (range.start, range.end)).unzip();
+                let told = (it.algorithm.name(), PyBytes::new(py, &it.value), start, end);
+                class(py, intern!(py, "Digest"))?.call1(told)?.unbind()
+            }
         })
     }
 }

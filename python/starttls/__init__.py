@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ._native import DKIM, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
-    from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
+    from ._results import Certificate, DeliveryReport, Digest, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout
     from ._smtp import SMTP, send
 
@@ -77,6 +77,7 @@ __all__ = [
     "ConnectionRefused",
     "DeliverBy",
     "DeliveryReport",
+    "Digest",
     "Downgraded",
     "Entry",
     "Error",
@@ -134,7 +135,16 @@ _ELSEWHERE = {
     "_ftp": ("FTP", "download", "upload"),
     "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
-    "_results": ("Certificate", "DeliveryReport", "Entry", "LoginInfo", "Reply", "TLSInfo", "TransferReceipt"),
+    "_results": (
+        "Certificate",
+        "DeliveryReport",
+        "Digest",
+        "Entry",
+        "LoginInfo",
+        "Reply",
+        "TLSInfo",
+        "TransferReceipt",
+    ),
     "_options": ("DeliverBy", "SendOptions"),
     "_settings": ("ActiveMode", "Timeout"),
     "_smtp": ("SMTP", "send"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._files import Content, LocalPath, Progress, Writer
     from ._ftp import RemotePath
     from ._native import TLSConfig
-    from ._results import Entry, Reply, TLSInfo, TransferReceipt
+    from ._results import Digest, Entry, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     T = TypeVar("T")
@@ -49,6 +49,11 @@ class AsyncFTP:
         active: bool | ActiveMode = False,
         session_binding: Literal["require", "prefer", "off"] = "prefer",
         danger_use_announced_host: bool = False,
+        auth: Literal["tls", "ssl"] = "tls",
+        virtual_host: str | None = None,
+        client_name: str | None = None,
+        language: str | None = None,
+        pipelining: bool = True,
         proxy: str | None = None,
         local_address: str | None = None,
     ) -> None:
@@ -68,6 +73,11 @@ class AsyncFTP:
             active=listening(active),
             session_binding=session_binding,
             danger_use_announced_host=danger_use_announced_host,
+            auth=auth,
+            virtual_host=virtual_host,
+            client_name=client_name,
+            language=language,
+            pipelining=pipelining,
             proxy=proxy,
             local_address=local_address,
             host=host,
@@ -223,6 +233,47 @@ class AsyncFTP:
     async def noop(self) -> Reply:
         """Ask for a sign of life."""
         return await self._run(FtpCommand.noop())
+
+    async def login(self, user: str, password: str, *, account: str | None = None) -> None:
+        """Log in as somebody else, over a new connection; the current directory is theirs then."""
+        await self._run(FtpCommand.login(user, password, account=account))
+
+    async def account(self, account: str) -> Reply:
+        """Tell the account, to servers that ask for one for some operations only."""
+        return await self._run(FtpCommand.account(account))
+
+    async def status(self, path: RemotePath = "") -> Reply:
+        """The state of the session, or what the server knows of a file or directory, in its own words."""
+        return await self._run(FtpCommand.status(remote(path)))
+
+    async def system(self) -> Reply:
+        """The system's kind."""
+        return await self._run(FtpCommand.system())
+
+    async def help(self, topic: str = "") -> Reply:
+        """What the server has to say of a command, or at large."""
+        return await self._run(FtpCommand.help(topic))
+
+    async def language(self, tag: str = "") -> Reply:
+        """The language of replies from now on; the server's own if none is named."""
+        return await self._run(FtpCommand.language(tag))
+
+    async def site(self, text: str | bytes) -> Reply:
+        """A command of the server's own. What follows its first word is shown in traces only where it is no secret."""
+        return await self._run(FtpCommand.site(remote(text)))
+
+    async def quote(self, command: str | bytes) -> Reply:
+        """Any other command with one reply, as it is; none behind which the session would not be the same."""
+        return await self._run(FtpCommand.quote(remote(command)))
+
+    async def hash(
+        self, path: RemotePath, algorithm: str | None = None, *, start: int | None = None, end: int | None = None
+    ) -> Digest:
+        """A file's digest as the server computes it, by the best algorithm it offers or the one named.
+
+        With ``end``, of the bytes from ``start`` on and before ``end``.
+        """
+        return await self._run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
 
 
 class AsyncRemoteFile:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._files import Content, LocalPath, Progress, Writer
     from ._native import TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
-    from ._results import Entry, Reply, TLSInfo, TransferReceipt
+    from ._results import Digest, Entry, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     RemotePath = str | bytes | os.PathLike[str]
@@ -46,6 +46,9 @@ class FTP:
     which address to tell the server. ``session_binding`` says whether a data connection must resume the control
     connection's TLS session (``"require"``), does so where it can, or never does (``"off"``).
     ``danger_use_announced_host`` lets data connections go wherever the server says, and not to the server alone.
+    ``auth="ssl"`` asks old servers for TLS by AUTH SSL. ``virtual_host`` is which of the server's hosts is meant
+    (HOST), ``client_name`` who we say we are (CLNT), ``language`` that of replies (LANG), such as ``pt-BR``. Without
+    ``pipelining`` each command waits for the answer to the one before.
     ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
@@ -68,6 +71,11 @@ class FTP:
         active: bool | ActiveMode = False,
         session_binding: Literal["require", "prefer", "off"] = "prefer",
         danger_use_announced_host: bool = False,
+        auth: Literal["tls", "ssl"] = "tls",
+        virtual_host: str | None = None,
+        client_name: str | None = None,
+        language: str | None = None,
+        pipelining: bool = True,
         proxy: str | None = None,
         local_address: str | None = None,
     ) -> None:
@@ -85,6 +93,11 @@ class FTP:
             active=listening(active),
             session_binding=session_binding,
             danger_use_announced_host=danger_use_announced_host,
+            auth=auth,
+            virtual_host=virtual_host,
+            client_name=client_name,
+            language=language,
+            pipelining=pipelining,
             proxy=proxy,
             local_address=local_address,
         )
@@ -230,6 +243,48 @@ class FTP:
     def noop(self) -> Reply:
         """Ask for a sign of life."""
         return self._session.run(FtpCommand.noop())
+
+    def login(self, user: str, password: str, *, account: str | None = None) -> None:
+        """Log in as somebody else, over a new connection; the current directory is theirs then."""
+        self._session.run(FtpCommand.login(user, password, account=account))
+
+    def account(self, account: str) -> Reply:
+        """Tell the account, to servers that ask for one for some operations only."""
+        return self._session.run(FtpCommand.account(account))
+
+    def status(self, path: RemotePath = "") -> Reply:
+        """The state of the session, or what the server knows of a file or directory, in its own words."""
+        return self._session.run(FtpCommand.status(remote(path)))
+
+    def system(self) -> Reply:
+        """The system's kind."""
+        return self._session.run(FtpCommand.system())
+
+    def help(self, topic: str = "") -> Reply:
+        """What the server has to say of a command, or at large."""
+        return self._session.run(FtpCommand.help(topic))
+
+    def language(self, tag: str = "") -> Reply:
+        """The language of replies from now on; the server's own if none is named."""
+        return self._session.run(FtpCommand.language(tag))
+
+    def site(self, text: str | bytes) -> Reply:
+        """A command of the server's own. What follows its first word is shown in traces only where it is no secret."""
+        return self._session.run(FtpCommand.site(remote(text)))
+
+    def quote(self, command: str | bytes) -> Reply:
+        """Any other command with one reply, as it is; none behind which the session would not be the same."""
+        return self._session.run(FtpCommand.quote(remote(command)))
+
+    def hash(
+        self, path: RemotePath, algorithm: str | None = None, *, start: int | None = None, end: int | None = None
+    ) -> Digest:
+        """A file's digest as the server computes it, by the best algorithm it offers or the one named.
+
+        With ``end``, of the bytes from ``start`` on and before ``end``.
+        """
+        return self._session.run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
+
 
 
 def download(

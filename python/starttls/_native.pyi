@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Literal, TypeVar, final
 
-from ._results import Certificate, DeliveryReport, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
+from ._results import Certificate, DeliveryReport, Digest, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
 
 __all__ = [
     "DKIM",
@@ -316,6 +316,26 @@ class FtpCommand(Generic[_T_co]):
     def pwd() -> FtpCommand[bytes]: ...
     @staticmethod
     def noop() -> FtpCommand[Reply]: ...
+    @staticmethod
+    def login(user: str, password: str, *, account: str | None = None) -> FtpCommand[None]: ...
+    @staticmethod
+    def account(account: str) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def status(path: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def system() -> FtpCommand[Reply]: ...
+    @staticmethod
+    def help(topic: str) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def language(tag: str) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def site(text: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def quote(command: bytes) -> FtpCommand[Reply]: ...
+    @staticmethod
+    def hash(
+        path: bytes, algorithm: str | None = None, *, start: int | None = None, end: int | None = None
+    ) -> FtpCommand[Digest]: ...
 
 @final
 class FtpSession:
@@ -335,6 +355,11 @@ class FtpSession:
         active: _Active | None = None,
         session_binding: Literal["require", "prefer", "off"] = "prefer",
         danger_use_announced_host: bool = False,
+        auth: Literal["tls", "ssl"] = "tls",
+        virtual_host: str | None = None,
+        client_name: str | None = None,
+        language: str | None = None,
+        pipelining: bool = True,
         proxy: str | None = None,
         local_address: str | None = None,
         host: Host | None = None,

@@ -261,6 +261,28 @@ class TransferReceipt(Frozen):
         return self.offset > 0
 
 
+class Digest(Frozen):
+    """A file's digest, or that of a part of one."""
+
+    __slots__ = ("algorithm", "value", "start", "end")  # noqa: RUF023
+
+    algorithm: str
+    """What computed it, by its name in the IANA registry: ``SHA-256``, ``SHA-1``, ``MD5``; ``CRC32``."""
+    value: bytes
+    """Its bytes."""
+    start: int | None
+    """Where in the file the part begins; ``None``: it is of the whole file."""
+    end: int | None
+    """The byte behind the part."""
+
+    def __init__(self, algorithm: str, value: bytes, start: int | None = None, end: int | None = None) -> None:
+        self._set(algorithm, value, start, end)
+
+    def hexdigest(self) -> str:
+        """The value in lower-case hexadecimal digits, as ``hashlib`` has it."""
+        return self.value.hex()
+
+
 class Entry(Frozen):
     """One entry of a directory on the server."""
 

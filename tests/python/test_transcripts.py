@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import starttls
 
-from tests.python import corpus_mail
+from tests.python import corpus_files, corpus_mail
 
 TESTS = Path(__file__).parent.parent
 CORPUS = sorted([*(TESTS / "transcripts").glob("*.txt"), *(TESTS / "hostile").glob("*.txt")])
@@ -134,9 +134,9 @@ class Session:
             if verb == "accept-missing-close-notify":
                 options["accept_missing_close_notify"] = True
         starttls.forget_server(facts["url"])  # another peer may have had this port before
-        files = facts["url"].startswith("ftp")
-        options |= file_settings(facts["settings"]) if files else corpus_mail.settings(facts["settings"])
-        open_session = face.ftp if files else face.smtp
+        self._is_ftp = facts["url"].startswith("ftp")
+        options |= (corpus_files if self._is_ftp else corpus_mail).settings(facts["settings"])
+        open_session = face.ftp if self._is_ftp else face.smtp
         self._session = open_session(facts["url"], **options)
 
     def open(self) -> None:
@@ -162,7 +162,7 @@ class Session:
                 return self.send(text(arguments[0]), text(arguments[1]).split(","), data[2], arguments[3:])
             case "send-many":
                 return corpus_mail.send_many(session, list(map(text, arguments)), data)
-            case "vrfy" | "expn" | "help" | "etrn":
+            case "vrfy" | "expn" | "help" | "etrn" if not self._is_ftp:
                 return corpus_mail.answer(getattr(session, verb)(*map(text, arguments)))
             case "xclient":
                 pairs = [text(word).partition("=") for word in arguments]
@@ -190,7 +190,7 @@ class Session:
             case "cwd" | "mkdir" | "rmdir" | "remove" | "rename":
                 getattr(session, verb)(*data)
             case _:
-                raise AssertionError(f"unknown verb {verb}")
+                return corpus_files.ask(session, verb, data)
         return "ok"
 
     def send(self, sender: str, recipients: list[str], message: bytes, words: list[str]) -> str | starttls.Error:
@@ -200,22 +200,6 @@ class Session:
         except (starttls.MessageRefused, starttls.OutcomeUnknown) as failure:
             report = failure.report
         return corpus_mail.delivery(report)
-
-
-def file_settings(words: list[str]) -> dict[str, Any]:
-    """The words behind ``settings:`` of a session with files, as arguments."""
-    found: dict[str, Any] = {}
-    for word in words:
-        match word.partition("="):
-            case ("active", _, _):
-                found["active"] = True
-            case ("binding", _, binding):
-                found["session_binding"] = binding
-            case ("announced-host", _, _):
-                found["danger_use_announced_host"] = True
-            case _:
-                raise AssertionError(f"unknown setting {word}")
-    return found
 
 
 def text(word: str) -> str:

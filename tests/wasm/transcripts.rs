@@ -11,15 +11,13 @@ use starttls_player::script::{Script, Task};
 use starttls_player::tcp::{Pieces, Server};
 use starttls_player::verdict::{Outcome, Rule, judge};
 use starttls_tests::daemon::root;
-use starttls_tests::embedding::exports::ftp::{
-    DataProtection, Entry, EntryKind, SessionBinding, TransferReceipt, TransferStatus,
-};
+use starttls_tests::embedding::exports::ftp::{DataProtection, Entry, EntryKind, TransferReceipt, TransferStatus};
 use starttls_tests::embedding::exports::smtp;
 use starttls_tests::embedding::exports::types::{Error, ErrorCode, Phase, Security, Timeouts, TlsFault};
 use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
-use crate::{corpus_mail, endpoint, open_files, open_mail, sandbox};
+use crate::{corpus_files, corpus_mail, endpoint, open_files, open_mail, sandbox};
 
 fn corpus() -> Vec<Script> {
     let load = |folder: &str| Script::load_all(&root().join("tests").join(folder)).expect("the corpus is readable");
@@ -100,6 +98,8 @@ impl Client {
         };
         if script.is_smtp() {
             corpus_mail::settings(script, &mut opening);
+        } else {
+            corpus_files::opening(script, &mut opening);
         }
         Self { sandbox, opening, trace }
     }
@@ -117,7 +117,7 @@ impl Client {
             Err(error) => return vec![describe(&error)],
         };
         if !script.is_smtp() {
-            self.file_settings(session, &script.settings);
+            corpus_files::settings(&mut self.sandbox, session, script);
         }
         let mut results = vec!["ok".to_owned()];
         for task in &script.client[1..] {
@@ -151,23 +151,6 @@ impl Client {
             verb => return Ok(format!("unknown verb {verb}")),
         }
         Ok("ok".into())
-    }
-
-    /// The words behind `settings:` of a session with files.
-    fn file_settings(&mut self, session: ResourceAny, words: &[String]) {
-        let Sandbox { store, client } = &mut self.sandbox;
-        let ftp = client.starttls_client_ftp();
-        let face = ftp.session();
-        for word in words {
-            let set = match word.as_str() {
-                "binding=require" => face.call_set_session_binding(&mut *store, session, SessionBinding::Require),
-                "binding=prefer" => face.call_set_session_binding(&mut *store, session, SessionBinding::Prefer),
-                "binding=off" => face.call_set_session_binding(&mut *store, session, SessionBinding::Off),
-                "announced-host" => face.call_danger_use_announced_host(&mut *store, session, true),
-                word => panic!("unknown setting {word}"),
-            };
-            set.expect("no trap").expect("the session is open");
-        }
     }
 
     fn file(&mut self, session: ResourceAny, task: &Task) -> Result<String, Box<Error>> {
@@ -233,7 +216,7 @@ impl Client {
                 }
                 return Ok(transfer(&ftp.upload().call_finish(store, upload).expect("no trap")?));
             }
-            verb => return Ok(format!("unknown verb {verb}")),
+            _ => return corpus_files::ask(&mut self.sandbox, session, task),
         }
         Ok("ok".into())
     }

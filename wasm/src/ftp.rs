@@ -10,7 +10,7 @@ use starttls::transport::block;
 use crate::Component;
 use crate::error;
 use crate::exports::ftp::{
-    DataProtection, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload, Session,
+    DataProtection, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload, Session,
     SessionBinding, TransferReceipt, TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
@@ -34,7 +34,7 @@ impl GuestSession for Files {
     fn open(to: Endpoint, tls: ClientConfigBorrow<'_>, options: OptionsBorrow<'_>) -> Result<Session, Error> {
         let options = options.get::<Options>();
         let settings = options.with_tls(tls.get::<ClientConfig>().now());
-        let client = block(Client::connect(options.network(), &to.into(), settings))?;
+        let client = block(Client::connect_with(options.network(), &to.into(), settings, &options.files()))?;
         Ok(Session::new(Self(Slot::new(client))))
     }
 
@@ -69,6 +69,18 @@ impl GuestSession for Files {
         self.set(|client| client.settings().passive_host = if announced { DangerAnnounced } else { ControlPeer })
     }
 
+    fn set_virtual_host(&self, name: Option<String>) -> Result<(), Error> {
+        self.set(|client| client.settings().virtual_host = name)
+    }
+
+    fn set_client_name(&self, name: Option<String>) -> Result<(), Error> {
+        self.set(|client| client.settings().client_name = name)
+    }
+
+    fn set_language(&self, tag: Option<String>) -> Result<(), Error> {
+        self.set(|client| client.settings().language = tag)
+    }
+
     fn login(&self, user: String, password: String) -> Result<(), Error> {
         let credentials = Credentials::password(user, password);
         self.0.with(|client| block(client.login(&credentials)))
@@ -77,6 +89,44 @@ impl GuestSession for Files {
     fn login_with_account(&self, user: String, password: String, account: String) -> Result<(), Error> {
         let credentials = Credentials::password(user, password).account(account);
         self.0.with(|client| block(client.login(&credentials)))
+    }
+
+    fn reinitialize(&self) -> Result<(), Error> {
+        self.0.with(|client| block(client.reinitialize()))
+    }
+
+    fn account(&self, account: String) -> Result<Reply, Error> {
+        self.reply(|client| block(client.account(&account)))
+    }
+
+    fn status(&self, path: Vec<u8>) -> Result<Reply, Error> {
+        self.reply(|client| block(client.status(&path)))
+    }
+
+    fn system(&self) -> Result<Reply, Error> {
+        self.reply(|client| block(client.system()))
+    }
+
+    fn help(&self, topic: String) -> Result<Reply, Error> {
+        self.reply(|client| block(client.help(&topic)))
+    }
+
+    fn language(&self, tag: String) -> Result<Reply, Error> {
+        self.reply(|client| block(client.language(&tag)))
+    }
+
+    fn site(&self, text: Vec<u8>) -> Result<Reply, Error> {
+        self.reply(|client| block(client.site(&text)))
+    }
+
+    fn quote(&self, command: Vec<u8>) -> Result<Reply, Error> {
+        self.reply(|client| block(client.quote(&command)))
+    }
+
+    fn hash(&self, path: Vec<u8>, algorithm: Option<String>, range: Option<(u64, u64)>) -> Result<Digest, Error> {
+        let algorithm = algorithm.map(|name| name.parse()).transpose()?;
+        let range = range.map(|(start, end)| start..end);
+        self.0.with(|client| block(client.hash(&path, algorithm, range))).map(Digest::from)
     }
 
     fn greeting(&self) -> Result<Reply, Error> {
@@ -156,6 +206,10 @@ impl GuestSession for Files {
 }
 
 impl Files {
+    fn reply(&self, ask: impl FnOnce(&mut Client) -> starttls::Result<starttls::reply::Reply>) -> Result<Reply, Error> {
+        self.0.with(|client| ask(client).map(|reply| Reply::from(&reply)))
+    }
+
     fn set(&self, set: impl FnOnce(&mut Client)) -> Result<(), Error> {
         self.0.with(|client| {
             set(client);
@@ -274,6 +328,16 @@ impl From<ftp::TransferReceipt> for TransferReceipt {
             tls_resumed: receipt.tls_resumed,
             close_notify: receipt.close_notify,
             reply: (&receipt.reply).into(),
+        }
+    }
+}
+
+impl From<ftp::hash::Digest> for Digest {
+    fn from(digest: ftp::hash::Digest) -> Self {
+        Self {
+            algorithm: digest.algorithm.name().to_owned(),
+            value: digest.value,
+            range: digest.range.map(|range| (range.start, range.end)),
         }
     }
 }

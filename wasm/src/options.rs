@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use starttls::ftp::Auth;
 use starttls::smtp::EhloName;
 use starttls::transport::{self, Blocking, Proxied, Proxy};
 
@@ -26,6 +27,8 @@ struct Settings {
     session: starttls::Options,
     /// How mail servers are spoken to.
     mail: starttls::smtp::Settings,
+    /// How file servers are spoken to.
+    files: starttls::ftp::Settings,
     proxy: Option<Proxy>,
 }
 
@@ -44,6 +47,10 @@ impl Options {
 
     pub(crate) fn mail(&self) -> starttls::smtp::Settings {
         self.0.borrow().mail.clone()
+    }
+
+    pub(crate) fn files(&self) -> starttls::ftp::Settings {
+        self.0.borrow().files.clone()
     }
 }
 
@@ -92,7 +99,12 @@ impl GuestOptions for Options {
     }
 
     fn set_pipelining(&self, wanted: bool) {
-        self.0.borrow_mut().mail.pipelining = wanted;
+        let mut settings = self.0.borrow_mut();
+        (settings.mail.pipelining, settings.files.pipelining) = (wanted, wanted);
+    }
+
+    fn set_auth_ssl(&self, wanted: bool) {
+        self.0.borrow_mut().files.auth = if wanted { Auth::Ssl } else { Auth::Tls };
     }
 
     fn set_chunking(&self, wanted: bool) {

@@ -1,10 +1,11 @@
 //! A file transfer session: everything but the transfers themselves, which are in `transfer`.
 
 use super::commands;
+use super::credentials::Credentials;
 use super::entries::Reading;
 use super::features::Features;
 use super::memory::Facts;
-use super::session::{self, Credentials, Session};
+use super::session::{self, Session};
 use super::settings::Settings;
 use super::transfer::Transfer;
 use super::verdict::Beside;
@@ -61,7 +62,7 @@ impl<T: Transport> Client<T> {
         options: Options,
         settings: &Settings,
     ) -> Result<Self> {
-        let session = session::open(&transport, endpoint, &options).await?;
+        let session = session::open(&transport, endpoint, &options, settings.auth).await?;
         Ok(Self {
             transport,
             endpoint: endpoint.clone(),
@@ -114,16 +115,31 @@ impl<T: Transport> Client<T> {
         &mut self.settings
     }
 
-    /// Logs in, asks for features, sets UTF-8 names, protected data connections and image type.
+    /// Logs in, asks for features, sets UTF-8 names, protected data connections and image type: three round trips with a
+    /// password. What the settings name beside that is said, too.
     ///
     /// # Errors
     /// [`Rejected`](ErrorKind::Rejected) if the server does not accept the credentials or refuses to protect data;
     /// [`InvalidState`](ErrorKind::InvalidState) in clear text, unless the user is `anonymous`.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
         self.idle()?;
-        self.session.login(credentials, self.settings.data_protection).await?;
+        self.log_in(credentials).await?;
         self.credentials = Some(credentials.clone());
         Ok(())
+    }
+
+    /// If the server throws commands away that come together, once more, one by one.
+    async fn log_in(&mut self, credentials: &Credentials) -> Result<()> {
+        let together = self.settings.pipelining && !self.known.pipelining_broke;
+        let outcome = self.session.login(credentials, &self.settings, together).await;
+        if outcome.is_err() && self.session.choked {
+            self.learn(|known| known.pipelining_broke = true);
+            let ends = self.session.dialogue.context.ends;
+            self.session = self.open().await?;
+            self.session.dialogue.context.ends = ends;
+            return self.session.login(credentials, &self.settings, false).await;
+        }
+        outcome
     }
 
     /// What the server offers: known after [`Client::login`] or [`Client::ask_features`].
@@ -255,7 +271,7 @@ impl<T: Transport> Client<T> {
         self.cut = false;
         self.next_port = None;
         if let Some(credentials) = self.credentials.clone() {
-            self.session.login(&credentials, self.settings.data_protection).await?;
+            self.log_in(&credentials).await?;
             self.enter(directory).await?;
         }
         self.session.dialogue.context.ends = ends;
@@ -280,7 +296,7 @@ impl<T: Transport> Client<T> {
         if self.has_older_version() {
             let tls = &self.options.tls;
             let older = Options { tls: tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
-            match session::open(&self.transport, &self.endpoint, &older).await {
+            match session::open(&self.transport, &self.endpoint, &older, self.settings.auth).await {
                 Ok(session) => {
                     self.options = older;
                     return Ok(session);
@@ -289,7 +305,30 @@ impl<T: Transport> Client<T> {
                 Err(error) => return Err(error),
             }
         }
-        session::open(&self.transport, &self.endpoint, &self.options).await
+        self.open().await
+    }
+
+    async fn open(&mut self) -> Result<Session<T::Stream>> {
+        session::open(&self.transport, &self.endpoint, &self.options, self.settings.auth).await
+    }
+
+    /// Back to where [`Client::connect`] left it: nobody is logged in, and nothing is set.
+    ///
+    /// Under TLS it is a new connection: REIN would make the old one clear text (RFC 4217 §11). In clear text it is REIN,
+    /// where the server knows it.
+    ///
+    /// # Errors
+    /// Those of [`Client::connect`].
+    pub async fn reinitialize(&mut self) -> Result<()> {
+        self.idle()?;
+        self.credentials = None;
+        (self.cut, self.reachable, self.next_port) = (false, false, None);
+        if self.session.tls.is_none() && self.session.restart().await? {
+            return Ok(());
+        }
+        self.say_goodbye().await;
+        self.session = self.open().await?;
+        Ok(())
     }
 
     /// No transfer is under way: an operation can begin.

@@ -18,6 +18,7 @@ macro_rules! bare {
 
 bare! {
     auth_tls = "AUTH TLS";
+    auth_ssl = "AUTH SSL";
     /// No protection buffer: TLS has records of its own (RFC 4217 §8).
     pbsz = "PBSZ 0";
     prot_private = "PROT P";
@@ -33,6 +34,7 @@ bare! {
     syst = "SYST";
     cdup = "CDUP";
     noop = "NOOP";
+    rein = "REIN";
     quit = "QUIT";
     /// The whole file again (draft-bryan-ftp-range).
     rang_none = "RANG 1 0";
@@ -101,6 +103,30 @@ pub(super) fn port(address: SocketAddrV4) -> Line {
     Line::new("PORT ").shown(format_args!("{a},{b},{c},{d},{high},{low}"))
 }
 
+/// Which of a server's virtual hosts is meant (RFC 7151).
+pub(super) fn host(name: &str) -> Result<Line> {
+    Line::new("HOST ").argument("the virtual host", name)
+}
+
+/// Who we say we are.
+pub(super) fn clnt(name: &str) -> Result<Line> {
+    Line::new("CLNT ").argument("the client's name", name)
+}
+
+/// The language of replies (RFC 2640 §4); an empty one is the server's own.
+pub(super) fn lang(tag: &str) -> Result<Line> {
+    optional("LANG", "the language", tag.as_bytes())
+}
+
+/// About a file, a directory or the session.
+pub(super) fn stat(path: &[u8]) -> Result<Line> {
+    optional("STAT", "the path", path)
+}
+
+pub(super) fn help(topic: &str) -> Result<Line> {
+    optional("HELP", "the topic", topic.as_bytes())
+}
+
 /// Where the next transfer begins, in bytes (RFC 3659 §5).
 pub(super) fn rest(offset: u64) -> Line {
     Line::new("REST ").number(offset)
@@ -108,12 +134,12 @@ pub(super) fn rest(offset: u64) -> Line {
 
 /// A listing of `path`, or of the current directory.
 pub(super) fn mlsd(path: &[u8]) -> Result<Line> {
-    optional("MLSD", path)
+    optional("MLSD", "the path", path)
 }
 
 /// A listing for people, of `path` or of the current directory.
 pub(super) fn list(path: &[u8]) -> Result<Line> {
-    optional("LIST", path)
+    optional("LIST", "the path", path)
 }
 
 /// The same with options in front of the path.
@@ -124,7 +150,7 @@ pub(super) fn list_with(options: &str, path: &[u8]) -> Result<Line> {
 
 /// The names in `path`, or in the current directory.
 pub(super) fn nlst(path: &[u8]) -> Result<Line> {
-    optional("NLST", path)
+    optional("NLST", "the path", path)
 }
 
 /// Which facts MLSD and MLST tell.
@@ -132,9 +158,9 @@ pub(super) fn opts_mlst(facts: &str) -> Result<Line> {
     Line::new("OPTS MLST ").argument("a fact", facts)
 }
 
-fn optional(verb: &'static str, path: &[u8]) -> Result<Line> {
+fn optional(verb: &'static str, what: &str, argument: &[u8]) -> Result<Line> {
     let line = Line::new(verb);
-    if path.is_empty() { Ok(line) } else { line.literal(" ").argument("the path", path) }
+    if argument.is_empty() { Ok(line) } else { line.literal(" ").argument(what, argument) }
 }
 
 /// Which part of a file the next command is about: both ends belong to it (draft-bryan-ftp-range).

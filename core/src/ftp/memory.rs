@@ -20,6 +20,8 @@ pub(super) struct Facts {
     pub(super) newest_tls_only: bool,
     /// It refuses MLSD and MLST as unknown, though it offers them.
     pub(super) mlst_is_refused: bool,
+    /// It answered the first command of a flight and none behind it.
+    pub(super) pipelining_broke: bool,
     /// It takes no command during a transfer: none is sent ahead.
     pub(super) one_at_a_time: bool,
 }

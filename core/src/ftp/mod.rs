@@ -4,7 +4,7 @@
 //!   connect ─ 220 ─ AUTH TLS ─ 234 ═ handshake ═┐           (═ from here on under TLS)
 //!   connect ═ handshake ═ 220 ══════════════════┤
 //!   ┌───────────────────────────────────────────┘
-//!   ├─ login: USER PASS [ACCT] FEAT [OPTS UTF8 ON] PBSZ 0, PROT P, TYPE I
+//!   ├─ login: [HOST] ─ USER ─ PASS ─ [ACCT] ─ FEAT, OPTS UTF8 ON, PBSZ 0, PROT P, TYPE I ─ [CLNT, LANG]
 //!   │
 //!   ├─ transfer: EPSV or PASV ─▶ TCP to the control connection's peer
 //!   │            RETR, STOR, MLSD … ─ 150 ═ data handshake, resuming the control session ═ data ═ close_notify
@@ -35,6 +35,7 @@ mod active;
 mod binding;
 mod client;
 mod commands;
+mod credentials;
 mod data_connection;
 mod doctor;
 mod download;
@@ -47,6 +48,7 @@ mod listing;
 mod local;
 mod memory;
 mod passive;
+mod queries;
 mod receipt;
 mod refusal;
 mod session;
@@ -59,6 +61,7 @@ mod verdict;
 pub use active::Active;
 pub use binding::SessionBinding;
 pub use client::Client;
+pub use credentials::Credentials;
 pub use doctor::{Diagnosis, Examination, Finding, PATIENCE, State, Topic, doctor};
 pub use download::Download;
 pub use encoding::Encoding;
@@ -69,7 +72,7 @@ pub use local::LocalFailure;
 pub use memory::ServerMemory;
 pub use receipt::{Status, TransferReceipt};
 pub use refusal::Refusal;
-pub use session::{Credentials, DataProtection};
+pub use session::{Auth, DataProtection};
 pub use settings::{PassiveHost, Settings};
 pub use transfer::Direction;
 pub use upload::{Once, Source, Upload};

@@ -1,12 +1,12 @@
 //! How a session comes about: greeting, upgrade, login, protection. Done again when the session must be renewed.
 
-use std::fmt;
-
-use zeroize::Zeroizing;
+use std::time::Duration;
 
 use super::commands;
+use super::credentials::Credentials;
 use super::features::Features;
 use super::hash::Algorithm;
+use super::settings::Settings;
 use crate::dialogue::{Dialogue, dial};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
@@ -15,49 +15,6 @@ use crate::options::{Options, Plan};
 use crate::reply::{Dialect, Reply};
 use crate::tls::{ServerName, TlsSession};
 use crate::transport::{Endpoint, Transport};
-
-/// Who logs in. Its `Debug` shows no secret; memory is wiped on drop.
-#[derive(Clone)]
-pub struct Credentials {
-    user: String,
-    password: Zeroizing<String>,
-    account: Option<Zeroizing<String>>,
-}
-
-impl Credentials {
-    /// A user name and a password, as they are.
-    pub fn password(user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { user: user.into(), password: Zeroizing::new(password.into()), account: None }
-    }
-
-    /// The account for servers that ask for one (ACCT, RFC 959 §4.1.1).
-    #[must_use]
-    pub fn account(mut self, account: impl Into<String>) -> Self {
-        self.account = Some(Zeroizing::new(account.into()));
-        self
-    }
-
-    /// `anonymous`, with an address that is none as the password (RFC 1635).
-    pub fn anonymous() -> Self {
-        Self::password("anonymous", "anonymous@")
-    }
-
-    /// The user name.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// Whether there is nothing to keep from those who listen.
-    fn is_public(&self) -> bool {
-        matches!(self.user.as_str(), "anonymous" | "ftp")
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({:?}, ***)", self.user)
-    }
-}
 
 /// Whether data connections are under TLS (RFC 4217 §9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,6 +25,20 @@ pub enum DataProtection {
     /// PROT C: files and listings in clear text under a secure control connection. Only ever by this name.
     Clear,
 }
+
+/// What TLS is asked for by (RFC 4217 §4). What follows is the same: a handshake, PBSZ and PROT, nothing implied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Auth {
+    /// AUTH TLS.
+    #[default]
+    Tls,
+    /// AUTH SSL, for servers from before RFC 4217 that know no other.
+    Ssl,
+}
+
+/// How long the second and later replies of a flight may take once the first is there: a server that takes one command
+/// at a time has thrown the others away by then.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A control connection and what was learnt on it.
 pub(super) struct Session<S> {
@@ -84,6 +55,8 @@ pub(super) struct Session<S> {
     pub(super) hash: Option<Algorithm>,
     /// Whether a user is logged in.
     logged_in: bool,
+    /// Of a flight of commands the first was answered, and then nothing came.
+    pub(super) choked: bool,
 }
 
 /// Opens a session up to the point where one logs in.
@@ -91,6 +64,7 @@ pub(super) async fn open<T: Transport>(
     transport: &T,
     endpoint: &Endpoint,
     options: &Options,
+    auth: Auth,
 ) -> Result<Session<T::Stream>> {
     let plan = options.plan(endpoint)?;
     let (stream, context) = dial(transport, endpoint, options, Dialect::Ftp).await?;
@@ -99,7 +73,7 @@ pub(super) async fn open<T: Transport>(
         Plan::Upgrade(session, name) => {
             let mut clear = Dialogue::plain(stream, context);
             greeting = greet(&mut clear).await?;
-            auth_tls(&mut clear).await?;
+            ask_for_tls(&mut clear, auth).await?;
             dialogue = clear.secure(&session, &name).await?.into();
             tls = Some((session, name));
         }
@@ -125,6 +99,7 @@ pub(super) async fn open<T: Transport>(
         prepared: false,
         hash: None,
         logged_in: false,
+        choked: false,
     })
 }
 
@@ -142,8 +117,12 @@ async fn greet<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<Reply> {
 }
 
 /// AUTH TLS and its 234, after which nothing may follow in clear text (RFC 4217 §4).
-async fn auth_tls<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<()> {
-    let reply = dialogue.exchange(&commands::auth_tls()).await.map_err(|error| error.during(Phase::Upgrade))?;
+async fn ask_for_tls<C: Channel>(dialogue: &mut Dialogue<C>, auth: Auth) -> Result<()> {
+    let line = match auth {
+        Auth::Tls => commands::auth_tls(),
+        Auth::Ssl => commands::auth_ssl(),
+    };
+    let reply = dialogue.exchange(&line).await.map_err(|error| error.during(Phase::Upgrade))?;
     let error = match reply.code().number() {
         234 => return Ok(()),
         500 | 502 | 504 | 530 | 534 => {
@@ -151,15 +130,16 @@ async fn auth_tls<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<()> {
             return Err(dialogue.context.no_upgrade(error));
         }
         400.. => return Err(dialogue.context.unfit(Error::rejected(reply).during(Phase::Upgrade))),
-        _ => Error::violation("AUTH TLS is answered with 234 or a refusal").with_reply(reply),
+        _ => Error::violation("AUTH is answered with 234 or a refusal").with_reply(reply),
     };
     Err(dialogue.context.explain(error.during(Phase::Upgrade)))
 }
 
 impl<S: crate::transport::Stream> Session<S> {
-    /// USER, PASS, ACCT as the server asks; then what holds for the whole session.
-    pub(super) async fn login(&mut self, credentials: &Credentials, protection: DataProtection) -> Result<()> {
-        let outcome = self.authenticate(credentials).await;
+    /// HOST if one is named; USER, PASS, ACCT as the server asks; then what holds for the whole session. Its commands
+    /// go out together, or one by one for servers that cannot take that.
+    pub(super) async fn login(&mut self, credentials: &Credentials, settings: &Settings, together: bool) -> Result<()> {
+        let outcome = self.authenticate(credentials, settings).await;
         outcome.map_err(|error| {
             let error = self.dialogue.context.explain(error.during(Phase::Authenticate));
             match error.reply().map(|reply| reply.code().number()) {
@@ -168,25 +148,87 @@ impl<S: crate::transport::Stream> Session<S> {
             }
         })?;
         self.logged_in = true;
-        self.prepare(protection).await?;
+        self.prepare(settings, together).await?;
         self.prepared = true;
         Ok(())
     }
 
     /// What holds for the whole session: half of it is no session to transfer on.
-    async fn prepare(&mut self, protection: DataProtection) -> Result<()> {
-        self.ask_features().await?;
-        if self.features.offers("UTF8") {
-            // RFC 2640 makes UTF-8 the rule; servers that need to be told have this. Their answer changes nothing.
-            self.dialogue.exchange(&commands::opts_utf8()).await?;
+    async fn prepare(&mut self, settings: &Settings, together: bool) -> Result<()> {
+        // RFC 2640 makes UTF-8 the rule; some servers need to be told. Those that do not know OPTS say so, and that is all.
+        let mut lines = vec![commands::feat(), commands::opts_utf8()];
+        let secure = self.tls.is_some();
+        if secure {
+            lines.push(commands::pbsz());
+            lines.push(match settings.data_protection {
+                DataProtection::Private => commands::prot_private(),
+                DataProtection::Clear => commands::prot_clear(),
+            });
         }
-        if self.tls.is_some() {
-            self.protect(protection).await?;
+        lines.push(commands::type_image());
+        let mut replies = self.flight(&lines, together).await?.into_iter();
+        let mut next = || replies.next().expect("every command of a flight has its reply");
+        self.learn_features(&next());
+        next();
+        if secure {
+            // Both are required: what was not refused is not thereby granted.
+            for reply in [next(), next()] {
+                if !reply.code().is_completion() {
+                    let why =
+                        "the server refuses this protection of data connections; clear data must be chosen by name";
+                    return Err(self.refused(reply, Phase::Command).advise(why));
+                }
+            }
+            self.private = settings.data_protection == DataProtection::Private;
         }
-        self.expect(&commands::type_image()).await.map(drop)
+        let reply = next();
+        if !reply.code().is_completion() {
+            return Err(self.refused(reply, Phase::Command));
+        }
+        self.tune(settings, together).await
     }
 
-    async fn authenticate(&mut self, credentials: &Credentials) -> Result<()> {
+    /// What only some servers have, and what only some callers want. A refusal changes nothing.
+    async fn tune(&mut self, settings: &Settings, together: bool) -> Result<()> {
+        let mut lines = Vec::new();
+        if let Some(name) = settings.client_name.as_deref().filter(|_| self.features.offers("CLNT")) {
+            lines.push(commands::clnt(name)?);
+        }
+        if let Some(tag) = settings.language.as_deref().filter(|_| self.features.offers("LANG")) {
+            lines.push(commands::lang(tag)?);
+        }
+        self.flight(&lines, together).await.map(drop)
+    }
+
+    /// Commands that need not wait for each other, and their replies.
+    async fn flight(&mut self, lines: &[Line], together: bool) -> Result<Vec<Reply>> {
+        let mut replies = Vec::with_capacity(lines.len());
+        let within = self.dialogue.context.timeouts.reply.min(PATIENCE);
+        if together && !lines.is_empty() {
+            self.dialogue.ready().map_err(|error| error.during(Phase::Command))?;
+            lines.iter().try_for_each(|line| self.dialogue.send(line))?;
+        }
+        for line in lines {
+            let reply = match (together, replies.is_empty()) {
+                (false, _) => self.dialogue.exchange(line).await,
+                (true, true) => self.dialogue.reply().await,
+                (true, false) => {
+                    let reply = self.dialogue.reply_within(Some(within)).await;
+                    let silent = |error: &Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ClosedByPeer);
+                    self.choked = reply.as_ref().is_err_and(silent);
+                    reply
+                }
+            };
+            let reply = reply.map_err(|error| error.during(Phase::Command))?;
+            if reply.code().is_closing() {
+                return Err(self.refused(reply, Phase::Command));
+            }
+            replies.push(reply);
+        }
+        Ok(replies)
+    }
+
+    async fn authenticate(&mut self, credentials: &Credentials, settings: &Settings) -> Result<()> {
         let Credentials { user, password, account } = credentials;
         if self.tls.is_none() && !credentials.is_public() {
             return Err(Error::invalid_state("a password is not sent in clear text").advise("use ftp:// or ftps://"));
@@ -195,8 +237,19 @@ impl<S: crate::transport::Stream> Session<S> {
         let user = commands::user(user)?;
         let pass = commands::pass(password)?;
         let acct = account.as_ref().map(|account| commands::acct(account)).transpose()?;
+        settings.check()?;
+        let host = settings.virtual_host.as_deref().map(commands::host).transpose()?;
         for secret in [Some(password), account.as_ref()].into_iter().flatten().filter(|_| !credentials.is_public()) {
             self.dialogue.context.keep_secret(secret.as_bytes());
+        }
+        if let Some(host) = host {
+            // Another host's server must not see the password: nothing goes on before it answered (RFC 7151 §3).
+            let reply = self.dialogue.exchange(&host).await?;
+            match reply.code().number() {
+                200..300 => {}
+                400.. => return Err(Error::rejected(reply).advise("the server does not know this virtual host (HOST)")),
+                _ => return Err(Error::violation("this is no answer to HOST").with_reply(reply)),
+            }
         }
         let mut reply = self.dialogue.exchange(&user).await?;
         if reply.code() == 331 {
@@ -216,26 +269,30 @@ impl<S: crate::transport::Stream> Session<S> {
         }
     }
 
-    async fn protect(&mut self, protection: DataProtection) -> Result<()> {
-        let line = match protection {
-            DataProtection::Private => commands::prot_private(),
-            DataProtection::Clear => commands::prot_clear(),
-        };
-        for line in [commands::pbsz(), line] {
-            self.expect(&line).await.map_err(|error| {
-                error
-                    .advise("the server refuses this protection of data connections; clear data must be chosen by name")
-            })?;
-        }
-        self.private = protection == DataProtection::Private;
+    pub(super) async fn ask_features(&mut self) -> Result<()> {
+        let reply = self.dialogue.exchange(&commands::feat()).await.map_err(|error| error.during(Phase::Command))?;
+        self.learn_features(&reply);
         Ok(())
     }
 
-    pub(super) async fn ask_features(&mut self) -> Result<()> {
-        let reply = self.dialogue.exchange(&commands::feat()).await.map_err(|error| error.during(Phase::Command))?;
-        // Old servers do not know FEAT, strict ones not before the login.
-        self.features = if reply.code() == 211 { Features::parse(&reply) } else { Features::default() };
-        Ok(())
+    /// Old servers do not know FEAT, strict ones not before the login. What was told before counts no more.
+    fn learn_features(&mut self, reply: &Reply) {
+        self.features = if reply.code() == 211 { Features::parse(reply) } else { Features::default() };
+    }
+
+    /// REIN, in clear text: whether the session is as new (RFC 959 §4.1.1).
+    pub(super) async fn restart(&mut self) -> Result<bool> {
+        let mut reply =
+            self.dialogue.exchange(&commands::rein()).await.map_err(|error| error.during(Phase::Command))?;
+        if reply.code() == 120 {
+            reply = self.dialogue.reply().await.map_err(|error| error.during(Phase::Command))?;
+        }
+        let restarted = reply.code().is_completion();
+        if restarted {
+            self.features = Features::default();
+            (self.prepared, self.logged_in, self.private, self.hash) = (false, false, false, None);
+        }
+        Ok(restarted)
     }
 
     /// A command whose only good answer is 2yz.

@@ -6,11 +6,22 @@ use super::active::Active;
 use super::binding::SessionBinding;
 use super::encoding::Encoding;
 use super::memory::ServerMemory;
-use super::session::DataProtection;
+use super::session::{Auth, DataProtection};
+use crate::error::{Error, Result};
 
 /// How a session speaks and what it insists on.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What TLS is asked for by, where a connection begins in clear text.
+    pub auth: Auth,
+    /// Which of the server's virtual hosts is meant (HOST, RFC 7151): a name in ASCII or an address, in brackets if it is
+    /// one of IPv6. It is said under TLS and before the login; a server that refuses it gets no credentials.
+    pub virtual_host: Option<String>,
+    /// Who we say we are, to servers that want to know (CLNT).
+    pub client_name: Option<String>,
+    /// The language of replies (RFC 2640 §4), as a tag of BCP 47: `en`, `pt-BR`. A wish: servers without it go on in
+    /// theirs.
+    pub language: Option<String>,
     /// Whether data connections go under TLS.
     pub data_protection: DataProtection,
     /// Whether an upload is followed by SIZE, where the server offers it, and compared.
@@ -18,7 +29,8 @@ pub struct Settings {
     /// Whether a download may end without close_notify: its receipt is `unproven` then. An error by default, since
     /// anybody in between can cut a connection short.
     pub accept_missing_close_notify: bool,
-    /// Whether commands share flights: a transfer's with those that prepare it and the next.
+    /// Whether commands share flights: those behind a login, and a transfer's with those that prepare it and the next.
+    /// Where nothing comes of the first, the session begins again, and the server is asked one thing at a time.
     pub pipelining: bool,
     /// How often a sign of life (NOOP) is given on the control connection during a transfer, for what is in between and
     /// forgets silent connections; `None`: TCP's own (keepalive) must do.
@@ -45,6 +57,10 @@ impl Default for Settings {
     /// Everything protected and compared, in flights, and the memory of the process.
     fn default() -> Self {
         Self {
+            auth: Auth::default(),
+            virtual_host: None,
+            client_name: None,
+            language: None,
             data_protection: DataProtection::default(),
             verify_uploads: true,
             accept_missing_close_notify: false,
@@ -72,4 +88,25 @@ pub enum PassiveHost {
     /// TLS that host, too, must show the server's certificate. Over IPv6 nothing is announced: the control connection's
     /// peer is meant there.
     DangerAnnounced,
+}
+
+impl Settings {
+    /// Whether all of this can be said.
+    pub(super) fn check(&self) -> Result<()> {
+        let fits = |text: &Option<String>, allowed: fn(u8) -> bool| {
+            text.as_ref().is_none_or(|text| !text.is_empty() && text.bytes().all(allowed))
+        };
+        let name: fn(u8) -> bool = |b| b.is_ascii_alphanumeric() || b"-._:[]%".contains(&b);
+        let shown: fn(u8) -> bool = |b| (0x20..0x7F).contains(&b);
+        for (fits, what) in [
+            (fits(&self.virtual_host, name), "the virtual host is a name in ASCII or an address"),
+            (fits(&self.client_name, shown), "the client's name is a word or more in ASCII"),
+            (fits(&self.language, |b| b.is_ascii_alphanumeric() || b == b'-'), "a language is a tag such as pt-BR"),
+        ] {
+            if !fits {
+                return Err(Error::invalid_argument(what));
+            }
+        }
+        Ok(())
+    }
 }

@@ -5,8 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use starttls::ftp::{Active, Credentials, DataProtection, PassiveHost, Settings};
+use starttls::ftp::hash::Algorithm;
+use starttls::ftp::{Active, Auth, Credentials, DataProtection, PassiveHost, Settings};
 use starttls::url::{Protocol as Scheme, Url};
+use zeroize::Zeroizing;
 
 use super::{Command, Ftp, Placement};
 use crate::body::{Pulse, Sink, Source};
@@ -158,6 +160,80 @@ impl FtpCommand {
     fn noop() -> Self {
         Command::Noop.into()
     }
+
+    /// Logs in as somebody else.
+    #[staticmethod]
+    #[pyo3(signature = (user, password, *, account=None))]
+    fn login(user: String, password: String, account: Option<String>) -> Self {
+        let credentials = Credentials::password(user, password);
+        Command::Login(match account {
+            Some(account) => credentials.account(account),
+            None => credentials,
+        })
+        .into()
+    }
+
+    /// ACCT.
+    #[staticmethod]
+    fn account(account: String) -> Self {
+        Command::Account(Zeroizing::new(account)).into()
+    }
+
+    /// STAT.
+    #[staticmethod]
+    fn status(path: PyBackedBytes) -> Self {
+        Command::Status(path).into()
+    }
+
+    /// SYST.
+    #[staticmethod]
+    fn system() -> Self {
+        Command::System.into()
+    }
+
+    /// HELP.
+    #[staticmethod]
+    fn help(topic: String) -> Self {
+        Command::Help(topic).into()
+    }
+
+    /// LANG.
+    #[staticmethod]
+    fn language(tag: String) -> Self {
+        Command::Language(tag).into()
+    }
+
+    /// SITE.
+    #[staticmethod]
+    fn site(text: PyBackedBytes) -> Self {
+        Command::Site(text).into()
+    }
+
+    /// Any other command with one reply.
+    #[staticmethod]
+    fn quote(command: PyBackedBytes) -> Self {
+        Command::Quote(command).into()
+    }
+
+    /// A file's digest, as the server computes it.
+    #[staticmethod]
+    #[pyo3(signature = (path, algorithm=None, *, start=None, end=None))]
+    fn hash(
+        py: Python<'_>,
+        path: PyBackedBytes,
+        algorithm: Option<&str>,
+        start: Option<u64>,
+        end: Option<u64>,
+    ) -> PyResult<Self> {
+        let algorithm = algorithm.map(str::parse::<Algorithm>).transpose();
+        let algorithm = algorithm.map_err(|why| error::core(py, &why, Hint::None))?;
+        let range = match (start, end) {
+            (None, None) => None,
+            (start, Some(end)) => Some(start.unwrap_or_default()..end),
+            (Some(_), None) => return Err(error::argument(py, "a part of a file has an end, too")),
+        };
+        Ok(Command::Hash { path, algorithm, range }.into())
+    }
 }
 
 /// How to listen, in active mode: the first and the last port, and the address to tell.
@@ -186,8 +262,8 @@ impl FtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
         data_protection="private", verify_uploads=true, accept_missing_close_notify=false, active=None,
-        session_binding="prefer", danger_use_announced_host=false, proxy=None, local_address=None,
-        host=None))]
+        session_binding="prefer", danger_use_announced_host=false, auth="tls", virtual_host=None, client_name=None,
+        language=None, pipelining=true, proxy=None, local_address=None, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -204,6 +280,11 @@ impl FtpSession {
         active: Option<(Option<(u16, u16)>, Option<String>)>,
         session_binding: &str,
         danger_use_announced_host: bool,
+        auth: &str,
+        virtual_host: Option<String>,
+        client_name: Option<String>,
+        language: Option<String>,
+        pipelining: bool,
         proxy: Option<&str>,
         local_address: Option<&str>,
         host: Option<&Host>,
@@ -229,20 +310,31 @@ impl FtpSession {
             false => PassiveHost::ControlPeer,
         };
         let session_binding = session_binding.parse().map_err(|why| error::core(py, &why, Hint::None))?;
+        let auth = match auth {
+            "tls" => Auth::Tls,
+            "ssl" => Auth::Ssl,
+            _ => return Err(error::argument(py, "auth is 'tls' or 'ssl'")),
+        };
+        let settings = Settings {
+            auth,
+            virtual_host,
+            client_name,
+            language,
+            pipelining,
+            data_protection,
+            verify_uploads,
+            accept_missing_close_notify,
+            active: active.map(|active| active_mode(py, active)).transpose()?,
+            passive_host,
+            session_binding,
+            ..Settings::default()
+        };
         let network = config::Network::new(py, proxy, local_address)?;
         let ftp = Ftp {
             endpoint: url.endpoint.clone(),
             options: config::options(py, &url, tls, timeout, trace)?,
             credentials,
-            settings: Settings {
-                data_protection,
-                verify_uploads,
-                accept_missing_close_notify,
-                active: active.map(|active| active_mode(py, active)).transpose()?,
-                passive_host,
-                session_binding,
-                ..Settings::default()
-            },
+            settings,
         };
         let session = Session::new(ftp, network, host.map(|host| host.0.clone()));
         Ok(Self { session, url: url.to_string(), path: url.path })

@@ -218,6 +218,24 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
         "clear-data" => client.settings().data_protection = ftp::DataProtection::Clear,
         "accept-missing-close-notify" => client.settings().accept_missing_close_notify = true,
         "noop" => drop(client.noop().await?),
+        "relogin" => {
+            client.reinitialize().await?;
+            client.login(&ftp::Credentials::password(text(task, 0), text(task, 1))).await?;
+        }
+        "account" => drop(client.account(&text(task, 0)).await?),
+        "status" => return Ok(answer(&client.status(path).await?)),
+        "system" => return Ok(answer(&client.system().await?)),
+        "help" => return Ok(answer(&client.help(&text(task, 0)).await?)),
+        "language" => return Ok(answer(&client.language(&text(task, 0)).await?)),
+        "site" => return Ok(answer(&client.site(path).await?)),
+        "quote" => return Ok(answer(&client.quote(path).await?)),
+        "hash" => {
+            let algorithm = task.arguments.get(1).map(|_| text(task, 1).parse()).transpose()?;
+            let byte = |index| text(task, index).parse::<u64>().unwrap_or_default();
+            let range = task.arguments.get(3).map(|_| byte(2)..byte(3));
+            let digest = client.hash(path, algorithm, range).await?;
+            return Ok(format!("{} {digest}", digest.algorithm));
+        }
         "remove" => drop(client.remove(path).await?),
         "rename" => drop(client.rename(path, bytes(task, 1)).await?),
         "mkdir" => drop(client.mkdir(path).await?),

@@ -5,6 +5,8 @@
 //! the end of the session, is `{"failures": […]}`: what the peer saw that is not in the script.
 //!
 //! `starttls-player record FILE`: plays the session in memory and prints its results and events.
+//!
+//! `starttls-player rerecord FILE…`: writes the events into files that have others, where the session is otherwise right.
 
 use std::error::Error;
 use std::io::Write;
@@ -24,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["serve", file] => serve(file, Pieces::Whole),
         ["serve", file, "--bytes"] => serve(file, Pieces::Bytes),
         ["record", file] => record(file),
-        _ => Err("starttls-player serve FILE [--bytes] | record FILE".into()),
+        ["rerecord", ref files @ ..] => files.iter().try_for_each(|file| rerecord(file)),
+        _ => Err("starttls-player serve FILE [--bytes] | record FILE | rerecord FILE…".into()),
     }
 }
 
@@ -83,4 +86,24 @@ fn record(file: &str) -> Result<(), Box<dyn Error>> {
         writeln!(out, "  {event}")?;
     }
     Ok(())
+}
+
+fn rerecord(file: &str) -> Result<(), Box<dyn Error>> {
+    let script = Script::load(Path::new(file))?;
+    let pki = Pki::of(&script)?;
+    let played = session(&script, pki.fresh(), pki.trust()?, Delivery::Whole, None);
+    let events = normalise(&played.trace, PORTS);
+    if events == script.trace {
+        return Ok(());
+    }
+    let expected = script.client.iter().filter_map(|task| task.expected.first());
+    let mut out = std::io::stdout();
+    if !played.failures.is_empty() || !expected.eq(&played.results) {
+        return Ok(writeln!(out, "{file}: NOT as it should be: {:?}, {:?}", played.results, played.failures)?);
+    }
+    let text = std::fs::read_to_string(file)?;
+    let start = text.find("\ntrace\n").ok_or("no trace")? + "\ntrace\n".len();
+    let trace: String = events.iter().map(|event| format!("  {event}\n")).collect();
+    std::fs::write(file, format!("{}{trace}", &text[..start]))?;
+    Ok(writeln!(out, "{file}: written")?)
 }

@@ -189,7 +189,10 @@ impl Script {
             "certificate" => self.certificate = Certificate::parse(value)?,
             "data certificate" => self.data_certificate = Some(Certificate::parse(value)?),
             "tlsa" => self.tlsa.push(value.to_owned()),
-            "settings" => self.settings = value.split(' ').map(str::to_owned).collect(),
+            "settings" => {
+                let text = |word: Vec<u8>| String::from_utf8(word).map_err(|error| error.to_string());
+                self.settings = words(value)?.into_iter().map(text).collect::<Result<_, _>>()?;
+            }
             "timing" => self.timing = value == "matters",
             _ => return Err(format!("unknown header {key:?}")),
         }

@@ -132,6 +132,11 @@ pub fn file_settings(words: &[String]) -> Result<ftp::Settings, Error> {
             ("active", "") => settings.active = Some(ftp::Active::default()),
             ("binding", binding) => settings.session_binding = binding.parse()?,
             ("announced-host", "") => settings.passive_host = ftp::PassiveHost::DangerAnnounced,
+            ("auth", "ssl") => settings.auth = ftp::Auth::Ssl,
+            ("virtual-host", name) => settings.virtual_host = Some(name.to_owned()),
+            ("client-name", name) => settings.client_name = Some(name.to_owned()),
+            ("language", tag) => settings.language = Some(tag.to_owned()),
+            ("no-pipelining", "") => settings.pipelining = false,
             _ => return Err(unknown(word)),
         }
     }

@@ -19,8 +19,8 @@ mod writing;
 use std::time::Duration;
 
 use super::client::Client;
+use super::credentials::Credentials;
 use super::memory::ServerMemory;
-use super::session::Credentials;
 use super::settings::Settings;
 use crate::error::Error;
 use crate::options::Options;

@@ -174,6 +174,8 @@ pub struct Opening {
     pub no_pipelining: bool,
     /// CHUNKING is not made use of.
     pub no_chunking: bool,
+    /// TLS is asked for by AUTH SSL.
+    pub auth_ssl: bool,
     /// Bytes of a chunk.
     pub chunk_size: Option<u32>,
     /// The proxy to connect through.
@@ -217,6 +219,7 @@ impl Sandbox {
         options.options().call_set_lmtp(&mut self.store, made, opening.lmtp)?;
         options.options().call_set_pipelining(&mut self.store, made, !opening.no_pipelining)?;
         options.options().call_set_chunking(&mut self.store, made, !opening.no_chunking)?;
+        options.options().call_set_auth_ssl(&mut self.store, made, opening.auth_ssl)?;
         if let Some(size) = opening.chunk_size {
             options.options().call_set_chunk_size(&mut self.store, made, size)?;
         }
