@@ -12,6 +12,8 @@
 
 use std::time::Instant;
 
+use std::time::Duration;
+
 use super::client::Client;
 use super::transfer::Transfer;
 use super::verdict::Beside;
@@ -21,17 +23,12 @@ use crate::line::Line;
 use crate::reply::Reply;
 use crate::transport::Transport;
 
+/// How long is looked for an answer that should not be there yet.
+const A_GLANCE: Duration = Duration::from_millis(1);
+
 /// A connection that ended, for no reason that TLS gave.
 fn is_end(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ClosedByPeer | ErrorKind::Truncated)
-}
-
-/// A swift start that came to nothing, and harmed nothing.
-enum Swift<S> {
-    /// The transfer has begun.
-    Begun(Reply, Transfer<S>),
-    /// It is to be begun again, one step after another.
-    Again,
 }
 
 impl<T: Transport> Client<T> {
@@ -46,15 +43,21 @@ impl<T: Transport> Client<T> {
         }
         // Where the server connects, or says where to, its answer comes first.
         let plain = self.settings.active.is_none() && self.settings.passive_host == PassiveHost::ControlPeer;
-        if self.reachable && plain && self.settings.pipelining && !self.known.no_epsv {
-            match self.start_swiftly(command, direction, offset).await? {
-                Swift::Begun(reply, transfer) => {
-                    self.transfer = Some(transfer.since(began));
-                    return Ok(reply);
-                }
-                Swift::Again => {}
-            }
+        let reply = match self.reachable && plain && self.settings.pipelining && !self.known.no_epsv {
+            true => self.start_swiftly(command, direction, offset).await?,
+            false => None,
+        };
+        let reply = match reply {
+            Some(reply) => reply,
+            None => self.start_step_by_step(command, direction, offset).await?,
+        };
+        if let Some(transfer) = &mut self.transfer {
+            transfer.began = began;
         }
+        Ok(reply)
+    }
+
+    async fn start_step_by_step(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
         let opening = self.open_data().await?;
         if offset > 0 {
             let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
@@ -64,13 +67,15 @@ impl<T: Transport> Client<T> {
         let reply = self.begins(reply)?;
         let stream = self.opened(opening, direction).await?;
         let data = self.secure_data(stream, direction).await?;
-        self.transfer = Some(Transfer::new(data, direction, offset).since(began));
+        self.transfer = Some(Transfer::new(data, direction, offset));
         self.reachable = true;
         Ok(reply)
     }
 
-    async fn start_swiftly(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Swift<T::Stream>> {
+    /// `None`: it came to nothing, and did no harm. It is to be begun again, one step after another.
+    async fn start_swiftly(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Option<Reply>> {
         let ahead = !self.known.one_at_a_time;
+        let trial = ahead && !self.known.in_order;
         let known_port = self.next_port.take();
         let waits = offset > 0 || (direction == Direction::Up && known_port.is_none());
         let dialogue = &mut self.session.dialogue;
@@ -98,7 +103,7 @@ impl<T: Transport> Client<T> {
                     _ => {
                         self.fence().await;
                         self.reachable = false;
-                        return Ok(Swift::Again);
+                        return Ok(None);
                     }
                 }
             }
@@ -118,12 +123,16 @@ impl<T: Transport> Client<T> {
         let stream = match self.connect_data_to(self.peer_at(port)).await {
             Ok(stream) => stream,
             Err(error) => {
-                self.beside = Beside::default();
                 self.reachable = false;
-                self.fence().await;
-                // A server may forget where it promised to wait.
-                let stale = known_port.is_some() && !self.session.dialogue.has_ended();
-                return if stale { Ok(Swift::Again) } else { Err(error) };
+                // A server may forget where it promised to wait, or wait elsewhere after the second EPSV.
+                return match known_port.is_some() || trial {
+                    true => self.begin_again(trial, error).await,
+                    false => {
+                        self.beside = Beside::default();
+                        self.fence().await;
+                        Err(error)
+                    }
+                };
             }
         };
         let early = self.begin_data(stream).await;
@@ -139,16 +148,31 @@ impl<T: Transport> Client<T> {
         // A refusal closes what was opened for it.
         let reply = self.begins(reply)?;
         match self.complete_data(early).await {
-            Ok(data) => Ok(Swift::Begun(reply, Transfer::new(data, direction, offset))),
-            // To some servers EPSV means the next transfer at once, and an end to this one. Nothing was transferred yet.
-            Err(error) if ahead && is_end(&error) => {
-                self.beside = Beside::default();
-                self.learn(|known| known.one_at_a_time = true);
-                self.fence().await;
-                if self.session.dialogue.has_ended() { Err(self.explain(error)) } else { Ok(Swift::Again) }
+            // To some servers EPSV means the next transfer at once, and an end to this one: it shows in an answer that does
+            // not wait for this one's end. Nothing was handed over yet.
+            Ok(data) if trial && self.session.dialogue.hears(b"229", A_GLANCE).await => {
+                drop(data);
+                self.begin_again(true, Error::new(ErrorKind::Truncated).during(Phase::Data)).await
             }
+            Ok(data) => {
+                self.transfer = Some(Transfer::new(data, direction, offset));
+                Ok(Some(reply))
+            }
+            Err(error) if ahead && is_end(&error) => self.begin_again(true, error).await,
             Err(error) => Err(self.broken(error, direction).await),
         }
+    }
+
+    /// What was begun is begun again, one step after another, if the session goes on; with `ahead`, because of what was sent
+    /// ahead, which is not done again.
+    async fn begin_again(&mut self, ahead: bool, error: Error) -> Result<Option<Reply>> {
+        self.beside = Beside::default();
+        if ahead {
+            self.learn(|known| known.one_at_a_time = true);
+        }
+        self.mark_cut();
+        self.fence().await;
+        if self.session.dialogue.has_ended() { Err(self.explain(error)) } else { Ok(None) }
     }
 
     /// The answer to REST.

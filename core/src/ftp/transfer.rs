@@ -47,7 +47,7 @@ pub(super) struct Transfer<S> {
     /// Whether our close_notify went out.
     ended: bool,
     /// When its first command went out.
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 impl<S: Stream> Transfer<S> {
@@ -65,11 +65,6 @@ impl<S: Stream> Transfer<S> {
             ended: false,
             began: Instant::now(),
         }
-    }
-
-    /// Its first command went out then.
-    pub(super) fn since(self, began: Instant) -> Self {
-        Self { began, ..self }
     }
 }
 
@@ -427,7 +422,7 @@ impl<T: Transport> Client<T> {
 
     /// TLS stacks make a session unusable whose connection was cut, and a TLS 1.2 session is the one that later data
     /// connections would resume. Tickets (TLS 1.3) are for one connection each.
-    fn mark_cut(&mut self) {
+    pub(super) fn mark_cut(&mut self) {
         self.cut |= self.tls().is_some_and(|tls| tls.version == "TLSv1.2");
     }
 

@@ -95,7 +95,15 @@ impl<T: Transport> Client<T> {
         let mut unanswered = 0;
         if beside.ahead {
             match heard.iter().position(|reply| reply.code() == 229) {
-                Some(at) => self.next_port = passive::epsv_port(&heard.remove(at)).ok(),
+                Some(at) => {
+                    if at > 0 && !self.known.in_order {
+                        self.learn(|known| known.in_order = true);
+                    } else if at == 0 && heard.iter().any(is_refusal) {
+                        // It may have given up the transfer for it.
+                        self.learn(|known| known.one_at_a_time = true);
+                    }
+                    self.next_port = passive::epsv_port(&heard.remove(at)).ok();
+                }
                 None => unanswered += 1,
             }
         }
