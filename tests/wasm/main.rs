@@ -8,6 +8,7 @@ mod command;
 mod corpus_files;
 mod corpus_mail;
 mod dkim;
+mod doctor;
 mod files;
 mod hostile;
 mod imports;

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use starttls::ftp::{self, Credentials};
+use starttls::ftp::{self, Credentials, Examination};
 use starttls::transport::block;
 
 use crate::Component;
+use crate::doctor;
 use crate::error;
 use crate::exports::ftp::{
-    DataProtection, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload, Session,
-    SessionBinding, TransferReceipt, TransferStatus, Upload,
+    DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload,
+    Login, Session, SessionBinding, TransferReceipt, TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
@@ -25,6 +26,17 @@ impl Guest for Component {
     type Session = Files;
     type Download = Incoming;
     type Upload = Outgoing;
+
+    fn doctor(
+        to: Endpoint,
+        tls: ClientConfigBorrow<'_>,
+        options: OptionsBorrow<'_>,
+        login: Option<Login>,
+        directory: Vec<u8>,
+        write_test: bool,
+    ) -> Diagnosis {
+        doctor::examine(to, tls, options, login, &Examination { directory, write_test })
+    }
 }
 
 /// A file transfer session.

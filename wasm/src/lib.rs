@@ -9,6 +9,7 @@
 //! | `route`, `pool` | several mail servers; sessions that are kept |
 //! | `message` | a message whose body comes in pieces |
 //! | `send_options` | what is asked for a message |
+//! | `doctor` | examinations of file servers |
 //! | `dkim` | signatures of messages |
 //! | `streams` | transfers to and from the caller's streams |
 //! | `slot` | a client that its session shares with a message or transfer under way |
@@ -22,6 +23,8 @@
 
 #[forbid(unsafe_code)]
 mod dkim;
+#[forbid(unsafe_code)]
+mod doctor;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
