@@ -83,8 +83,16 @@ pub(crate) enum Hint {
 pub(crate) struct Interrupted(Arc<Mutex<Option<PyErr>>>);
 
 impl Interrupted {
-    fn take(&self) -> Option<PyErr> {
+    pub(crate) fn take(&self) -> Option<PyErr> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// [`Interrupted::check`] that goes on failing, for work that would take one failure for an answer.
+    pub(crate) fn check_for_good(&self) -> io::Result<()> {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.check()
     }
 
     /// Lets Python's signal handlers run; an exception of theirs ends the wait.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
 use starttls::ftp::hash::Algorithm;
-use starttls::ftp::{Client, Credentials, Settings};
+use starttls::ftp::{self, Client, Credentials, Examination, Settings};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use zeroize::Zeroizing;
@@ -69,6 +69,13 @@ pub(crate) enum Placement {
 impl Protocol for Ftp {
     type Client<T: Transport + Clone + 'static> = Client<T>;
     type Command = Command;
+    type Aside = Examination;
+
+    async fn aside<T: Transport + Clone + 'static>(&self, transport: T, what: Examination) -> Value {
+        let Self { endpoint, options, credentials, settings } = self;
+        let diagnosis = ftp::doctor(&transport, endpoint, options, settings, Some(credentials), &what).await;
+        Value::Diagnosis(Box::new(diagnosis))
+    }
 
     async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Client<T>> {
         let mut client = Client::connect_with(transport, &self.endpoint, self.options.clone(), &self.settings).await?;

@@ -9,6 +9,7 @@
 //! client goes with it: its connection closes, and the next use is a clear error.
 
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
@@ -27,6 +28,8 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
     type Client<T: Transport + Clone + 'static>: Send + 'static;
     /// What to do with it.
     type Command: Send + 'static;
+    /// What to do beside it.
+    type Aside: Send + 'static;
 
     /// Opens a session and logs in.
     fn connect<T: Transport + Clone + 'static>(
@@ -39,6 +42,13 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
         client: &mut Self::Client<T>,
         command: Self::Command,
     ) -> impl Future<Output = Result<Value, Failure>> + Send;
+
+    /// Does something that is about the server and needs sessions of its own. What goes wrong is part of the result.
+    fn aside<T: Transport + Clone + 'static>(
+        &self,
+        transport: T,
+        what: Self::Aside,
+    ) -> impl Future<Output = Value> + Send;
 
     /// Does one thing, says good-bye and closes.
     fn perform_last<T: Transport + Clone + 'static>(
@@ -127,6 +137,7 @@ impl<C> Drop for Lease<C> {
 /// A session, and who moves its bytes.
 pub(crate) struct Session<P: Protocol> {
     protocol: Arc<P>,
+    network: Network,
     face: Face<P>,
     interrupted: Interrupted,
     /// The process that opened it: what a forked child inherits is not its own.
@@ -146,16 +157,17 @@ impl<P: Protocol> Session<P> {
         let interrupted = Interrupted::default();
         let slot = State::New;
         let face = match host {
-            Some(host) => {
-                Face::Hosted(Proxied::new(host.transport(), network.proxy), Arc::new(Slot(Mutex::new(State::New))))
-            }
+            Some(host) => Face::Hosted(
+                Proxied::new(host.transport(), network.proxy.clone()),
+                Arc::new(Slot(Mutex::new(State::New))),
+            ),
             None => {
                 let hook = interrupted.clone();
-                let transport = Blocking::with_interrupt(Arc::new(move || hook.check())).local_address(network.local);
-                Face::Blocking(Proxied::new(transport, network.proxy), Arc::new(Slot(Mutex::new(slot))))
+                let transport = blocking(&network, move || hook.check());
+                Face::Blocking(transport, Arc::new(Slot(Mutex::new(slot))))
             }
         };
-        Self { protocol: Arc::new(protocol), face, interrupted, process: std::process::id() }
+        Self { protocol: Arc::new(protocol), network, face, interrupted, process: std::process::id() }
     }
 
     /// Does it now; the interpreter is free meanwhile.
@@ -173,6 +185,32 @@ impl<P: Protocol> Session<P> {
             Ok(value) => value.into_python(py),
             Err(failure) => Err(failure.into_exception(py, hint, &self.interrupted)),
         }
+    }
+
+    /// Does it now, beside the session, whether that is open or not.
+    pub(crate) fn run_aside(&self, py: Python<'_>, what: P::Aside) -> PyResult<Py<PyAny>> {
+        if matches!(self.face, Face::Hosted(..)) {
+            return Err(error::state(py, "this session is driven by asyncio: start its operations"));
+        }
+        let interrupted = Interrupted::default();
+        let hook = interrupted.clone();
+        let transport = blocking(&self.network, move || hook.check_for_good());
+        let protocol = self.protocol.clone();
+        let value = py.detach(|| block(protocol.aside(transport, what)));
+        match interrupted.take() {
+            Some(signal) => Err(signal),
+            None => value.into_python(py),
+        }
+    }
+
+    /// The same as an operation for asyncio to drive.
+    pub(crate) fn start_aside(&self, py: Python<'_>, what: P::Aside) -> PyResult<Operation> {
+        let Face::Hosted(transport, _) = &self.face else {
+            return Err(error::state(py, "this session is not driven by asyncio: run its operations"));
+        };
+        let (protocol, transport) = (self.protocol.clone(), transport.clone());
+        let work: BoxedOperation = Box::pin(async move { Ok(protocol.aside(transport, what).await) });
+        Ok(Operation::new(work, Hint::None))
     }
 
     /// An operation for asyncio to drive.
@@ -245,6 +283,12 @@ impl<P: Protocol> Session<P> {
         };
         offers.unwrap_or_default()
     }
+}
+
+/// Sockets that wait until something comes or `hook` fails.
+fn blocking(network: &Network, hook: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Proxied<Blocking> {
+    let sockets = Blocking::with_interrupt(Arc::new(hook)).local_address(network.local);
+    Proxied::new(sockets, network.proxy.clone())
 }
 
 fn look<C, R>(slot: &Slot<C>, at: impl FnOnce(&C) -> R) -> Option<R> {

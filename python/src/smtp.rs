@@ -1,5 +1,6 @@
 //! Message submission: commands as values, performed over any transport.
 
+use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
@@ -112,6 +113,11 @@ pub(crate) enum Question {
 impl Protocol for Smtp {
     type Client<T: Transport + Clone + 'static> = Mailer<T>;
     type Command = Command;
+    type Aside = Infallible;
+
+    async fn aside<T: Transport + Clone + 'static>(&self, _: T, nothing: Infallible) -> Value {
+        match nothing {}
+    }
 
     async fn connect<T: Transport + Clone + 'static>(&self, transport: T) -> starttls::Result<Mailer<T>> {
         let options = self.options.clone();

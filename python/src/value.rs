@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use starttls::ftp::hash::Digest;
-use starttls::ftp::{Entry, TransferReceipt};
+use starttls::ftp::{Diagnosis, Entry, TransferReceipt};
 use starttls::reply::Reply;
 use starttls::smtp::{DeliveryReport, LoginInfo};
 use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
@@ -32,6 +32,8 @@ pub(crate) enum Value {
     Entries(Vec<Entry>),
     /// A file or directory.
     Entry(Entry),
+    /// What an examination found.
+    Diagnosis(Box<Diagnosis>),
     /// A path, or a piece of a file.
     Bytes(Vec<u8>),
     /// Of a file.
@@ -60,6 +62,7 @@ impl Value {
                 made.into_pyobject(py)?.into_any().unbind()
             }
             Self::Entry(it) => entry(&class(py, intern!(py, "Entry"))?, &it)?.unbind(),
+            Self::Diagnosis(it) => diagnosis(py, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
             Self::Digest(it) => {
                 let (start, end) = it.range.map(|range| (range.start, range.end)).unzip();
@@ -140,6 +143,20 @@ fn entry<'py>(class: &Bound<'py, PyAny>, it: &Entry) -> PyResult<Bound<'py, PyAn
     let raw_name = PyBytes::new(py, it.raw_name());
     let target = it.target().map(|target| PyBytes::new(py, target));
     class.call1((raw_name, it.kind.as_str(), it.size, modified, it.permissions(), target))
+}
+
+fn diagnosis<'py>(py: Python<'py>, it: &Diagnosis) -> PyResult<Bound<'py, PyAny>> {
+    let module = py.import(intern!(py, "starttls._diagnosis"))?;
+    let class = module.getattr(intern!(py, "Finding"))?;
+    let found = it
+        .findings
+        .iter()
+        .map(|one| class.call1((one.topic.as_str(), one.state.as_str(), &one.seen, &one.cause, &one.remedy)));
+    let found = PyTuple::new(py, found.collect::<PyResult<Vec<_>>>()?)?;
+    let agreed = it.tls.as_ref().map(|agreed| tls(py, agreed)).transpose()?;
+    let greeting = it.greeting.as_ref().map(|greeting| reply(py, greeting)).transpose()?;
+    let error = it.error.as_ref().map(|why| error::core(py, why, Hint::None).into_value(py));
+    module.getattr(intern!(py, "Diagnosis"))?.call1((found, greeting, agreed, error))
 }
 
 fn timestamp(time: SystemTime) -> f64 {

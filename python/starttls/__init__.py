@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._async_ftp import AsyncFTP
     from ._async_pool import AsyncSMTPPool
     from ._async_smtp import AsyncSMTP
+    from ._diagnosis import Diagnosis, Finding
     from ._errors import (
         AccessDenied,
         AuthenticationFailed,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
         Truncated,
         UpgradeNotOffered,
     )
-    from ._ftp import FTP, download, upload
+    from ._ftp import FTP, doctor, download, upload
     from ._native import DKIM, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
@@ -77,10 +78,12 @@ __all__ = [
     "ConnectionRefused",
     "DeliverBy",
     "DeliveryReport",
+    "Diagnosis",
     "Digest",
     "Downgraded",
     "Entry",
     "Error",
+    "Finding",
     "InvalidArgument",
     "InvalidState",
     "LimitExceeded",
@@ -114,6 +117,7 @@ __all__ = [
     "Unreachable",
     "Unsupported",
     "UpgradeNotOffered",
+    "doctor",
     "download",
     "forget_server",
     "send",
@@ -132,7 +136,8 @@ _ELSEWHERE = {
         "Truncated",
         "UpgradeNotOffered",
     ),
-    "_ftp": ("FTP", "download", "upload"),
+    "_diagnosis": ("Diagnosis", "Finding"),
+    "_ftp": ("FTP", "doctor", "download", "upload"),
     "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
     from typing import Literal, Self, TypeVar
 
+    from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, Progress, Writer
     from ._ftp import RemotePath
     from ._native import TLSConfig
@@ -274,6 +275,10 @@ class AsyncFTP:
         With ``end``, of the bytes from ``start`` on and before ``end``.
         """
         return await self._run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
+
+    async def doctor(self, *, write_test: bool = False) -> Diagnosis:
+        """Examine the server, as ``FTP.doctor`` does."""
+        return await self._driver.drive(self._session.start_examine(self._session.path, write_test))
 
 
 class AsyncRemoteFile:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal, Self
 
+    from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, Progress, Writer
     from ._native import TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
@@ -285,6 +286,43 @@ class FTP:
         """
         return self._session.run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
 
+    def doctor(self, *, write_test: bool = False) -> Diagnosis:
+        """Examine the server, whether the session is open or not: versions, resumption, passive addresses, listings,
+        names, checksums, clocks; what is wrong, why, and what would help.
+
+        It takes sessions of its own, and fails at nothing: what goes wrong is what it is about. Credentials are sent
+        only to a server that is trusted. With ``write_test`` a file of a few bytes is uploaded to the URL's directory,
+        looked at, and deleted; without it nothing is changed.
+        """
+        return self._session.examine(self._session.path, write_test)
+
+
+def doctor(
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    account: str | None = None,
+    tls: TLSConfig | None = None,
+    timeout: float | Timeout | None = None,
+    trace: Trace = None,
+    proxy: str | None = None,
+    local_address: str | None = None,
+    write_test: bool = False,
+) -> Diagnosis:
+    """Examine a server, as ``FTP.doctor`` does; the URL's path is the directory that is looked at."""
+    session = FTP(
+        url,
+        user=user,
+        password=password,
+        account=account,
+        tls=tls,
+        timeout=timeout,
+        trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+    )
+    return session.doctor(write_test=write_test)
 
 
 def download(

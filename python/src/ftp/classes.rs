@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use starttls::ftp::hash::Algorithm;
-use starttls::ftp::{Active, Auth, Credentials, DataProtection, PassiveHost, Settings};
+use starttls::ftp::{Active, Auth, Credentials, DataProtection, Examination, PassiveHost, Settings};
 use starttls::url::{Protocol as Scheme, Url};
 use zeroize::Zeroizing;
 
@@ -380,6 +380,16 @@ impl FtpSession {
     /// `run`, as an operation for an event loop.
     fn start(&self, py: Python<'_>, command: &FtpCommand) -> PyResult<Operation> {
         self.session.start(py, command.take(py)?)
+    }
+
+    /// Examines the server, in sessions of its own.
+    fn examine(&self, py: Python<'_>, directory: Vec<u8>, write_test: bool) -> PyResult<Py<PyAny>> {
+        self.session.run_aside(py, Examination { directory, write_test })
+    }
+
+    /// `examine`, as an operation for an event loop.
+    fn start_examine(&self, py: Python<'_>, directory: Vec<u8>, write_test: bool) -> PyResult<Operation> {
+        self.session.start_aside(py, Examination { directory, write_test })
     }
 
     /// Whether it is open.

@@ -215,9 +215,11 @@ pub async fn doctor<T: Transport + Clone>(
 
 impl<T: Transport + Clone> Client<T> {
     /// [`doctor`] for the server of this session, in sessions of its own with the same options, settings and credentials.
-    pub async fn doctor(&self, examination: &Examination) -> Diagnosis {
-        let credentials = self.credentials();
-        doctor(&self.transport, &self.endpoint, self.options(), &self.settings, credentials, examination).await
+    pub async fn doctor(&mut self, examination: &Examination) -> Diagnosis {
+        // All of it is taken out before: a future that holds on to a session would keep it from moving between threads.
+        let (transport, endpoint, settings) = (self.transport.clone(), self.endpoint.clone(), self.settings.clone());
+        let (options, credentials) = (self.options().clone(), self.credentials().cloned());
+        doctor(&transport, &endpoint, &options, &settings, credentials.as_ref(), examination).await
     }
 }
 
