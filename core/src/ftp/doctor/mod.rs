@@ -199,6 +199,7 @@ pub async fn doctor<T: Transport + Clone>(
     for stage in [&mut times.connect, &mut times.handshake, &mut times.reply, &mut times.stall, &mut times.finish] {
         *stage = (*stage).min(PATIENCE);
     }
+    let pipelining = settings.pipelining;
     let settings = Settings {
         // What is known from elsewhere is not seen here, and a cut end is to be seen rather than refused.
         memory: ServerMemory::new(),
@@ -208,7 +209,7 @@ pub async fn doctor<T: Transport + Clone>(
         ..settings.clone()
     };
     let diagnosis = Diagnosis { findings: Vec::new(), error: None, greeting: None, tls: None, features: Vec::new() };
-    let mut doctor = Doctor { transport, endpoint, options, settings, credentials, examination, diagnosis };
+    let mut doctor = Doctor { transport, endpoint, options, settings, pipelining, credentials, examination, diagnosis };
     doctor.examine().await;
     doctor.diagnosis
 }
@@ -229,6 +230,8 @@ struct Doctor<'a, T: Transport> {
     endpoint: &'a Endpoint,
     options: Options,
     settings: Settings,
+    /// Whether a login that is measured may be in flights.
+    pipelining: bool,
     credentials: Option<&'a Credentials>,
     examination: &'a Examination,
     diagnosis: Diagnosis,

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ftp::client::Client;
 use crate::ftp::credentials::Credentials;
 use crate::ftp::passive;
+use crate::ftp::settings::Settings;
 use crate::ftp::{DataProtection, commands};
 use crate::line::Line;
 use crate::options::Options;
@@ -75,8 +76,12 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         let options = Options { trace: steps.beside(self.options.trace.clone()), ..self.options.clone() };
         let begun = Instant::now();
         let client = async {
-            let mut client = self.open(&options).await?;
+            // As sessions are opened that are for work; later, each command is looked at alone.
+            let settings = Settings { pipelining: self.pipelining, ..self.settings.clone() };
+            let transport = self.transport.clone();
+            let mut client = Client::connect_with(transport, self.endpoint, options, &settings).await?;
             client.login(credentials).await?;
+            client.settings().pipelining = false;
             Ok::<_, Error>(client)
         };
         let mut client = match client.await {
