@@ -26,7 +26,7 @@ pub(crate) enum Source {
     /// From a file, read without the interpreter.
     File { file: File, piece: Vec<u8> },
     /// From an iterator of bytes.
-    Iterator { iterator: Py<PyIterator>, piece: Option<PyBackedBytes> },
+    Iterator { iterator: Py<PyIterator>, piece: Option<PyBackedBytes>, used: usize },
 }
 
 impl Source {
@@ -48,7 +48,7 @@ impl Source {
             let file = opened.map_err(|why| error::local(from.py(), &why, Some(&path)))?;
             return Ok(Self::File { file, piece: Vec::new() });
         }
-        Ok(Self::Iterator { iterator: from.try_iter()?.unbind(), piece: None })
+        Ok(Self::Iterator { iterator: from.try_iter()?.unbind(), piece: None, used: 0 })
     }
 
     /// How many bytes are still to come, where it is known.
@@ -129,7 +129,7 @@ impl Source {
                     }
                 }
             }
-            Self::Iterator { iterator, piece } => {
+            Self::Iterator { iterator, piece, .. } => {
                 *piece = Python::attach(|py| next_bytes(iterator.bind(py))).map_err(Failure::Python)?;
                 Ok(piece.as_deref())
             }
@@ -155,49 +155,73 @@ fn next_bytes(iterator: &Bound<'_, PyIterator>) -> PyResult<Option<PyBackedBytes
     }
 }
 
-/// Where content goes to.
-pub(crate) enum Sink {
-    /// A file, written without the interpreter.
-    File(File),
-    /// A callable that takes bytes.
-    Write(Py<PyAny>),
-}
+/// A callable that takes bytes, as a writer.
+pub(crate) struct Writer(pub(crate) Py<PyAny>);
 
-impl Sink {
-    /// A path, or the `write` method of a file object. A new file is made now; with an offset, one that is there is
-    /// continued at it.
-    pub(crate) fn new(to: &Bound<'_, PyAny>, offset: u64) -> PyResult<Self> {
-        let Ok(path) = to.extract::<PathBuf>() else { return Ok(Self::Write(to.clone().unbind())) };
-        let opened = File::options().write(true).create(true).truncate(offset == 0).open(&path).and_then(|mut file| {
-            if offset > 0 {
-                file.set_len(offset)?;
-            }
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset))?;
-            Ok(file)
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = Python::attach(|py| {
+            // Raw files may take less than they are given; others say how much, or nothing.
+            let taken = self.0.bind(py).call1((PyBytes::new(py, bytes),))?.extract::<usize>();
+            Ok::<_, PyErr>(taken.unwrap_or(bytes.len()).min(bytes.len()))
         });
-        opened.map(Self::File).map_err(|why| error::local(to.py(), &why, Some(&path)))
+        taken.map_err(std::io::Error::other)
     }
 
-    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Who is told how far a transfer is.
+pub(crate) struct Told(pub(crate) Option<Py<PyAny>>);
+
+impl Told {
+    pub(crate) fn tell(&self, done: u64, total: Option<u64>) -> std::io::Result<()> {
+        let Some(progress) = &self.0 else { return Ok(()) };
+        let told = Python::attach(|py| progress.call1(py, (done, total)).map(drop));
+        told.map_err(std::io::Error::other)
+    }
+}
+
+impl starttls::ftp::Source for Source {
+    fn read_some(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         match self {
-            Self::File(file) => file.write_all(bytes).map_err(Failure::Local),
-            Self::Write(write) => Python::attach(|py| {
-                while !bytes.is_empty() {
-                    // Raw files may take less than they are given; others say how much, or nothing.
-                    let taken = write.bind(py).call1((PyBytes::new(py, bytes),))?.extract::<usize>();
-                    bytes = &bytes[taken.unwrap_or(bytes.len()).min(bytes.len())..];
+            Self::Bytes { all, at } => {
+                let count = into.len().min(all.len() - *at);
+                into[..count].copy_from_slice(&all[*at..*at + count]);
+                *at += count;
+                Ok(count)
+            }
+            Self::File { file, .. } => file.read(into),
+            Self::Iterator { iterator, piece, used } => {
+                if piece.as_ref().is_none_or(|piece| piece.len() == *used) {
+                    *piece = Python::attach(|py| next_bytes(iterator.bind(py))).map_err(std::io::Error::other)?;
+                    *used = 0;
                 }
-                Ok(())
-            })
-            .map_err(Failure::Python),
+                let Some(piece) = piece else { return Ok(0) };
+                let count = into.len().min(piece.len() - *used);
+                into[..count].copy_from_slice(&piece[*used..*used + count]);
+                *used += count;
+                Ok(count)
+            }
         }
     }
 
-    /// Everything is on its way to the disk: now is the time to hear of what could not be written.
-    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+    fn seek_to(&mut self, offset: u64) -> std::io::Result<bool> {
         match self {
-            Self::File(file) => file.flush().map_err(Failure::Local),
-            Self::Write(_) => Ok(()),
+            Self::Bytes { all, at } => *at = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len()),
+            Self::File { file, .. } => return file.seek_to(offset),
+            Self::Iterator { .. } => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Bytes { all, .. } => Some(all.len() as u64),
+            Self::File { file, .. } => file.length(),
+            Self::Iterator { .. } => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use starttls::ftp::Refusal;
+use starttls::ftp::{LocalFailure, Refusal};
 use starttls::{Error, ErrorKind, Phase, TlsFault};
 
 use crate::value;
@@ -111,7 +111,11 @@ pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
         if let Some(raised) = error.get_ref().and_then(|inner| inner.downcast_ref::<PyErr>()) {
             return raised.clone_ref(py);
         }
-        return local(py, error, None);
+        let named = error.get_ref().and_then(|inner| inner.downcast_ref::<LocalFailure>());
+        return match named {
+            Some(failure) => local(py, failure.error(), Some(failure.path())),
+            None => local(py, error, None),
+        };
     }
     let (module, name) = class(error, hint);
     let details = PyDict::new(py);
@@ -151,6 +155,8 @@ fn class(error: &Error, hint: Hint) -> (&'static str, &'static str) {
         ErrorKind::Proxy(_) => builtin("ProxyError"),
         ErrorKind::Tls(fault) => foreign(fault_names(fault).0),
         ErrorKind::SizeMismatch { .. } => builtin("SizeMismatch"),
+        ErrorKind::DigestMismatch { .. } => builtin("DigestMismatch"),
+        ErrorKind::FileChanged(_) => builtin("RemoteFileChanged"),
         ErrorKind::Rejected if error.phase() == Some(Phase::Authenticate) => builtin("AuthenticationFailed"),
         ErrorKind::Rejected => builtin(refusal(error, hint)),
         ErrorKind::Unsolicited(_) | ErrorKind::ProtocolViolation(_) => builtin("ProtocolError"),

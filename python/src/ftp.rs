@@ -3,16 +3,17 @@
 mod classes;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
 use starttls::ftp::hash::Algorithm;
-use starttls::ftp::{self, Client, Credentials, Examination, Settings};
+use starttls::ftp::{self, Client, Credentials, Download, Examination, Settings, Upload};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use zeroize::Zeroizing;
 
-use crate::body::{Pulse, Sink, Source};
+use crate::body::{Pulse, Source, Told, Writer};
 use crate::error::{Failure, Hint};
 use crate::session::Protocol;
 use crate::value::Value;
@@ -29,8 +30,9 @@ pub(crate) struct Ftp {
 
 /// What to do in it.
 pub(crate) enum Command {
-    Download { path: PyBackedBytes, offset: u64, into: Sink, pulse: Pulse },
-    Upload { path: PyBackedBytes, how: Placement, from: Source, pulse: Pulse },
+    Download { path: PyBackedBytes, offset: u64, into: Target, how: Box<Download>, progress: Told },
+    Upload { path: PyBackedBytes, from: Origin, how: Box<Upload>, progress: Told },
+    Place { path: PyBackedBytes, how: Placement, from: Source, pulse: Pulse },
     StartDownload(PyBackedBytes, u64),
     Receive,
     StartUpload(PyBackedBytes, Placement),
@@ -55,6 +57,18 @@ pub(crate) enum Command {
     Site(PyBackedBytes),
     Quote(PyBackedBytes),
     Hash { path: PyBackedBytes, algorithm: Option<Algorithm>, range: Option<Range<u64>> },
+}
+
+/// Where a download goes to.
+pub(crate) enum Target {
+    Path(PathBuf),
+    Writer(Writer),
+}
+
+/// Where an upload comes from.
+pub(crate) enum Origin {
+    Path(PathBuf),
+    Source(Source),
 }
 
 /// Where uploaded bytes go.
@@ -88,19 +102,25 @@ impl Protocol for Ftp {
         command: Command,
     ) -> Result<Value, Failure> {
         Ok(match command {
-            Command::Download { path, offset, mut into, mut pulse } => {
-                client.start_download(&path, offset).await?;
-                // Where a download begins in the middle, servers differ in which size they tell.
-                pulse.expect(client.transfer_size().filter(|_| offset == 0));
-                match receive_all(client, &mut into, &mut pulse).await {
-                    Ok(()) => {}
-                    Err(failure) => return Err(given_up(client, failure).await),
-                }
-                let receipt = client.finish().await?;
-                pulse.tell()?;
+            Command::Download { path, offset, into, how, progress } => {
+                let mut tell = |done, total| progress.tell(done, total);
+                let receipt = match into {
+                    Target::Path(local) => client.download(&path, local, &how, Some(&mut tell)).await?,
+                    Target::Writer(mut writer) => {
+                        client.download_into(&path, &mut writer, offset, &how, Some(&mut tell)).await?
+                    }
+                };
                 Value::Receipt(receipt)
             }
-            Command::Upload { path, how, mut from, mut pulse } => {
+            Command::Upload { path, from, how, progress } => {
+                let mut tell = |done, total| progress.tell(done, total);
+                let receipt = match from {
+                    Origin::Path(local) => client.upload(local, &path, &how, Some(&mut tell)).await?,
+                    Origin::Source(mut source) => client.upload_from(&mut source, &path, &how, Some(&mut tell)).await?,
+                };
+                Value::Receipt(receipt)
+            }
+            Command::Place { path, how, mut from, mut pulse } => {
                 start_upload(client, &path, how).await?;
                 match transmit_all(client, &mut from, &mut pulse).await {
                     Ok(()) => {}
@@ -172,7 +192,7 @@ impl Protocol for Ftp {
             | Command::Rmdir(_)
             | Command::Cwd(_)
             | Command::Hash { .. } => Hint::Existing,
-            Command::Upload { .. } | Command::StartUpload(..) | Command::Mkdir(_) => Hint::New,
+            Command::Upload { .. } | Command::Place { .. } | Command::StartUpload(..) | Command::Mkdir(_) => Hint::New,
             _ => Hint::None,
         }
     }
@@ -191,25 +211,6 @@ async fn start_upload<T: Transport>(client: &mut Client<T>, path: &[u8], how: Pl
         Placement::At(offset) => client.start_upload(path, offset).await,
         Placement::Append => client.start_append(path).await,
     }
-}
-
-async fn receive_all<T: Transport>(client: &mut Client<T>, into: &mut Sink, pulse: &mut Pulse) -> Result<(), Failure> {
-    let mut written = Ok(0);
-    while client
-        .receive(&mut |bytes| {
-            if let Ok(count) = &mut written {
-                match into.write(bytes) {
-                    Ok(()) => *count += bytes.len(),
-                    Err(failure) => written = Err(failure),
-                }
-            }
-        })
-        .await?
-    {
-        pulse.advance(std::mem::replace(&mut written, Ok(0))?)?;
-    }
-    written?;
-    into.finish()
 }
 
 async fn transmit_all<T: Transport>(

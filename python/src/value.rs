@@ -64,11 +64,7 @@ impl Value {
             Self::Entry(it) => entry(&class(py, intern!(py, "Entry"))?, &it)?.unbind(),
             Self::Diagnosis(it) => diagnosis(py, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
-            Self::Digest(it) => {
-                let (start, end) = it.range.map(|range| (range.start, range.end)).unzip();
-                let told = (it.algorithm.name(), PyBytes::new(py, &it.value), start, end);
-                class(py, intern!(py, "Digest"))?.call1(told)?.unbind()
-            }
+            Self::Digest(it) => digest(py, &it)?.unbind(),
         })
     }
 }
@@ -133,8 +129,24 @@ fn not_sent(py: Python<'_>, why: Failure) -> PyResult<Bound<'_, PyAny>> {
 
 fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bound<'py, PyAny>> {
     let last = reply(py, &it.reply)?;
-    let story = (it.status.as_str(), it.size, it.offset, last, it.tls_resumed, it.close_notify);
+    let story = (
+        it.status.as_str(),
+        it.size,
+        it.offset,
+        last,
+        it.tls_resumed,
+        it.close_notify,
+        it.close_notify_sent,
+        it.digest.as_ref().map(|it| digest(py, it)).transpose()?,
+        it.attempts,
+        it.duration.as_secs_f64(),
+    );
     class(py, intern!(py, "TransferReceipt"))?.call1(story)
+}
+
+fn digest<'py>(py: Python<'py>, it: &Digest) -> PyResult<Bound<'py, PyAny>> {
+    let (start, end) = (it.range.as_ref().map(|range| range.start), it.range.as_ref().map(|range| range.end));
+    class(py, intern!(py, "Digest"))?.call1((it.algorithm.name(), PyBytes::new(py, &it.value), start, end))
 }
 
 fn entry<'py>(class: &Bound<'py, PyAny>, it: &Entry) -> PyResult<Bound<'py, PyAny>> {

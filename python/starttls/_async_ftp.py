@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from ._aio import Driver
 from ._errors import InvalidState
-from ._files import Partial, is_async, remote, source
+from ._files import destination, is_async, remote, source, suffix
 from ._ftp import join
 from ._native import FtpCommand, FtpSession, Host
 from ._settings import listening, sink, stages
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Literal, Self, TypeVar
 
     from ._diagnosis import Diagnosis
-    from ._files import Content, LocalPath, Progress, Writer
+    from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
     from ._ftp import RemotePath
     from ._native import TLSConfig
     from ._results import Digest, Entry, Reply, TLSInfo, TransferReceipt
@@ -128,14 +126,29 @@ class AsyncFTP:
         *,
         offset: int = 0,
         resume: bool = False,
+        on_change: OnChange = "refuse",
+        verify: Verify = "none",
+        keep_times: bool = False,
+        rate_limit: int | None = None,
+        retries: int = 0,
+        segments: int = 1,
         progress: Progress | None = None,
     ) -> TransferReceipt:
         """Download a file to a path or into a file object, as ``FTP.download`` does."""
-        if isinstance(local, str | os.PathLike):
-            with Partial(local, resume=resume) as part:
-                command = FtpCommand.download(remote(path), part.path, offset=part.offset, progress=progress)
-                return await self._run(command)
-        return await self._run(FtpCommand.download(remote(path), local.write, offset=offset, progress=progress))
+        command = FtpCommand.download(
+            remote(path),
+            destination(local),
+            offset=offset,
+            resume=resume,
+            on_change=on_change,
+            verify=verify,
+            keep_times=keep_times,
+            rate_limit=rate_limit,
+            retries=retries,
+            segments=segments,
+            progress=progress,
+        )
+        return await self._run(command)
 
     async def upload(
         self,
@@ -144,13 +157,39 @@ class AsyncFTP:
         *,
         offset: int = 0,
         append: bool = False,
+        resume: bool = False,
+        on_change: OnChange = "refuse",
+        part: bool | str = False,
+        replace: bool = False,
+        verify: Verify = "none",
+        keep_times: bool = False,
+        rate_limit: int | None = None,
+        retries: int = 0,
         progress: Progress | None = None,
     ) -> TransferReceipt:
-        """Upload content, as ``FTP.upload`` does; it may be an asynchronous iterable of bytes too."""
+        """Upload content, as ``FTP.upload`` does; it may be an asynchronous iterable of bytes too.
+
+        Of one of those, nothing is asked but ``offset``, ``append`` and ``progress``.
+        """
         if is_async(local):
             return await self._upload_pieces(local, path, offset, append, progress)
         content = source(local)  # type: ignore[arg-type] # not asynchronous
-        command = FtpCommand.upload(content, remote(path), offset=offset, append=append, progress=progress)
+        if offset or append:
+            command = FtpCommand.place(content, remote(path), offset=offset, append=append, progress=progress)
+        else:
+            command = FtpCommand.upload(
+                content,
+                remote(path),
+                resume=resume,
+                on_change=on_change,
+                part=suffix(part),
+                replace=replace,
+                verify=verify,
+                keep_times=keep_times,
+                rate_limit=rate_limit,
+                retries=retries,
+                progress=progress,
+            )
         return await self._run(command)
 
     async def _upload_pieces(

@@ -177,6 +177,18 @@ class SizeMismatch(Error):
     kind = "size-mismatch"
 
 
+class DigestMismatch(Error):
+    """A transfer's digest is not the one that the server computes."""
+
+    kind = "digest-mismatch"
+
+
+class RemoteFileChanged(Error):
+    """What there is of a file is not the beginning of the file as it is now: nothing was added to it."""
+
+    kind = "file-changed"
+
+
 class Rejected(Error):
     """The server said no; ``reply`` has its words."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
 
-from ._errors import InvalidArgument, LocalError, LocalFileNotFound, LocalPermissionDenied
+from ._errors import LocalError, LocalFileNotFound, LocalPermissionDenied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-    from typing import BinaryIO, Protocol, TypeGuard
+    from typing import BinaryIO, Literal, Protocol, TypeGuard
 
     class Reader(Protocol):
         """A file object to read from."""
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     LocalPath = str | os.PathLike[str]
     Content = bytes | bytearray | memoryview | os.PathLike[str] | Reader | Iterable[bytes]
     Progress = Callable[[int, int | None], object]
+    Verify = Literal["none", "size", "hash", "best"]
+    OnChange = Literal["refuse", "restart"]
 
 PIECE = 256 * 1024
 """Bytes taken from a file object at once."""
@@ -88,47 +89,14 @@ def local_error(error: OSError, path: LocalPath) -> LocalError:
     return kind(message, errno=error.errno, filename=os.fspath(path))
 
 
-class Partial:
-    """``NAME.part`` beside ``NAME``: what was downloaded so far. ``NAME`` itself appears when all of it is there."""
+def destination(local: LocalPath | Writer) -> LocalPath | Callable[[bytes], object]:
+    """Where a download goes, as the native module takes it."""
+    return local if isinstance(local, str | os.PathLike) else local.write
 
-    def __init__(self, name: LocalPath, *, resume: bool) -> None:
-        self.name = os.fspath(name)
-        self.path = f"{self.name}.part"
-        self.resume = resume
-        self.offset = 0
-        if os.path.isdir(self.name):  # noqa: PTH112 - pathlib costs time to import
-            raise InvalidArgument(f"{self.name} is a directory: name the file in it")
-        if resume:
-            try:
-                self.offset = os.stat(self.path).st_size  # noqa: PTH116
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise local_error(error, self.path) from None
 
-    def __enter__(self) -> Partial:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            try:
-                os.replace(self.path, self.name)  # noqa: PTH105
-            except OSError as failed:
-                self._discard()
-                raise local_error(failed, self.name) from None
-        elif not self.resume or not self._size():
-            self._discard()
-
-    def _size(self) -> int:
-        try:
-            return os.stat(self.path).st_size  # noqa: PTH116
-        except OSError:
-            return 0
-
-    def _discard(self) -> None:
-        # It was never made, or cannot be removed: the first error is the one to tell.
-        with suppress(OSError):
-            os.unlink(self.path)  # noqa: PTH108
+def suffix(part: bool | str) -> str | None:
+    """What comes behind an upload's name until it is whole."""
+    return (".part" if part else None) if isinstance(part, bool) else part or None
 
 
 def remote(path: str | bytes | os.PathLike[str]) -> bytes:

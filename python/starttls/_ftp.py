@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ._errors import InvalidArgument
-from ._files import Partial, remote, source
+from ._files import destination, remote, source, suffix
 from ._native import FtpCommand, FtpSession
 from ._settings import listening, sink, stages
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Literal, Self
 
     from ._diagnosis import Diagnosis
-    from ._files import Content, LocalPath, Progress, Writer
+    from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
     from ._native import TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
     from ._results import Digest, Entry, Reply, TLSInfo, TransferReceipt
@@ -144,19 +144,41 @@ class FTP:
         *,
         offset: int = 0,
         resume: bool = False,
+        on_change: OnChange = "refuse",
+        verify: Verify = "none",
+        keep_times: bool = False,
+        rate_limit: int | None = None,
+        retries: int = 0,
+        segments: int = 1,
         progress: Progress | None = None,
     ) -> TransferReceipt:
         """Download a file to a path, or into a file object from ``offset`` on.
 
         A path has the file only when it is whole: until then it is ``NAME.part``, which is removed if the download
-        fails. With ``resume`` it is kept, and a ``NAME.part`` that is there is continued. ``progress`` is called with
-        the bytes so far and the total, if that is known.
+        fails. With ``resume`` it is kept, and a ``NAME.part`` that is there is continued, if size and time are those
+        it was begun with, and its end is the same on the server; else that is ``RemoteFileChanged``, or the download
+        begins anew with ``on_change="restart"``.
+
+        ``verify`` is what must agree beyond what every transfer proves: the ``"size"``, the ``"hash"`` (an error where
+        the server computes none), or the ``"best"`` there is. ``keep_times`` gives a path the remote file's time,
+        ``rate_limit`` is in bytes a second. After a failure of the network, and of nothing else, the download goes on
+        up to ``retries`` times, in a new session if need be. ``segments`` downloads to a path by so many sessions at
+        once. ``progress`` is called with the bytes so far and the total, if that is known.
         """
-        if isinstance(local, str | os.PathLike):
-            with Partial(local, resume=resume) as part:
-                command = FtpCommand.download(remote(path), part.path, offset=part.offset, progress=progress)
-                return self._session.run(command)
-        return self._session.run(FtpCommand.download(remote(path), local.write, offset=offset, progress=progress))
+        command = FtpCommand.download(
+            remote(path),
+            destination(local),
+            offset=offset,
+            resume=resume,
+            on_change=on_change,
+            verify=verify,
+            keep_times=keep_times,
+            rate_limit=rate_limit,
+            retries=retries,
+            segments=segments,
+            progress=progress,
+        )
+        return self._session.run(command)
 
     def upload(
         self,
@@ -165,15 +187,46 @@ class FTP:
         *,
         offset: int = 0,
         append: bool = False,
+        resume: bool = False,
+        on_change: OnChange = "refuse",
+        part: bool | str = False,
+        replace: bool = False,
+        verify: Verify = "none",
+        keep_times: bool = False,
+        rate_limit: int | None = None,
+        retries: int = 0,
         progress: Progress | None = None,
     ) -> TransferReceipt:
         """Upload a path, bytes, a binary file or an iterable of bytes.
 
-        The remote file is replaced; with ``append`` it is added to. With ``offset`` it is overwritten from there on, by
-        what a path or bytes have from there on, or by all that comes of a file object or iterable. A local file that
-        cannot be read is an error before anything is sent.
+        The remote file is replaced; with ``append`` it is added to. With ``offset`` it is overwritten from there on,
+        by what a path or bytes have from there on, or by all that comes of a file object or iterable. A local file that
+        cannot be read is an error before anything is sent. The arguments from ``resume`` to ``retries`` are for whole
+        files, and of no consequence with these two.
+
+        With ``part`` the file gets its name when it is whole: until then it is ``NAME.part``, or ``NAME`` and the
+        suffix given. Where the server does not rename onto a file that is there, ``replace`` deletes it before.
+        ``resume`` goes on where the remote file, or its part, ends, if that is the beginning of this file; else that is
+        ``RemoteFileChanged``, or the upload begins anew with ``on_change="restart"``. ``keep_times`` gives the remote
+        file a path's time. ``verify``, ``rate_limit`` and ``retries`` are as in ``download``; what can be read only
+        once is not tried again.
         """
-        command = FtpCommand.upload(source(local), remote(path), offset=offset, append=append, progress=progress)
+        if offset or append:
+            command = FtpCommand.place(source(local), remote(path), offset=offset, append=append, progress=progress)
+        else:
+            command = FtpCommand.upload(
+                source(local),
+                remote(path),
+                resume=resume,
+                on_change=on_change,
+                part=suffix(part),
+                replace=replace,
+                verify=verify,
+                keep_times=keep_times,
+                rate_limit=rate_limit,
+                retries=retries,
+                progress=progress,
+            )
         return self._session.run(command)
 
     def open(
@@ -338,6 +391,12 @@ def download(
     proxy: str | None = None,
     local_address: str | None = None,
     resume: bool = False,
+    on_change: OnChange = "refuse",
+    verify: Verify = "none",
+    keep_times: bool = False,
+    rate_limit: int | None = None,
+    retries: int = 0,
+    segments: int = 1,
     progress: Progress | None = None,
 ) -> TransferReceipt:
     """Download one file in a session of its own; the URL's path is the file."""
@@ -353,7 +412,18 @@ def download(
         local_address=local_address,
     )
     with _for_one_file(session) as path:
-        return session.download(path, local, resume=resume, progress=progress)
+        return session.download(
+            path,
+            local,
+            resume=resume,
+            on_change=on_change,
+            verify=verify,
+            keep_times=keep_times,
+            rate_limit=rate_limit,
+            retries=retries,
+            segments=segments,
+            progress=progress,
+        )
 
 
 def upload(
@@ -368,6 +438,14 @@ def upload(
     trace: Trace = None,
     proxy: str | None = None,
     local_address: str | None = None,
+    resume: bool = False,
+    on_change: OnChange = "refuse",
+    part: bool | str = False,
+    replace: bool = False,
+    verify: Verify = "none",
+    keep_times: bool = False,
+    rate_limit: int | None = None,
+    retries: int = 0,
     progress: Progress | None = None,
 ) -> TransferReceipt:
     """Upload one file in a session of its own; the URL's path is the file."""
@@ -383,7 +461,19 @@ def upload(
         local_address=local_address,
     )
     with _for_one_file(session) as path:
-        return session.upload(local, path, progress=progress)
+        return session.upload(
+            local,
+            path,
+            resume=resume,
+            on_change=on_change,
+            part=part,
+            replace=replace,
+            verify=verify,
+            keep_times=keep_times,
+            rate_limit=rate_limit,
+            retries=retries,
+            progress=progress,
+        )
 
 
 class _for_one_file:

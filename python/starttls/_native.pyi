@@ -276,10 +276,32 @@ class FtpCommand(Generic[_T_co]):
         into: _Path | Callable[[bytes], object],
         *,
         offset: int = 0,
+        resume: bool = False,
+        on_change: str = "refuse",
+        verify: str = "none",
+        keep_times: bool = False,
+        rate_limit: int | None = None,
+        retries: int = 0,
+        segments: int = 1,
         progress: _Progress | None = None,
     ) -> FtpCommand[TransferReceipt]: ...
     @staticmethod
     def upload(
+        content: bytes | _Path | Iterable[bytes],
+        path: bytes,
+        *,
+        resume: bool = False,
+        on_change: str = "refuse",
+        part: str | None = None,
+        replace: bool = False,
+        verify: str = "none",
+        keep_times: bool = False,
+        rate_limit: int | None = None,
+        retries: int = 0,
+        progress: _Progress | None = None,
+    ) -> FtpCommand[TransferReceipt]: ...
+    @staticmethod
+    def place(
         content: bytes | _Path | Iterable[bytes],
         path: bytes,
         *,

@@ -228,7 +228,18 @@ class DeliveryReport(Frozen):
 class TransferReceipt(Frozen):
     """What is known about a transfer. There is none for a transfer that failed: that is an exception."""
 
-    __slots__ = ("status", "size", "offset", "reply", "tls_resumed", "close_notify")  # noqa: RUF023
+    __slots__ = (  # noqa: RUF023
+        "status",
+        "size",
+        "offset",
+        "reply",
+        "tls_resumed",
+        "close_notify",
+        "close_notify_sent",
+        "digest",
+        "attempts",
+        "duration",
+    )
 
     status: Literal["verified", "complete", "unproven"]
     """``verified``: every sign agrees, the size the server tells included. ``complete``: the server told no size.
@@ -243,6 +254,14 @@ class TransferReceipt(Frozen):
     """Whether the data connection resumed the control connection's TLS session."""
     close_notify: bool
     """Whether the server ended the data connection with close_notify."""
+    close_notify_sent: bool
+    """Whether we ended it with close_notify, too."""
+    digest: Digest | None
+    """The digest of the whole file, if it was computed on both sides: it is the same."""
+    attempts: int
+    """How many attempts it took: above 1 if the network failed in between."""
+    duration: float
+    """Seconds it took, from the first command on."""
 
     def __init__(
         self,
@@ -252,8 +271,12 @@ class TransferReceipt(Frozen):
         reply: Reply,
         tls_resumed: bool = False,
         close_notify: bool = False,
+        close_notify_sent: bool = False,
+        digest: Digest | None = None,
+        attempts: int = 1,
+        duration: float = 0.0,
     ) -> None:
-        self._set(status, size, offset, reply, tls_resumed, close_notify)
+        self._set(status, size, offset, reply, tls_resumed, close_notify, close_notify_sent, digest, attempts, duration)
 
     @property
     def resumed(self) -> bool:

@@ -76,11 +76,6 @@ impl Failure {
         self.exit
     }
 
-    /// Whether it says what to try.
-    pub(crate) fn has_advice(&self) -> bool {
-        self.advice.is_some()
-    }
-
     /// One line for people.
     pub(crate) fn line(&self) -> Option<String> {
         let message = self.message.as_ref()?;

@@ -1,69 +1,58 @@
 //! `starttls get`: a file from a server, whole under its name or not at all.
 
-mod part;
-
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use starttls::ftp::{self, TransferReceipt};
+use starttls::ftp::{Download, LocalFailure, TransferReceipt};
 use starttls::tls::TlsInfo;
 use starttls::transport::block;
 use starttls::url::Protocol;
 use starttls::{Error, ErrorKind};
 
-use self::part::Part;
-use crate::common::{Common, Network, Target};
+use crate::common::{Common, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::progress::{Progress, bytes_for_people, rate};
 use crate::view;
+use crate::whole::{self, Watch, Whole};
 
 const BUFFER: usize = 256 * 1024;
 
 /// Download a file
 ///
-/// It is written to LOCAL.part and renamed when it is whole. After an error LOCAL.part stays, and --continue goes on
-/// where it ends; nothing else ever stands under the name LOCAL.
+/// It is written to LOCAL.part and renamed when it is whole. After an error, or Ctrl-C, LOCAL.part stays, and --continue
+/// goes on where it ends; nothing else ever stands under the name LOCAL.
 #[derive(Args, Debug)]
 pub(crate) struct Get {
     /// ftp://[USER@]HOST[:PORT]/PATH or ftps://…
     url: String,
     /// Where to; - is standard output [default: the last part of the URL's path]
     local: Option<PathBuf>,
-    /// Go on where an earlier download into LOCAL.part ended
-    #[arg(short = 'c', long = "continue")]
-    resume: bool,
-}
-
-/// Where the bytes go.
-enum Sink {
-    /// Standard output, a device, a pipe: nothing to rename, nothing to go on with.
-    Stream(Box<dyn Write + Send>),
-    /// A file.
-    Part(Part),
-}
-
-/// A download that is over.
-struct Downloaded {
-    receipt: TransferReceipt,
-    tls: Option<TlsInfo>,
-    note: String,
+    #[command(flatten)]
+    whole: Whole,
+    /// Download by so many sessions at once, each a part of the file
+    #[arg(long, value_name = "N", default_value = "1")]
+    segments: NonZeroUsize,
 }
 
 impl Get {
     pub(crate) fn run(&self, common: &Common) -> Result<Report, Failure> {
         let target = common.target(&self.url, Protocol::Ftp)?;
         let local = self.local(&target)?;
-        let sink = self.sink(local.clone(), common)?;
-        let Downloaded { receipt, tls, note } = block(download(common, &target, sink))?;
+        // A device or a pipe is written as it is: to put a file in its place would be a surprise.
+        let is_stream = |path: &Path| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+        let (receipt, tls) = match &local {
+            Some(path) if !is_stream(path) => block(self.to_path(common, &target, path))?,
+            path => block(self.to_stream(common, &target, path.as_deref()))?,
+        };
         let mut json = view::receipt(&receipt, tls.as_ref());
         json["local"] = json!(local.as_ref().map(|path| path.to_string_lossy()));
         let name = local.map_or(String::new(), |path| format!("{}: ", path.display()));
-        Ok(Report::note(json, view::printable(&format!("{name}{note}"))))
+        Ok(Report::note(json, view::printable(&format!("{name}{}", whole::note(&receipt)))))
     }
 
     /// The local path; `None` is standard output.
@@ -77,21 +66,64 @@ impl Get {
         }
     }
 
-    fn sink(&self, local: Option<PathBuf>, common: &Common) -> Result<Sink, Failure> {
-        let Some(local) = local else {
-            return match (common.json, self.resume) {
-                (true, _) => Err(Failure::usage("--json and the file both want standard output")),
-                (_, true) => Err(Failure::usage("--continue needs a file to go on with")),
-                _ => Ok(Sink::Stream(Box::new(io::stdout()))),
-            };
-        };
-        // A device or a pipe is written as it is: to put a file in its place would be a surprise.
-        if fs::metadata(&local).is_ok_and(|metadata| !metadata.is_file()) && !self.resume {
-            let device = File::options().write(true).open(&local);
-            let device = device.map_err(|error| Failure::file(Exit::CantCreate, &local, &error))?;
-            return Ok(Sink::Stream(Box::new(device)));
+    fn how(&self) -> Download {
+        Download {
+            resume: self.whole.resume,
+            changed: self.whole.on_change,
+            keep_part: true,
+            verify: self.whole.verify,
+            keep_times: self.whole.keep_times,
+            rate_limit: self.whole.rate_limit(),
+            retries: self.whole.retries,
+            segments: self.segments,
+            ..Download::default()
         }
-        Part::open(&local, self.resume).map(Sink::Part)
+    }
+
+    async fn to_path(
+        &self,
+        common: &Common,
+        target: &Target,
+        local: &Path,
+    ) -> Result<(TransferReceipt, Option<TlsInfo>), Failure> {
+        let mut client = target.ftp(common).await?;
+        let mut watch = Watch::new(common.shows_progress())?;
+        let mut tell = |done, total| watch.tell(done, total);
+        let outcome = client.download(&target.url.path, local, &self.how(), Some(&mut tell)).await;
+        drop(watch);
+        let receipt = outcome.map_err(|error| failed(target, error, self.whole.resume))?;
+        let tls = client.tls().cloned();
+        client.quit().await;
+        Ok((receipt, tls))
+    }
+
+    async fn to_stream(
+        &self,
+        common: &Common,
+        target: &Target,
+        device: Option<&Path>,
+    ) -> Result<(TransferReceipt, Option<TlsInfo>), Failure> {
+        if self.whole.resume {
+            return Err(Failure::usage("--continue needs a file to go on with"));
+        }
+        let stream: Box<dyn Write + Send> = match device {
+            Some(path) => {
+                let device = File::options().write(true).open(path);
+                Box::new(device.map_err(|error| Failure::file(Exit::CantCreate, path, &error))?)
+            }
+            None if common.json => return Err(Failure::usage("--json and the file both want standard output")),
+            None => Box::new(io::stdout()),
+        };
+        let mut client = target.ftp(common).await?;
+        let mut watch = Watch::new(common.shows_progress())?;
+        let mut tell = |done, total| watch.tell(done, total);
+        let mut stream = BufWriter::with_capacity(BUFFER, stream);
+        let outcome = client.download_into(&target.url.path, &mut stream, 0, &self.how(), Some(&mut tell)).await;
+        drop(watch);
+        let receipt = outcome.map_err(|error| failed(target, error, false))?;
+        let tls = client.tls().cloned();
+        client.quit().await;
+        Ok((receipt, tls))
     }
 }
 
@@ -104,79 +136,28 @@ fn file_name(path: &[u8]) -> Result<String, Failure> {
     Ok(name)
 }
 
-async fn download(common: &Common, target: &Target, sink: Sink) -> Result<Downloaded, Failure> {
-    match sink {
-        Sink::Stream(stream) => {
-            let mut client = target.ftp(common).await?;
-            let total = begin(common, target, &mut client, 0).await?;
-            let done = receive(common, target, &mut client, stream, 0, total).await?;
-            client.quit().await;
-            Ok(done)
-        }
-        Sink::Part(part) => match into_part(common, target, &part).await {
-            Ok((done, client)) => {
-                part.commit()?;
-                client.quit().await;
-                Ok(done)
-            }
-            Err(failure) => Err(part.keep(failure)),
-        },
-    }
-}
-
-async fn into_part(
-    common: &Common,
-    target: &Target,
-    part: &Part,
-) -> Result<(Downloaded, ftp::Client<Network>), Failure> {
-    let mut client = target.ftp(common).await?;
-    if part.offset > 0
-        && let Ok(size) = client.size(&target.url.path).await
-    {
-        part.check(size)?;
-    }
-    let total = begin(common, target, &mut client, part.offset).await?;
-    let done = receive(common, target, &mut client, Box::new(part.writer()?), part.offset, total).await?;
-    Ok((done, client))
-}
-
-/// Begins the download, and asks for the file's size if somebody looks.
-async fn begin(
-    common: &Common,
-    target: &Target,
-    client: &mut ftp::Client<Network>,
-    offset: u64,
-) -> Result<Option<u64>, Failure> {
-    let path = &target.url.path;
-    let total = if common.shows_progress() { client.size(path).await.ok() } else { None };
-    client.start_download(path, offset).await.map_err(|error| failed(target, error))?;
-    Ok(total)
-}
-
-async fn receive(
-    common: &Common,
-    target: &Target,
-    client: &mut ftp::Client<Network>,
-    writer: Box<dyn Write + Send + '_>,
-    offset: u64,
-    total: Option<u64>,
-) -> Result<Downloaded, Failure> {
-    let mut writer = Progress::new(BufWriter::with_capacity(BUFFER, writer), common.shows_progress(), offset, total);
-    let outcome = client.receive_all(&mut writer).await;
-    // After an error too: what came so far is what --continue goes on with.
-    let flushed = writer.flush();
-    let receipt = outcome.map_err(|error| failed(target, error))?;
-    flushed.map_err(|error| failed(target, Error::local(error)))?;
-    let resumed = if offset > 0 { format!(" after the first {}", bytes_for_people(offset)) } else { String::new() };
-    let (size, rate) = (bytes_for_people(receipt.size), rate(receipt.size, writer.elapsed()));
-    let note = format!("{size}{resumed}, {rate}, {}", receipt.status.as_str());
-    Ok(Downloaded { receipt, tls: client.tls().cloned(), note })
-}
-
-fn failed(target: &Target, error: Error) -> Failure {
+fn failed(target: &Target, error: Error, resumed: bool) -> Failure {
     match error.kind() {
         // The reader of our output has read enough.
         ErrorKind::Local(local) if local.kind() == io::ErrorKind::BrokenPipe => Failure::output(local),
+        ErrorKind::Local(local) => match local.get_ref().and_then(|inner| inner.downcast_ref::<LocalFailure>()) {
+            Some(failure) => {
+                use io::ErrorKind as K;
+                let exit = match failure.error().kind() {
+                    K::NotFound | K::PermissionDenied | K::IsADirectory | K::NotADirectory => Exit::CantCreate,
+                    K::ReadOnlyFilesystem | K::ResourceBusy => Exit::CantCreate,
+                    _ => Exit::IoError,
+                };
+                let advice = error.advice().map(str::to_owned);
+                let failure = Failure::file(exit, failure.path(), failure.error());
+                advice.into_iter().fold(failure, Failure::advise)
+            }
+            None => target.failure(error, Exit::NoInput),
+        },
+        ErrorKind::FileChanged(_) if resumed => {
+            let advice = "give --on-change restart, or remove LOCAL.part";
+            target.failure(error, Exit::NoInput).advise(advice)
+        }
         _ => target.failure(error, Exit::NoInput),
     }
 }

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `send` `ask` `get` `put` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
+//! | `whole` | how a whole file is transferred: the flags of `get` and `put` |
 //! | `common` `credentials` `netrc` | the flags that all have |
 //! | `exit` `failure` `view` `output` `progress` | how it ends, and how that is told |
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ mod put;
 mod rm;
 mod send;
 mod view;
+mod whole;
 
 use std::io::Write;
 use std::process::ExitCode;

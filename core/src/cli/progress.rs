@@ -1,72 +1,38 @@
 //! How far a transfer is, on a terminal.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// How often the line is written anew.
-const EVERY: Duration = Duration::from_millis(100);
-
-/// Counts what goes through a reader or writer, and shows it if wanted.
-pub(crate) struct Progress<I> {
-    inner: I,
+/// A line that is written anew while a transfer goes on, if anybody looks.
+pub(crate) struct Line {
     shown: bool,
     /// Where the transfer began, in bytes.
-    offset: u64,
-    moved: u64,
-    total: Option<u64>,
-    begun: Instant,
-    written: Option<Instant>,
+    begun_at: Option<u64>,
+    written: bool,
 }
 
-impl<I> Progress<I> {
-    /// Shows nothing unless `shown`; `total` includes `offset`.
-    pub(crate) fn new(inner: I, shown: bool, offset: u64, total: Option<u64>) -> Self {
-        Self { inner, shown, offset, moved: 0, total, begun: Instant::now(), written: None }
+impl Line {
+    pub(crate) fn new(shown: bool) -> Self {
+        Self { shown, begun_at: None, written: false }
     }
 
-    /// How long it took, for the last word.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
-    }
-
-    fn moved(&mut self, bytes: usize) {
-        self.moved += bytes as u64;
-        if self.shown && self.written.is_none_or(|at| at.elapsed() >= EVERY) {
-            self.written = Some(Instant::now());
-            let total = self.total.map_or(String::new(), |total| format!(" of {}", bytes_for_people(total)));
-            let rate = rate(self.moved, self.begun.elapsed());
-            let done = bytes_for_people(self.offset + self.moved);
+    pub(crate) fn show(&mut self, done: u64, total: Option<u64>, began: Instant) {
+        let begun_at = *self.begun_at.get_or_insert(done);
+        if self.shown {
+            self.written = true;
+            let total = total.map_or(String::new(), |total| format!(" of {}", bytes_for_people(total)));
+            let rate = rate(done.saturating_sub(begun_at), began.elapsed());
             // `\x1b[K` clears what a longer line left behind.
-            let _ = write!(io::stderr().lock(), "\r{done}{total}, {rate}\x1b[K");
+            let _ = write!(io::stderr().lock(), "\r{}{total}, {rate}\x1b[K", bytes_for_people(done));
         }
     }
 }
 
-impl<I> Drop for Progress<I> {
+impl Drop for Line {
     fn drop(&mut self) {
-        if self.written.is_some() {
+        if self.written {
             let _ = write!(io::stderr().lock(), "\r\x1b[K");
         }
-    }
-}
-
-impl<I: Read> Read for Progress<I> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(into)?;
-        self.moved(n);
-        Ok(n)
-    }
-}
-
-impl<I: Write> Write for Progress<I> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(bytes)?;
-        self.moved(n);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
     }
 }
 
@@ -107,12 +73,5 @@ mod tests {
         ] {
             assert_eq!(bytes_for_people(bytes), text);
         }
-    }
-
-    #[test]
-    fn bytes_pass_unchanged() {
-        let mut writer = Progress::new(Vec::new(), false, 0, None);
-        writer.write_all(b"abc").expect("a Vec takes everything");
-        assert_eq!((writer.inner.as_slice(), writer.moved), (&b"abc"[..], 3));
     }
 }

@@ -58,13 +58,13 @@ pub struct Download {
 }
 
 impl Default for Download {
-    /// From the beginning, by one session and in one attempt; verified by size, and on disk before it gets its name.
+    /// From the beginning, by one session and in one attempt; on disk before it gets its name.
     fn default() -> Self {
         Self {
             resume: false,
             changed: Changed::Refuse,
             keep_part: false,
-            verify: Verify::Size,
+            verify: Verify::None,
             keep_times: false,
             rate_limit: None,
             retries: 0,
@@ -213,9 +213,6 @@ impl<T: Transport> Client<T> {
     /// From what there is to the end, once.
     async fn attempt(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
         self.look_at(fetch).await?;
-        if let Sink::Part(part) = &mut fetch.sink {
-            part.ready()?;
-        }
         let mut overlap = Overlap(fetch.sink.tail()?.into());
         let begin = fetch.sink.length() - overlap.0.len() as u64;
         self.start_download(fetch.path, begin).await?;
@@ -351,8 +348,9 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
             if !self.facts.agrees(&now) {
                 return Err(changed("its size or time is not what it was"));
             }
-            if now.size.is_some_and(|size| size < self.sink.length()) {
-                return Err(changed("it is shorter than what is there"));
+            let there = self.sink.length();
+            if let Some(size) = now.size.filter(|&size| size < there) {
+                return Err(changed(&format!("it has {size} bytes, and {there} are there already")));
             }
         }
         self.set_facts(now);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,15 +21,31 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What has to agree, beyond the signs that every transfer has, before it is called a success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Verify {
-    /// Nothing more: neither SIZE nor a hash is asked for. A size that the server tells by itself must agree all the same.
+    /// Nothing more. What the server tells by itself must agree all the same, and so must an upload's size if the session
+    /// asks for it ([`Settings::verify_uploads`](super::Settings::verify_uploads)).
+    #[default]
     None,
     /// The size, where the server tells it.
-    #[default]
     Size,
     /// The digest. A server that computes none is an error, before anything is transferred.
     Hash,
     /// The digest where the server computes one, else the size.
     Best,
+}
+
+impl FromStr for Verify {
+    type Err = Error;
+
+    /// `none`, `size`, `hash` or `best`.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "none" => Ok(Self::None),
+            "size" => Ok(Self::Size),
+            "hash" => Ok(Self::Hash),
+            "best" => Ok(Self::Best),
+            _ => Err(Error::invalid_argument("a transfer is verified by none, size, hash or best")),
+        }
+    }
 }
 
 /// What to do with a part that is not the beginning of the file that is to be transferred now.
@@ -39,6 +56,19 @@ pub enum Changed {
     Refuse,
     /// The transfer begins anew.
     Restart,
+}
+
+impl FromStr for Changed {
+    type Err = Error;
+
+    /// `refuse` or `restart`.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "refuse" => Ok(Self::Refuse),
+            "restart" => Ok(Self::Restart),
+            _ => Err(Error::invalid_argument("a file that changed is refused or its transfer restarted")),
+        }
+    }
 }
 
 /// How far a transfer is: bytes of the file that are there, and how many there will be, if that is known. An error ends the
@@ -91,12 +121,12 @@ pub(super) struct Pace<'p> {
     limit: Option<RateLimit>,
     pub(super) done: u64,
     pub(super) total: Option<u64>,
-    last: Instant,
+    last: Option<Instant>,
 }
 
 impl<'p> Pace<'p> {
     pub(super) fn new(progress: Option<Progress<'p>>, limit: Option<RateLimit>) -> Self {
-        Self { progress, limit, done: 0, total: None, last: Instant::now() }
+        Self { progress, limit, done: 0, total: None, last: None }
     }
 
     /// How much to send at once.
@@ -109,9 +139,9 @@ impl<'p> Pace<'p> {
         self.done += bytes as u64;
         let now = Instant::now();
         let wait = self.limit.as_ref().map_or(Duration::ZERO, |limit| limit.take(bytes, now));
-        let beat = now.duration_since(self.last) >= BEAT;
+        let beat = self.last.is_none_or(|last| now.duration_since(last) >= BEAT);
         if beat {
-            self.last = now;
+            self.last = Some(now);
             self.tell()?;
         }
         // While bytes flow nobody waits, and so nobody would hear of an interrupt.

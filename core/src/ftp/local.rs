@@ -91,7 +91,8 @@ impl Part {
     pub(super) fn open(name: &Path, resume: bool, keep: bool) -> Result<Self> {
         let (path, memo) = (with_suffix(name, ".part"), with_suffix(name, ".part-of"));
         if name.is_dir() {
-            return Err(LocalFailure::of(name, io::ErrorKind::IsADirectory.into()));
+            let why = format!("{} is a directory: name the file in it", name.display());
+            return Err(Error::invalid_argument(why));
         }
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = opened.map_err(|error| LocalFailure::of(&path, error))?;
@@ -155,12 +156,6 @@ impl Part {
             self.note();
         }
         Ok(())
-    }
-
-    /// Behind what is there, and nothing there behind that.
-    pub(super) fn ready(&mut self) -> Result<()> {
-        let outcome = self.file.set_len(self.length).and_then(|()| (&self.file).seek(SeekFrom::Start(self.length)));
-        outcome.map(drop).map_err(|error| self.failure(error))
     }
 
     /// Writes down what the remote file is, unless that was done.

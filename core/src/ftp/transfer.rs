@@ -281,13 +281,6 @@ impl<T: Transport> Client<T> {
         self.judge(transfer, reply).await
     }
 
-    /// The size of the upload under way is not asked for at its end.
-    pub(super) fn expect_no_size(&mut self) {
-        if let Some(transfer) = &mut self.transfer {
-            transfer.uploaded = None;
-        }
-    }
-
     /// The size of the file being downloaded, where the server tells it.
     pub fn transfer_size(&self) -> Option<u64> {
         self.transfer.as_ref().and_then(|transfer| transfer.announced)

@@ -32,7 +32,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// The source's own: the upload is given up.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
     /// Goes to a place in it, so that the next bytes are those from there on. `false`: it can be read only once.
     ///
@@ -49,7 +49,7 @@ pub trait Source: Send {
 }
 
 impl Source for File {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         Read::read(self, into)
     }
 
@@ -66,7 +66,7 @@ impl Source for File {
 }
 
 impl<B: AsRef<[u8]> + Send> Source for Cursor<B> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         Read::read(self, into)
     }
 
@@ -85,7 +85,7 @@ impl<B: AsRef<[u8]> + Send> Source for Cursor<B> {
 pub struct Once<R>(pub R);
 
 impl<R: Read + Send> Source for Once<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.read(into)
     }
 }
@@ -119,14 +119,14 @@ pub struct Upload {
 }
 
 impl Default for Upload {
-    /// From the beginning, under its name, in one attempt; verified by size.
+    /// From the beginning, under its name, in one attempt.
     fn default() -> Self {
         Self {
             resume: false,
             changed: Changed::Refuse,
             part: None,
             replace: false,
-            verify: Verify::Size,
+            verify: Verify::None,
             modified: None,
             keep_times: false,
             rate_limit: None,
@@ -216,9 +216,6 @@ impl<T: Transport> Client<T> {
         let offset = if goes_on { self.remote_end(push).await? } else { 0 };
         push.go_to(offset)?;
         self.start_at(&push.target, offset).await?;
-        if push.how.verify == Verify::None {
-            self.expect_no_size();
-        }
         let mut piece = vec![0; push.pace.piece(PIECE)];
         loop {
             let count = match push.read(&mut piece) {
@@ -373,7 +370,7 @@ impl<'s, 'p> Push<'s, 'p> {
     /// The next bytes, hashed if they were not before.
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         let count = loop {
-            match self.source.read(into) {
+            match self.source.read_some(into) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => break outcome.map_err(|error| Error::local(error).during(Phase::Data))?,
             }
@@ -425,7 +422,7 @@ impl<'s, 'p> Push<'s, 'p> {
         let mut part = vec![0; usize::try_from(end - begin).unwrap_or(usize::MAX)];
         let mut filled = 0;
         while filled < part.len() {
-            match self.source.read(&mut part[filled..]).map_err(Error::local)? {
+            match self.source.read_some(&mut part[filled..]).map_err(Error::local)? {
                 0 => return Err(changed("what is there is longer than the file")),
                 count => filled += count,
             }

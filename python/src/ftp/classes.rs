@@ -1,17 +1,21 @@
 //! The classes Python sees: a command, made by a static method each, and the session that performs it.
 
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use starttls::ftp::hash::Algorithm;
-use starttls::ftp::{Active, Auth, Credentials, DataProtection, Examination, PassiveHost, Settings};
+use starttls::ftp::{
+    Active, Auth, Credentials, DataProtection, Download, Examination, PassiveHost, RateLimit, Settings, Upload,
+};
 use starttls::url::{Protocol as Scheme, Url};
 use zeroize::Zeroizing;
 
-use super::{Command, Ftp, Placement};
-use crate::body::{Pulse, Sink, Source};
+use super::{Command, Ftp, Origin, Placement, Target};
+use crate::body::{Pulse, Source, Told, Writer};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::error::{self, Hint};
 use crate::hosted::{Host, Operation};
@@ -34,29 +38,94 @@ impl FtpCommand {
     }
 }
 
+/// One of a few words.
+fn word<W: FromStr<Err = starttls::Error>>(py: Python<'_>, word: &str) -> PyResult<W> {
+    word.parse().map_err(|why| error::core(py, &why, Hint::None))
+}
+
 fn placement(offset: u64, append: bool) -> Placement {
     if append { Placement::Append } else { Placement::At(offset) }
 }
 
 #[pymethods]
 impl FtpCommand {
-    /// A whole file into a path or a `write` method, from `offset` on.
+    /// A whole file into a path, or a `write` method from `offset` on.
     #[staticmethod]
-    #[pyo3(signature = (path, into, *, offset=0, progress=None))]
+    #[pyo3(signature = (path, into, *, offset=0, resume=false, on_change="refuse", verify="none", keep_times=false,
+        rate_limit=None, retries=0, segments=1, progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn download(
         path: PyBackedBytes,
         into: &Bound<'_, PyAny>,
         offset: u64,
+        resume: bool,
+        on_change: &str,
+        verify: &str,
+        keep_times: bool,
+        rate_limit: Option<u64>,
+        retries: u32,
+        segments: usize,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let into = Sink::new(into, offset)?;
-        Ok(Command::Download { path, offset, into, pulse: Pulse::new(progress, offset, None) }.into())
+        let py = into.py();
+        let how = Download {
+            resume,
+            changed: word(py, on_change)?,
+            verify: word(py, verify)?,
+            keep_times,
+            rate_limit: rate_limit.map(RateLimit::new),
+            retries,
+            segments: segments.try_into().map_err(|_| error::argument(py, "there is at least one segment"))?,
+            ..Download::default()
+        };
+        let into = match into.extract::<PathBuf>() {
+            Ok(path) => Target::Path(path),
+            Err(_) => Target::Writer(Writer(into.clone().unbind())),
+        };
+        Ok(Command::Download { path, offset, into, how: Box::new(how), progress: Told(progress) }.into())
     }
 
-    /// A whole file from bytes, a path or an iterable of bytes; with `offset` its rest.
+    /// A whole file from bytes, a path or an iterable of bytes.
+    #[staticmethod]
+    #[pyo3(signature = (content, path, *, resume=false, on_change="refuse", part=None, replace=false, verify="none",
+        keep_times=false, rate_limit=None, retries=0, progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn upload(
+        content: &Bound<'_, PyAny>,
+        path: PyBackedBytes,
+        resume: bool,
+        on_change: &str,
+        part: Option<String>,
+        replace: bool,
+        verify: &str,
+        keep_times: bool,
+        rate_limit: Option<u64>,
+        retries: u32,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let py = content.py();
+        let how = Upload {
+            resume,
+            changed: word(py, on_change)?,
+            part,
+            replace,
+            verify: word(py, verify)?,
+            keep_times,
+            rate_limit: rate_limit.map(RateLimit::new),
+            retries,
+            ..Upload::default()
+        };
+        let from = match content.cast::<PyBytes>().is_err().then(|| content.extract::<PathBuf>()) {
+            Some(Ok(path)) => Origin::Path(path),
+            _ => Origin::Source(Source::new(content, 0)?),
+        };
+        Ok(Command::Upload { path, from, how: Box::new(how), progress: Told(progress) }.into())
+    }
+
+    /// Bytes, a path from `offset` on or an iterable of bytes, to a place in a file.
     #[staticmethod]
     #[pyo3(signature = (content, path, *, offset=0, append=false, progress=None))]
-    fn upload(
+    fn place(
         content: &Bound<'_, PyAny>,
         path: PyBackedBytes,
         offset: u64,
@@ -66,7 +135,7 @@ impl FtpCommand {
         let from = Source::new(content, offset)?;
         let total = from.remaining().map(|rest| rest + offset);
         let pulse = Pulse::new(progress, offset, total);
-        Ok(Command::Upload { path, how: placement(offset, append), from, pulse }.into())
+        Ok(Command::Place { path, how: placement(offset, append), from, pulse }.into())
     }
 
     /// Begins a download that comes in pieces.
