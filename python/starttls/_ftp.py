@@ -377,7 +377,6 @@ def doctor(
     )
     return session.doctor(write_test=write_test)
 
-
 def download(
     url: str,
     local: LocalPath | Writer,
