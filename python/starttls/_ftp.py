@@ -377,6 +377,7 @@ def doctor(
     )
     return session.doctor(write_test=write_test)
 
+
 def download(
     url: str,
     local: LocalPath | Writer,
