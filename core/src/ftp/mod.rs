@@ -76,3 +76,14 @@ pub use session::{Auth, DataProtection};
 pub use settings::{PassiveHost, Settings};
 pub use transfer::Direction;
 pub use upload::{Once, Source, Upload};
+
+/// A future that is not `Send` over every transport is noticed here, and not by who embeds it.
+#[cfg(test)]
+#[allow(dead_code)]
+fn futures_are_send<T: crate::transport::Transport + Clone>(client: &mut Client<T>) {
+    fn send(_: impl Send) {}
+    send(client.download("", "", &Download::default(), None));
+    send(client.upload("", "", &Upload::default(), None));
+    send(client.entries(""));
+    send(client.another());
+}

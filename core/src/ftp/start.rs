@@ -147,20 +147,19 @@ impl<T: Transport> Client<T> {
         }
         // A refusal closes what was opened for it.
         let reply = self.begins(reply)?;
-        match self.complete_data(early).await {
-            // To some servers EPSV means the next transfer at once, and an end to this one: it shows in an answer that does
-            // not wait for this one's end. Nothing was handed over yet.
-            Ok(data) if trial && self.session.dialogue.hears(b"229", A_GLANCE).await => {
-                drop(data);
-                self.begin_again(true, Error::new(ErrorKind::Truncated).during(Phase::Data)).await
-            }
-            Ok(data) => {
-                self.transfer = Some(Transfer::new(data, direction, offset));
-                Ok(Some(reply))
-            }
-            Err(error) if ahead && is_end(&error) => self.begin_again(true, error).await,
-            Err(error) => Err(self.broken(error, direction).await),
+        let data = match self.complete_data(early).await {
+            Ok(data) => data,
+            Err(error) if ahead && is_end(&error) => return self.begin_again(true, error).await,
+            Err(error) => return Err(self.broken(error, direction).await),
+        };
+        // To some servers EPSV means the next transfer at once, and an end to this one: it shows in an answer that does not
+        // wait for this one's end. Nothing was handed over yet.
+        if trial && self.session.dialogue.hears(b"229", A_GLANCE).await {
+            drop(data);
+            return self.begin_again(true, Error::new(ErrorKind::Truncated).during(Phase::Data)).await;
         }
+        self.transfer = Some(Transfer::new(data, direction, offset));
+        Ok(Some(reply))
     }
 
     /// What was begun is begun again, one step after another, if the session goes on; with `ahead`, because of what was sent
