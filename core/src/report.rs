@@ -9,6 +9,8 @@
 //! | [`Finding`] | `topic`, `state`, `seen`, `cause`, `remedy` |
 //! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `close_notify_sent`, `reply`, `digest`, `attempts`, `seconds` |
 //! | [`Digest`] | `algorithm`, `value` (hexadecimal), `range` |
+//! | [`FileReport`] | `path`, `kind`, `action`, `size`, `reason`, `error` |
+//! | [`MirrorReport`] | `complete`, `created`, `updated`, `deleted`, `unchanged`, `skipped`, `failed`, `bytes`, `sessions`, `deletions_refused`, `dry_run` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
 //! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `warnings` (as of now), `certificates` |
 //! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
@@ -23,6 +25,7 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::error::{Error, ErrorKind, Phase, TlsFault};
 use crate::ftp::hash::Digest;
+use crate::ftp::mirror::{FileReport, MirrorReport};
 use crate::ftp::{Diagnosis, Finding, TransferReceipt};
 use crate::moment;
 use crate::reply::Reply;
@@ -125,6 +128,29 @@ keys!(Diagnosis, it, {
     "state": it.state().as_str(),
     "findings": it.findings,
     "error": it.error,
+});
+
+keys!(FileReport, it, {
+    "path": String::from_utf8_lossy(&it.path),
+    "kind": it.kind.as_str(),
+    "action": it.action.as_str(),
+    "size": it.size,
+    "reason": it.reason,
+    "error": it.error,
+});
+
+keys!(MirrorReport, it, {
+    "complete": it.is_complete(),
+    "created": it.created,
+    "updated": it.updated,
+    "deleted": it.deleted,
+    "unchanged": it.unchanged,
+    "skipped": it.skipped,
+    "failed": it.failed,
+    "bytes": it.bytes,
+    "sessions": it.sessions,
+    "deletions_refused": it.deletions_refused,
+    "dry_run": it.dry_run,
 });
 
 keys!(Error, it, {

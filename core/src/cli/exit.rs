@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     NoPermission = 77,
     /// Our own TLS files cannot be used.
     Config = 78,
-    /// Done for some recipients.
+    /// Done for some recipients, or files.
     Partial = 79,
     /// Perhaps done.
     Unknown = 80,
@@ -66,5 +66,5 @@ Exit codes:
   76  TLS or protocol: certificate not trusted, TLS not offered, injected bytes, nonsense
   77  the login was refused or is missing, or the host's policy forbids the connection
   78  a certificate or key file of ours cannot be used
-  79  send: accepted for some recipients, refused for others
+  79  send: accepted for some recipients, refused for others; mirror: done but for some files
   80  send: the connection was lost before the server's verdict: the message may have been accepted";

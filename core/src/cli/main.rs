@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `send` `ask` `get` `put` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
+//! | `send` `ask` `get` `put` `mirror` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
 //! | `whole` | how a whole file is transferred: the flags of `get` and `put` |
 //! | `common` `credentials` `netrc` | the flags that all have |
 //! | `exit` `failure` `view` `output` `progress` | how it ends, and how that is told |
@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod get;
 mod ls;
+mod mirror;
 mod mkdir;
 mod mv;
 mod netrc;
@@ -54,6 +55,7 @@ enum Verb {
     Ask(ask::Ask),
     Get(get::Get),
     Put(put::Put),
+    Mirror(Box<mirror::Mirror>),
     Ls(ls::Ls),
     Rm(rm::Rm),
     Mv(mv::Mv),
@@ -75,6 +77,7 @@ fn run(CommandLine { verb, common }: &CommandLine) -> Exit {
         Verb::Ask(verb) => verb.run(common),
         Verb::Get(verb) => verb.run(common),
         Verb::Put(verb) => verb.run(common),
+        Verb::Mirror(verb) => verb.run(common),
         Verb::Ls(verb) => verb.run(common),
         Verb::Rm(verb) => verb.run(common),
         Verb::Mv(verb) => verb.run(common),

@@ -45,6 +45,12 @@ pub(crate) fn write_json(value: &Value) -> Result<(), Failure> {
     data(format!("{value}\n").as_bytes())
 }
 
+/// A line of data, at once: for what comes one by one.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush())
+}
+
 fn data(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))

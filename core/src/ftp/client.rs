@@ -42,6 +42,29 @@ pub struct Client<T: Transport> {
     pub(super) credentials: Option<Credentials>,
 }
 
+/// What a further session like one that is open is made from.
+pub(super) struct Blueprint<T> {
+    transport: T,
+    endpoint: Endpoint,
+    options: Options,
+    settings: Settings,
+    credentials: Option<Credentials>,
+    directory: Vec<u8>,
+}
+
+impl<T: Transport + Clone> Blueprint<T> {
+    /// A further session, logged in, in its directory.
+    pub(super) async fn open(&self) -> Result<Client<T>> {
+        let Self { transport, endpoint, options, settings, credentials, directory } = self;
+        let mut client = Client::connect_with(transport.clone(), endpoint, options.clone(), settings).await?;
+        if let Some(credentials) = credentials {
+            client.login(credentials).await?;
+            client.enter(directory.clone()).await?;
+        }
+        Ok(client)
+    }
+}
+
 impl<T: Transport> Client<T> {
     /// Opens a session: connects, reads the greeting, upgrades as [`Options::security`] says.
     ///
@@ -88,16 +111,23 @@ impl<T: Transport> Client<T> {
     where
         T: Clone,
     {
-        let directory = if self.credentials.is_some() { Some(self.pwd().await?) } else { None };
-        let (transport, options) = (self.transport.clone(), self.options.clone());
-        let mut other = Self::connect_with(transport, &self.endpoint, options, &self.settings).await?;
-        if let Some(credentials) = &self.credentials {
-            other.login(credentials).await?;
+        let directory = if self.credentials.is_some() { self.pwd().await? } else { Vec::new() };
+        self.blueprint(directory).open().await
+    }
+
+    /// What further sessions are made from, in a directory that is known.
+    pub(super) fn blueprint(&self, directory: Vec<u8>) -> Blueprint<T>
+    where
+        T: Clone,
+    {
+        Blueprint {
+            transport: self.transport.clone(),
+            endpoint: self.endpoint.clone(),
+            options: self.options.clone(),
+            settings: self.settings.clone(),
+            credentials: self.credentials.clone(),
+            directory,
         }
-        if let Some(directory) = directory {
-            other.enter(directory).await?;
-        }
-        Ok(other)
     }
 
     /// How it was opened.

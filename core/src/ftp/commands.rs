@@ -79,6 +79,11 @@ pub(super) fn mfmt(time: SystemTime, path: &[u8]) -> Result<Line> {
     with_time("MFMT ", time, path)
 }
 
+/// The same as older servers have it: MDTM with a time before the path.
+pub(super) fn mdtm_set(time: SystemTime, path: &[u8]) -> Result<Line> {
+    with_time("MDTM ", time, path)
+}
+
 fn with_time(verb: &'static str, time: SystemTime, path: &[u8]) -> Result<Line> {
     let digits: String = timestamp(time).chars().filter(char::is_ascii_digit).collect();
     Line::new(verb).argument("the time", digits)?.literal(" ").argument("the path", path)

@@ -24,6 +24,7 @@ mod words;
 use std::time::SystemTime;
 
 pub use date::TimePrecision;
+pub(super) use entry::is_safe_name;
 pub use entry::{Entry, EntryKind};
 pub(super) use lines::Lines;
 pub(super) use mlsd::fact_line as mlst;
