@@ -39,7 +39,11 @@ pub(crate) enum Command {
     Transmit(PyBackedBytes),
     Finish,
     Abort,
+    List(PyBackedBytes),
+    NextEntries,
     Entries(PyBackedBytes),
+    Names(PyBackedBytes),
+    Exists(PyBackedBytes),
     Stat(PyBackedBytes),
     Remove(PyBackedBytes),
     Rename(PyBackedBytes, PyBackedBytes),
@@ -153,7 +157,17 @@ impl Protocol for Ftp {
                 Value::None
             }
             Command::Entries(path) => Value::Entries(client.entries(&path).await?),
-            Command::Stat(path) => Value::Entry(client.stat(&path).await?),
+            Command::List(path) => {
+                client.list(&path).await?;
+                Value::None
+            }
+            Command::NextEntries => {
+                let entries = client.next_entries().await?;
+                Value::Listed { entries, unparsed: client.listing_report().unparsed }
+            }
+            Command::Names(path) => Value::Names(client.names(&path).await?),
+            Command::Exists(path) => Value::Truth(client.exists(&path).await?),
+            Command::Stat(path) => Value::Entry(Box::new(client.stat(&path).await?)),
             Command::Remove(path) => Value::Reply(client.remove(&path).await?),
             Command::Rename(from, to) => Value::Reply(client.rename(&from, &to).await?),
             Command::Mkdir(path) => Value::Reply(client.mkdir(&path).await?),
@@ -185,7 +199,9 @@ impl Protocol for Ftp {
         match command {
             Command::Download { .. }
             | Command::StartDownload(..)
+            | Command::List(_)
             | Command::Entries(_)
+            | Command::Names(_)
             | Command::Stat(_)
             | Command::Remove(_)
             | Command::Rename(..)

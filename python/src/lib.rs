@@ -18,6 +18,7 @@
 mod body;
 mod config;
 mod dkim;
+mod entry;
 mod error;
 mod ftp;
 mod hosted;
@@ -38,6 +39,8 @@ mod _native {
     use crate::config::TLSConfig;
     #[pymodule_export]
     use crate::dkim::Dkim;
+    #[pymodule_export]
+    use crate::entry::Entry;
     #[pymodule_export]
     use crate::ftp::{FtpCommand, FtpSession};
     #[pymodule_export]

@@ -1,18 +1,19 @@
 //! Results become Python's: the one place where a core value is given its class.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::{IntoPyObjectExt, intern};
 use starttls::ftp::hash::Digest;
 use starttls::ftp::{Diagnosis, Entry, TransferReceipt};
 use starttls::reply::Reply;
 use starttls::smtp::{DeliveryReport, LoginInfo};
 use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
 
+use crate::entry;
 use crate::error::{self, Failure, Hint, Interrupted};
 use crate::many::Reports;
 
@@ -30,8 +31,14 @@ pub(crate) enum Value {
     Receipt(TransferReceipt),
     /// A directory.
     Entries(Vec<Entry>),
+    /// A part of a directory, and how many lines of its listing nothing could be made of so far.
+    Listed { entries: Vec<Entry>, unparsed: u64 },
+    /// Names.
+    Names(Vec<Vec<u8>>),
+    /// Yes or no.
+    Truth(bool),
     /// A file or directory.
-    Entry(Entry),
+    Entry(Box<Entry>),
     /// What an examination found.
     Diagnosis(Box<Diagnosis>),
     /// A path, or a piece of a file.
@@ -56,12 +63,13 @@ impl Value {
                 (all.collect::<PyResult<Vec<_>>>()?, alive).into_pyobject(py)?.into_any().unbind()
             }
             Self::Receipt(it) => receipt(py, &it)?.unbind(),
-            Self::Entries(all) => {
-                let class = class(py, intern!(py, "Entry"))?;
-                let made = all.iter().map(|it| entry(&class, it)).collect::<PyResult<Vec<_>>>()?;
-                made.into_pyobject(py)?.into_any().unbind()
+            Self::Entries(all) => entries(py, all)?.unbind().into_any(),
+            Self::Listed { entries: all, unparsed } => {
+                (entries(py, all)?, unparsed).into_pyobject(py)?.into_any().unbind()
             }
-            Self::Entry(it) => entry(&class(py, intern!(py, "Entry"))?, &it)?.unbind(),
+            Self::Names(all) => PyList::new(py, all.iter().map(|name| PyBytes::new(py, name)))?.into_any().unbind(),
+            Self::Truth(it) => it.into_py_any(py)?,
+            Self::Entry(it) => Py::new(py, entry::Entry(*it))?.into_any(),
             Self::Diagnosis(it) => diagnosis(py, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
             Self::Digest(it) => digest(py, &it)?.unbind(),
@@ -149,12 +157,8 @@ fn digest<'py>(py: Python<'py>, it: &Digest) -> PyResult<Bound<'py, PyAny>> {
     class(py, intern!(py, "Digest"))?.call1((it.algorithm.name(), PyBytes::new(py, &it.value), start, end))
 }
 
-fn entry<'py>(class: &Bound<'py, PyAny>, it: &Entry) -> PyResult<Bound<'py, PyAny>> {
-    let py = class.py();
-    let modified = it.modified.map(timestamp);
-    let raw_name = PyBytes::new(py, it.raw_name());
-    let target = it.target().map(|target| PyBytes::new(py, target));
-    class.call1((raw_name, it.kind.as_str(), it.size, modified, it.permissions(), target))
+fn entries(py: Python<'_>, all: Vec<Entry>) -> PyResult<Bound<'_, PyList>> {
+    PyList::new(py, all.into_iter().map(|it| Bound::new(py, entry::Entry(it))).collect::<PyResult<Vec<_>>>()?)
 }
 
 fn diagnosis<'py>(py: Python<'py>, it: &Diagnosis) -> PyResult<Bound<'py, PyAny>> {
@@ -171,7 +175,13 @@ fn diagnosis<'py>(py: Python<'py>, it: &Diagnosis) -> PyResult<Bound<'py, PyAny>
     module.getattr(intern!(py, "Diagnosis"))?.call1((found, greeting, agreed, error))
 }
 
-fn timestamp(time: SystemTime) -> f64 {
+/// So many seconds after 1970, if that is a time.
+pub(crate) fn from_timestamp(seconds: f64) -> Option<SystemTime> {
+    let distance = Duration::try_from_secs_f64(seconds.abs()).ok()?;
+    if seconds < 0.0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}
+
+pub(crate) fn timestamp(time: SystemTime) -> f64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_secs_f64(),
         Err(before) => -before.duration().as_secs_f64(),

@@ -55,10 +55,10 @@ if TYPE_CHECKING:
         UpgradeNotOffered,
     )
     from ._ftp import FTP, doctor, download, upload
-    from ._native import DKIM, Routes, TLSConfig, forget_server
+    from ._native import DKIM, Entry, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
-    from ._results import Certificate, DeliveryReport, Digest, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
+    from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout
     from ._smtp import SMTP, send
 
@@ -141,13 +141,12 @@ _ELSEWHERE = {
     ),
     "_diagnosis": ("Diagnosis", "Finding"),
     "_ftp": ("FTP", "doctor", "download", "upload"),
-    "_native": ("DKIM", "Routes", "TLSConfig", "forget_server"),
+    "_native": ("DKIM", "Entry", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": (
         "Certificate",
         "DeliveryReport",
         "Digest",
-        "Entry",
         "LoginInfo",
         "Reply",
         "TLSInfo",

@@ -11,14 +11,15 @@ from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator
     from typing import Literal, Self, TypeVar
 
     from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
     from ._ftp import RemotePath
-    from ._native import TLSConfig
-    from ._results import Digest, Entry, Reply, TLSInfo, TransferReceipt
+    from ._listing import AsyncListing
+    from ._native import Entry, TLSConfig
+    from ._results import Digest, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     T = TypeVar("T")
@@ -55,6 +56,10 @@ class AsyncFTP:
         pipelining: bool = True,
         proxy: str | None = None,
         local_address: str | None = None,
+        encoding: str = "utf-8",
+        fallback_encoding: str | None = None,
+        list_options: str | None = None,
+        all_facts: bool = False,
     ) -> None:
         host = Host()
         self._driver = Driver(host, local_address)
@@ -79,6 +84,10 @@ class AsyncFTP:
             pipelining=pipelining,
             proxy=proxy,
             local_address=local_address,
+            encoding=encoding,
+            fallback_encoding=fallback_encoding,
+            list_options=list_options,
+            all_facts=all_facts,
             host=host,
         )
 
@@ -222,25 +231,40 @@ class AsyncFTP:
             await self._run(FtpCommand.start_upload(remote(path), offset=offset, append=mode == "ab"))
         return AsyncRemoteFile(self, writing=mode != "rb")
 
-    async def scandir(self, path: RemotePath = "") -> Iterator[Entry]:
-        """The entries of a directory, without ``.`` and ``..``; of the current one if none is named."""
-        return iter(await self._run(FtpCommand.entries(remote(path))))
+    def scandir(self, path: RemotePath = "") -> AsyncListing:
+        """The entries of a directory, without ``.`` and ``..``, for ``async for``; the current one if none is named.
+
+        Until its end, or until it is closed, the session can do nothing else: leave the loop early inside of an
+        ``async with`` statement.
+        """
+        from ._listing import AsyncListing
+
+        return AsyncListing(self, self._session.encode(path))
 
     async def listdir(self, path: RemotePath = "") -> list[str]:
         """The names in a directory."""
-        return [entry.name for entry in await self.scandir(path)]
+        return [entry.name async for entry in self.scandir(path)]
 
     async def walk(self, top: str = "", *, max_depth: int = 100) -> AsyncIterator[tuple[str, list[Entry], list[Entry]]]:
         """Each directory from ``top`` down, as ``FTP.walk`` does: ``async for``."""
         todo = [(top, 0)]
         while todo:
             directory, depth = todo.pop()
-            entries = list(await self.scandir(directory))
+            entries = [entry async for entry in self.scandir(directory)]
             directories = [entry for entry in entries if entry.is_dir()]
             yield directory, directories, [entry for entry in entries if not entry.is_dir()]
             if depth < max_depth:
                 inner = [entry.name for entry in directories if "/" not in entry.name]
                 todo.extend((join(directory, name), depth + 1) for name in reversed(inner))
+
+    async def names(self, path: RemotePath = "") -> list[str]:
+        """The names in a directory, as ``FTP.names`` has them."""
+        names = await self._run(FtpCommand.names(self._session.encode(path)))
+        return [self._session.decode(name) for name in names]
+
+    async def exists(self, path: RemotePath) -> bool:
+        """Whether there is such a file or directory."""
+        return await self._run(FtpCommand.exists(self._session.encode(path)))
 
     async def stat(self, path: RemotePath) -> Entry:
         """What is known about one file or directory."""

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
-    from ._native import TLSConfig
+    from ._listing import Listing
+    from ._native import Entry, TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
-    from ._results import Digest, Entry, Reply, TLSInfo, TransferReceipt
+    from ._results import Digest, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     RemotePath = str | bytes | os.PathLike[str]
@@ -43,6 +44,9 @@ class FTP:
     with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers
     that ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads``
     compares sizes after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven.
+    ``encoding`` is how names are written, ``fallback_encoding`` how those are shown that are not written so; without
+    one they have surrogate escapes. ``list_options`` such as ``-a`` list with LIST and hand them to the server;
+    ``all_facts`` asks for every fact that the server can tell of an entry.
     ``active`` has the server open the data connections to us (PORT, EPRT); an ``ActiveMode`` says on which ports, and
     which address to tell the server. ``session_binding`` says whether a data connection must resume the control
     connection's TLS session (``"require"``), does so where it can, or never does (``"off"``).
@@ -79,6 +83,10 @@ class FTP:
         pipelining: bool = True,
         proxy: str | None = None,
         local_address: str | None = None,
+        encoding: str = "utf-8",
+        fallback_encoding: str | None = None,
+        list_options: str | None = None,
+        all_facts: bool = False,
     ) -> None:
         self._session = FtpSession(
             url,
@@ -101,6 +109,10 @@ class FTP:
             pipelining=pipelining,
             proxy=proxy,
             local_address=local_address,
+            encoding=encoding,
+            fallback_encoding=fallback_encoding,
+            list_options=list_options,
+            all_facts=all_facts,
         )
 
     def connect(self) -> None:
@@ -242,9 +254,15 @@ class FTP:
             return open_reader(self._session, remote(path), offset)
         return open_writer(self._session, remote(path), offset, append=mode == "ab")
 
-    def scandir(self, path: RemotePath = "") -> Iterator[Entry]:
-        """The entries of a directory, without ``.`` and ``..``; of the current one if none is named."""
-        return iter(self._session.run(FtpCommand.entries(remote(path))))
+    def scandir(self, path: RemotePath = "") -> Listing:
+        """The entries of a directory, without ``.`` and ``..``; of the current one if none is named.
+
+        An iterator that reads them as they are asked for, and a context manager. Until its end, or until it is closed,
+        the session can do nothing else; ``list(ftp.scandir())`` has them all at once.
+        """
+        from ._listing import Listing
+
+        return Listing(self._session, self._session.encode(path))
 
     def listdir(self, path: RemotePath = "") -> list[str]:
         """The names in a directory."""
@@ -265,6 +283,15 @@ class FTP:
                 # A name with a slash would lead elsewhere.
                 inner = [entry.name for entry in directories if "/" not in entry.name]
                 todo.extend((join(directory, name), depth + 1) for name in reversed(inner))
+
+    def names(self, path: RemotePath = "") -> list[str]:
+        """The names in a directory, from NLST: nothing else is told of them."""
+        names = self._session.run(FtpCommand.names(self._session.encode(path)))
+        return [self._session.decode(name) for name in names]
+
+    def exists(self, path: RemotePath) -> bool:
+        """Whether there is such a file or directory."""
+        return self._session.run(FtpCommand.exists(self._session.encode(path)))
 
     def stat(self, path: RemotePath) -> Entry:
         """What is known about one file or directory."""

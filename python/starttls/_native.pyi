@@ -1,14 +1,16 @@
 """The core, as the package uses it."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, final
 
 from ._diagnosis import Diagnosis
-from ._results import Certificate, DeliveryReport, Digest, Entry, LoginInfo, Reply, TLSInfo, TransferReceipt
+from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Reply, TLSInfo, TransferReceipt
 
 __all__ = [
     "DKIM",
+    "Entry",
     "FtpCommand",
     "FtpSession",
     "HeaderReader",
@@ -269,6 +271,108 @@ class SmtpPool:
     def start_close(self) -> Operation[None]: ...
 
 @final
+class Entry:
+    """One entry of a directory on the server: what its line in the listing tells."""
+
+    def __new__(
+        cls,
+        raw_name: bytes,
+        type: Literal["file", "directory", "symlink", "other"],  # noqa: A002 - the attribute's name
+        size: int | None = None,
+        modified: float | None = None,
+        permissions: str | None = None,
+        raw_target: bytes | None = None,
+        *,
+        owner: str | None = None,
+        group: str | None = None,
+        facts: Mapping[str, str] | None = None,
+        time_precision: Literal["day", "minute", "second"] | None = None,
+        is_time_utc: bool = False,
+        dialect: str = "mlsd",
+        encoding: str = "utf-8",
+        fallback_encoding: str | None = None,
+    ) -> Entry: ...
+    @property
+    def raw_name(self) -> bytes:
+        """The name as the server sent it."""
+    @property
+    def name(self) -> str:
+        """The name as text: in the session's encoding, else in its fall-back, else in UTF-8 with surrogate escapes, so
+        that it can be used as a path."""
+    @property
+    def type(self) -> Literal["file", "directory", "symlink", "other"]:
+        """What it is."""
+    @property
+    def size(self) -> int | None:
+        """Size of a file in bytes, if told exactly."""
+    @property
+    def modified(self) -> datetime | None:
+        """When it was last modified, in UTC, if told. Listings made for people tell it to the minute or day, in the
+        server's own time zone, taken as UTC here."""
+    @property
+    def time_precision(self) -> Literal["day", "minute", "second"] | None:
+        """How exactly ``modified`` is told."""
+    @property
+    def is_time_utc(self) -> bool:
+        """Whether ``modified`` is in UTC for certain."""
+    @property
+    def permissions(self) -> str | None:
+        """The permissions as the server wrote them: MLSD's ``perm`` fact, or ``rwxr-xr-x``."""
+    @property
+    def target(self) -> str | None:
+        """Where a symbolic link points, if told."""
+    @property
+    def raw_target(self) -> bytes | None:
+        """The same as the server sent it."""
+    @property
+    def owner(self) -> str | None:
+        """The owner as the server names it: a name or a number."""
+    @property
+    def group(self) -> str | None:
+        """The group as the server names it: a name or a number."""
+    @property
+    def mode(self) -> int | None:
+        """The permission bits of Unix, if told."""
+    @property
+    def perm(self) -> str | None:
+        """MLSD's ``perm`` fact: what the user may do with it, a letter each."""
+    @property
+    def unique(self) -> str | None:
+        """MLSD's ``unique`` fact: two names of one file have the same."""
+    @property
+    def created(self) -> datetime | None:
+        """MLSD's ``create`` fact: when it was made."""
+    @property
+    def media_type(self) -> str | None:
+        """MLSD's ``media-type`` fact."""
+    @property
+    def charset(self) -> str | None:
+        """MLSD's ``charset`` fact: the character set of the content."""
+    @property
+    def lang(self) -> str | None:
+        """MLSD's ``lang`` fact: the language of the content."""
+    @property
+    def facts(self) -> dict[str, str]:
+        """All facts that MLSD or MLST tell, by their names in lower case."""
+    @property
+    def dialect(self) -> str:
+        """The form of the listing it came in: ``mlsd``, ``unix``, ``dos``, and so on."""
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+    def is_dir(self) -> bool:
+        """Whether it is a directory."""
+    def is_symlink(self) -> bool:
+        """Whether it is a symbolic link."""
+    def is_safe_name(self) -> bool:
+        """Whether the name is one component of a local path and nothing else: no ``..``, no separator, no drive, no
+        control character."""
+    def to_dict(self) -> dict[str, Any]:
+        """What is known, as dictionaries, strings, numbers and ``None``."""
+    def to_json(self) -> str:
+        """``to_dict`` as JSON, in one line."""
+    def __hash__(self) -> int: ...
+
+@final
 class FtpCommand(Generic[_T_co]):
     @staticmethod
     def download(
@@ -323,6 +427,14 @@ class FtpCommand(Generic[_T_co]):
     def abort() -> FtpCommand[None]: ...
     @staticmethod
     def entries(path: bytes) -> FtpCommand[list[Entry]]: ...
+    @staticmethod
+    def start_listing(path: bytes) -> FtpCommand[None]: ...
+    @staticmethod
+    def next_entries() -> FtpCommand[tuple[list[Entry], int]]: ...
+    @staticmethod
+    def names(path: bytes) -> FtpCommand[list[bytes]]: ...
+    @staticmethod
+    def exists(path: bytes) -> FtpCommand[bool]: ...
     @staticmethod
     def stat(path: bytes) -> FtpCommand[Entry]: ...
     @staticmethod
@@ -385,6 +497,10 @@ class FtpSession:
         pipelining: bool = True,
         proxy: str | None = None,
         local_address: str | None = None,
+        encoding: str = "utf-8",
+        fallback_encoding: str | None = None,
+        list_options: str | None = None,
+        all_facts: bool = False,
         host: Host | None = None,
     ) -> FtpSession: ...
     @property
@@ -397,6 +513,8 @@ class FtpSession:
     def tls(self) -> TLSInfo | None: ...
     @property
     def offers(self) -> list[tuple[str, str]]: ...
+    def encode(self, path: str | bytes | os.PathLike[str]) -> bytes: ...
+    def decode(self, path: bytes) -> str: ...
     def connect(self) -> None: ...
     def close(self) -> None: ...
     def run(self, command: FtpCommand[_T]) -> _T: ...

@@ -306,78 +306,8 @@ class Digest(Frozen):
         return self.value.hex()
 
 
-class Entry(Frozen):
-    """One entry of a directory on the server."""
-
-    __slots__ = ("raw_name", "type", "size", "_modified", "permissions", "_raw_target")  # noqa: RUF023
-
-    raw_name: bytes
-    """The name as the server sent it."""
-    type: Literal["file", "directory", "symlink", "other"]
-    """What it is."""
-    size: int | None
-    """Size in bytes, if told."""
-    permissions: str | None
-    """The permissions as the server wrote them: MLSD's ``perm`` fact, or ``rwxr-xr-x``."""
-    _modified: float | None
-    _raw_target: bytes | None
-
-    def __init__(
-        self,
-        raw_name: bytes,
-        type: Literal["file", "directory", "symlink", "other"],  # noqa: A002 - the attribute's name
-        size: int | None = None,
-        modified: float | None = None,
-        permissions: str | None = None,
-        raw_target: bytes | None = None,
-    ) -> None:
-        set_raw_name(self, raw_name)
-        set_type(self, type)
-        set_size(self, size)
-        set_modified(self, modified)
-        set_permissions(self, permissions)
-        set_raw_target(self, raw_target)
-
-    @property
-    def name(self) -> str:
-        """The name as text. Bytes that are no UTF-8 are kept as surrogate escapes, so that it can be used as a path."""
-        return self.raw_name.decode("utf-8", "surrogateescape")
-
-    @property
-    def target(self) -> str | None:
-        """Where a symbolic link points, if told."""
-        return None if self._raw_target is None else self._raw_target.decode("utf-8", "surrogateescape")
-
-    @property
-    def modified(self) -> datetime | None:
-        """When it was last modified, in UTC, if told. Listings made for people tell it to the minute or day, in the
-        server's own time zone, taken as UTC here."""
-        return None if self._modified is None else _utc(self._modified)
-
-    def is_file(self) -> bool:
-        """Whether it is a file."""
-        return self.type == "file"
-
-    def is_dir(self) -> bool:
-        """Whether it is a directory."""
-        return self.type == "directory"
-
-    def is_symlink(self) -> bool:
-        """Whether it is a symbolic link."""
-        return self.type == "symlink"
-
-    def __repr__(self) -> str:
-        modified = self.modified
-        when = None if modified is None else modified.isoformat()
-        return f"<Entry {self.name!a} type={self.type} size={self.size} modified={when}>"
-
-
-# A listing may have a million entries, and a mailing as many reports: these set attributes of a frozen value without a
-# look-up each.
+# A mailing may have a million reports: these set attributes of a frozen value without a look-up each.
 set_code, set_lines, set_enhanced_code = (vars(Reply)[name].__set__ for name in Reply.__slots__)
 set_outcome, set_accepted, set_refused, set_reply, set_queue_id, set_tls, set_error = (
     vars(DeliveryReport)[name].__set__ for name in DeliveryReport.__slots__
-)
-set_raw_name, set_type, set_size, set_modified, set_permissions, set_raw_target = (
-    vars(Entry)[name].__set__ for name in Entry.__slots__
 )

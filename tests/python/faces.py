@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,8 @@ class Awaited:
         self._runner = runner
 
     def run(self, it: Any) -> Any:
-        """The result of a coroutine, or what an asynchronous generator yields."""
-        if inspect.isasyncgen(it):
+        """The result of a coroutine, or what an asynchronous iterator yields."""
+        if hasattr(it, "__aiter__"):
 
             async def collect() -> list[Any]:
                 return [item async for item in it]

@@ -229,7 +229,7 @@ def test_ls(ftp_server: FTPServer) -> None:
     ftp_server.put("folder/inside", b"")
     people = starttls("ls", ftp_server.url, *ca(ftp_server))
     assert people.code == 0
-    lines = people.out.decode().splitlines()
+    lines = sorted(people.out.decode().splitlines(), key=lambda line: line.split(None, 4)[-1])
     assert [line.split(None, 4)[-1] for line in lines] == ["a b.txt", "b.txt", "folder"]
     assert re.fullmatch(r"- +1234 2020-09-13 \d\d:\d\d a b\.txt", lines[0])
     assert lines[2].startswith("d ")

@@ -1,7 +1,7 @@
 //! File transfer sessions and transfers as resources.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use starttls::ftp::{self, Credentials, Examination};
@@ -11,8 +11,8 @@ use crate::Component;
 use crate::doctor;
 use crate::error;
 use crate::exports::ftp::{
-    DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestSession, GuestUpload,
-    Login, Session, SessionBinding, TransferReceipt, TransferStatus, Upload,
+    DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestListing, GuestSession,
+    GuestUpload, Listing, Login, Session, SessionBinding, TimePrecision, TransferReceipt, TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
@@ -24,6 +24,7 @@ pub(crate) type Client = ftp::Client<Network>;
 
 impl Guest for Component {
     type Session = Files;
+    type Listing = Reading;
     type Download = Incoming;
     type Upload = Outgoing;
 
@@ -169,6 +170,39 @@ impl GuestSession for Files {
         Ok(Upload::new(Outgoing(Some(self.0.clone()))))
     }
 
+    fn set_encoding(&self, label: String, fallback: Option<String>) -> Result<(), Error> {
+        let mut encoding = ftp::Encoding::for_label(&label)?;
+        if let Some(label) = fallback {
+            encoding = encoding.with_fallback(&label)?;
+        }
+        self.set(|client| client.settings().encoding = encoding)
+    }
+
+    fn set_list_options(&self, options: Option<String>) -> Result<(), Error> {
+        self.set(|client| client.settings().list_options = options)
+    }
+
+    fn set_all_facts(&self, all: bool) -> Result<(), Error> {
+        self.set(|client| client.settings().all_facts = all)
+    }
+
+    fn open_dir(&self, path: Vec<u8>) -> Result<Listing, Error> {
+        self.0.with(|client| block(client.list(&path)))?;
+        Ok(Listing::new(Reading {
+            slot: RefCell::new(Some(self.0.clone())),
+            pending: RefCell::default(),
+            unparsed: Cell::new(0),
+        }))
+    }
+
+    fn names(&self, path: Vec<u8>) -> Result<Vec<Vec<u8>>, Error> {
+        self.0.with(|client| block(client.names(&path)))
+    }
+
+    fn exists(&self, path: Vec<u8>) -> Result<bool, Error> {
+        self.0.with(|client| block(client.exists(&path)))
+    }
+
     fn list_dir(&self, path: Vec<u8>) -> Result<Vec<Entry>, Error> {
         let entries = self.0.with(|client| block(client.entries(&path)))?;
         Ok(entries.into_iter().map(Entry::from).collect())
@@ -227,6 +261,55 @@ impl Files {
             set(client);
             Ok::<_, Error>(())
         })
+    }
+}
+
+/// A listing under way. Its slot is `None` once it is over.
+pub(crate) struct Reading {
+    slot: RefCell<Option<Slot<Client>>>,
+    /// Received and not yet asked for.
+    pending: RefCell<std::vec::IntoIter<ftp::Entry>>,
+    unparsed: Cell<u64>,
+}
+
+impl GuestListing for Reading {
+    fn next(&self, max: u32) -> Result<Vec<Entry>, Error> {
+        if max == 0 {
+            return Err(error::invalid_argument("no entries at most would look like the end"));
+        }
+        let pending = &mut *self.pending.borrow_mut();
+        let slot = &mut *self.slot.borrow_mut();
+        if let Some(open) = slot
+            && pending.len() == 0
+        {
+            let (entries, unparsed) = match open.with(|client| {
+                let entries = block(client.next_entries())?;
+                Ok::<_, starttls::Error>((entries, client.listing_report().unparsed))
+            }) {
+                Ok(next) => next,
+                Err(error) => {
+                    give_up(slot.take());
+                    return Err(error);
+                }
+            };
+            self.unparsed.set(unparsed);
+            if entries.is_empty() {
+                *slot = None;
+            }
+            *pending = entries.into_iter();
+        }
+        Ok(pending.take(usize::try_from(max).unwrap_or(usize::MAX)).map(Entry::from).collect())
+    }
+
+    fn unparsed(&self) -> u64 {
+        self.unparsed.get()
+    }
+}
+
+/// A listing that nobody will read any more.
+impl Drop for Reading {
+    fn drop(&mut self) {
+        give_up(self.slot.take());
     }
 }
 
@@ -367,8 +450,21 @@ impl From<ftp::Entry> for Entry {
             },
             size: entry.size,
             modified: entry.modified.and_then(timestamp),
+            precision: entry.time_precision().map(|precision| match precision {
+                ftp::TimePrecision::Day => TimePrecision::Day,
+                ftp::TimePrecision::Minute => TimePrecision::Minute,
+                ftp::TimePrecision::Second => TimePrecision::Second,
+            }),
+            is_time_utc: entry.is_time_utc(),
             permissions: entry.permissions().map(Cow::into_owned),
             target: entry.target().map(<[u8]>::to_vec),
+            owner: entry.owner().map(Cow::into_owned),
+            group: entry.group().map(Cow::into_owned),
+            mode: entry.mode(),
+            created: entry.created().and_then(timestamp),
+            unique: entry.unique().map(Cow::into_owned),
+            facts: entry.facts().map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
+            is_safe_name: entry.is_safe_name(),
         }
     }
 }

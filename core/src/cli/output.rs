@@ -51,7 +51,8 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
-fn data(bytes: &[u8]) -> Result<(), Failure> {
+/// Bytes to standard output, at once.
+pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
 }

@@ -69,7 +69,7 @@ pub use download::Download;
 pub use encoding::Encoding;
 pub use features::Features;
 pub use job::{Changed, FileFacts, Progress, RateLimit, Verify};
-pub use listing::{Dialect, Entry, EntryKind, Listing, ListingReport, TimePrecision};
+pub use listing::{Dialect, Entry, EntryKind, Listing, ListingReport, TimePrecision, Told};
 pub use local::LocalFailure;
 pub use memory::ServerMemory;
 pub use receipt::{Status, TransferReceipt};

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use starttls::ftp::hash::Algorithm;
 use starttls::ftp::{
-    Active, Auth, Credentials, DataProtection, Download, Examination, PassiveHost, RateLimit, Settings, Upload,
+    Active, Auth, Credentials, DataProtection, Download, Encoding, Examination, PassiveHost, RateLimit, Settings,
+    Upload,
 };
 use starttls::url::{Protocol as Scheme, Url};
 use zeroize::Zeroizing;
@@ -17,6 +19,7 @@ use zeroize::Zeroizing;
 use super::{Command, Ftp, Origin, Placement, Target};
 use crate::body::{Pulse, Source, Told, Writer};
 use crate::config::{self, TLSConfig, TimeoutArgument};
+use crate::entry;
 use crate::error::{self, Hint};
 use crate::hosted::{Host, Operation};
 use crate::session::{Job, Session};
@@ -182,6 +185,30 @@ impl FtpCommand {
         Command::Entries(path).into()
     }
 
+    /// Begins a listing that comes in parts.
+    #[staticmethod]
+    fn start_listing(path: PyBackedBytes) -> Self {
+        Command::List(path).into()
+    }
+
+    /// The next part of it, none at its end, and how many lines nothing could be made of.
+    #[staticmethod]
+    fn next_entries() -> Self {
+        Command::NextEntries.into()
+    }
+
+    /// The names in a directory.
+    #[staticmethod]
+    fn names(path: PyBackedBytes) -> Self {
+        Command::Names(path).into()
+    }
+
+    /// Whether there is such a file or directory.
+    #[staticmethod]
+    fn exists(path: PyBackedBytes) -> Self {
+        Command::Exists(path).into()
+    }
+
     /// One file or directory.
     #[staticmethod]
     fn stat(path: PyBackedBytes) -> Self {
@@ -322,6 +349,7 @@ fn active_mode(py: Python<'_>, (ports, address): (Option<(u16, u16)>, Option<Str
 #[pyclass(frozen, module = "starttls._native")]
 pub(crate) struct FtpSession {
     session: Session<Ftp>,
+    encoding: Encoding,
     url: String,
     path: Vec<u8>,
 }
@@ -332,7 +360,8 @@ impl FtpSession {
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
         data_protection="private", verify_uploads=true, accept_missing_close_notify=false, active=None,
         session_binding="prefer", danger_use_announced_host=false, auth="tls", virtual_host=None, client_name=None,
-        language=None, pipelining=true, proxy=None, local_address=None, host=None))]
+        language=None, pipelining=true, proxy=None, local_address=None,
+        encoding="utf-8", fallback_encoding=None, list_options=None, all_facts=false, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
@@ -356,6 +385,10 @@ impl FtpSession {
         pipelining: bool,
         proxy: Option<&str>,
         local_address: Option<&str>,
+        encoding: &str,
+        fallback_encoding: Option<&str>,
+        list_options: Option<String>,
+        all_facts: bool,
         host: Option<&Host>,
     ) -> PyResult<Self> {
         let url = Url::parse(url).map_err(|why| error::core(py, &why, Hint::None))?;
@@ -384,6 +417,7 @@ impl FtpSession {
             "ssl" => Auth::Ssl,
             _ => return Err(error::argument(py, "auth is 'tls' or 'ssl'")),
         };
+        let encoding = entry::chosen(encoding, fallback_encoding)?;
         let settings = Settings {
             auth,
             virtual_host,
@@ -396,6 +430,9 @@ impl FtpSession {
             active: active.map(|active| active_mode(py, active)).transpose()?,
             passive_host,
             session_binding,
+            encoding,
+            list_options,
+            all_facts,
             ..Settings::default()
         };
         let network = config::Network::new(py, proxy, local_address)?;
@@ -406,7 +443,7 @@ impl FtpSession {
             settings,
         };
         let session = Session::new(ftp, network, host.map(|host| host.0.clone()));
-        Ok(Self { session, url: url.to_string(), path: url.path })
+        Ok(Self { session, encoding, url: url.to_string(), path: url.path })
     }
 
     /// The URL, without a password.
@@ -419,6 +456,24 @@ impl FtpSession {
     #[getter]
     fn path<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.path)
+    }
+
+    /// A path as bytes: text is written in the session's encoding; surrogate escapes are the bytes they stand for.
+    fn encode<'py>(&self, py: Python<'py>, path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let path = py.import(intern!(py, "os"))?.call_method1(intern!(py, "fspath"), (path,))?;
+        let Ok(text) = path.cast::<PyString>() else { return Ok(path) };
+        match text.to_cow() {
+            Ok(text) => {
+                let bytes = self.encoding.encode(&text).map_err(|why| error::core(py, &why, Hint::None))?;
+                Ok(PyBytes::new(py, &bytes).into_any())
+            }
+            Err(_) => text.call_method1(intern!(py, "encode"), ("utf-8", "surrogateescape")),
+        }
+    }
+
+    /// A path or name as text.
+    fn decode<'py>(&self, py: Python<'py>, path: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        entry::decode(py, self.encoding, path)
     }
 
     /// Opens the session and logs in.

@@ -60,6 +60,49 @@ pub struct Entry {
     encoding: Encoding,
 }
 
+/// What an entry tells beside its name and kind: see [`Entry::assemble`]. What is empty is not told.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// [`Entry::size`].
+    pub size: Option<u64>,
+    /// [`Entry::modified`].
+    pub modified: Option<SystemTime>,
+    /// [`Entry::time_precision`].
+    pub precision: Option<TimePrecision>,
+    /// [`Entry::is_time_utc`].
+    pub is_utc: bool,
+    /// [`Entry::target`].
+    pub target: &'a [u8],
+    /// [`Entry::permissions`].
+    pub permissions: &'a [u8],
+    /// [`Entry::owner`], if no fact tells it.
+    pub owner: &'a [u8],
+    /// [`Entry::group`], if no fact tells it.
+    pub group: &'a [u8],
+    /// [`Entry::facts`].
+    pub facts: &'a [(&'a str, &'a str)],
+    /// [`Entry::dialect`].
+    pub dialect: Dialect,
+}
+
+impl Default for Told<'_> {
+    /// Nothing, from MLSD.
+    fn default() -> Self {
+        Self {
+            size: None,
+            modified: None,
+            precision: None,
+            is_utc: false,
+            target: &[],
+            permissions: &[],
+            owner: &[],
+            group: &[],
+            facts: &[],
+            dialect: Dialect::Mlsd,
+        }
+    }
+}
+
 /// A part of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
@@ -139,6 +182,43 @@ impl Entry {
     /// A directory of which only the path is known.
     pub(in crate::ftp) fn directory(path: &[u8], encoding: Encoding) -> Self {
         Self::new(path, &Found::named(path, EntryKind::Directory), Dialect::Mlsd, encoding)
+    }
+
+    /// An entry put together from what it tells, as a test or a store of listings has it; `None` if the name is empty, or
+    /// a fact cannot be one: its name is empty or has `=`, or either has `;`, a space or a line end.
+    pub fn assemble(raw_name: &[u8], kind: EntryKind, told: Told<'_>, encoding: Encoding) -> Option<Self> {
+        let is_plain = |text: &str| !text.bytes().any(|b| matches!(b, b';' | b' ' | b'\n'));
+        let is_fact =
+            |(name, value): &(&str, &str)| !name.is_empty() && !name.contains('=') && is_plain(name) && is_plain(value);
+        if raw_name.is_empty() || !told.facts.iter().all(is_fact) {
+            return None;
+        }
+        let facts: String = told.facts.iter().map(|(name, value)| format!("{name}={value};")).collect();
+        let mut line = facts.into_bytes();
+        line.push(b' ');
+        let mut span = |part: &[u8]| {
+            let start = line.len() as u32;
+            line.extend_from_slice(part);
+            if part.is_empty() { Span::default() } else { Span { start, end: line.len() as u32 } }
+        };
+        let name = span(raw_name);
+        let (target, permissions) = (span(told.target), span(told.permissions));
+        let (owner, group) = (span(told.owner), span(told.group));
+        Some(Self {
+            kind,
+            size: told.size,
+            modified: told.modified,
+            name,
+            target,
+            permissions,
+            owner,
+            group,
+            dialect: told.dialect,
+            precision: told.precision,
+            is_utc: told.is_utc,
+            encoding,
+            line: line.into_boxed_slice(),
+        })
     }
 
     /// The name as the server sent it: what opens the file again.

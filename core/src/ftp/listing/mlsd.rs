@@ -31,7 +31,7 @@ pub(in crate::ftp) fn fact_line(line: &[u8], encoding: Encoding) -> Option<Entry
 pub(super) fn facts(told: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let end = memchr::memchr(b' ', told).unwrap_or(told.len());
     told[..end].split(|&b| b == b';').filter_map(|fact| {
-        let equals = memchr::memchr(b'=', fact)?;
+        let equals = memchr::memchr(b'=', fact).filter(|at| *at > 0)?;
         Some((&fact[..equals], &fact[equals + 1..]))
     })
 }

@@ -25,7 +25,7 @@ use std::time::SystemTime;
 
 pub use date::TimePrecision;
 pub(super) use entry::is_safe_name;
-pub use entry::{Entry, EntryKind};
+pub use entry::{Entry, EntryKind, Told};
 pub(super) use lines::Lines;
 pub(super) use mlsd::fact_line as mlst;
 pub(super) use time::time_val;
@@ -90,6 +90,11 @@ impl Dialect {
         Self::Mvs,
         Self::Mlsd,
     ];
+
+    /// The dialect that [`Dialect::as_str`] names so.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::OF_LIST.into_iter().find(|dialect| dialect.as_str() == word)
+    }
 
     /// In one lower-case word.
     pub fn as_str(self) -> &'static str {
