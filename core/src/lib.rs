@@ -32,3 +32,8 @@ pub struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/smtp.md")]
 pub struct MailPage;
+
+/// The examples of the page about files.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/ftp.md")]
+pub struct FilesPage;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 import starttls
 
+from tests.conftest import Servers
 from tests.python.faces import Face, trusting
 from tests.python.scripted import Peer, scripted, smtp_until_ready
 from tests.servers.ftp import FTPServer
@@ -165,6 +167,19 @@ def test_deadlines_hold(face: Face, stage: str) -> None:
         error = fail(starttls.TimeoutExceeded, session)
         assert 1.0 <= time.monotonic() - start < 1.4
         assert error.transient
+
+
+def test_a_drip_of_data_ends_with_the_total(face: Face, servers: Servers) -> None:
+    server = servers.ftp("pyftpdlib-drip", None)
+    server.put("short", b"x" * 20)
+    server.put("long", b"x" * 2000)
+    with face.ftp(server.url, tls=trusting(server), timeout=starttls.Timeout(stall=1)) as ftp:
+        assert ftp.download("short", io.BytesIO()).size == 20  # two seconds of it, no pause longer than one
+    with face.ftp(server.url, tls=trusting(server), timeout=starttls.Timeout(stall=1, total=2)) as ftp:
+        start = time.monotonic()
+        with pytest.raises(starttls.TimeoutExceeded):
+            ftp.download("long", io.BytesIO())
+        assert 2 <= time.monotonic() - start < 6
 
 
 def test_an_outcome_that_nobody_knows(face: Face, pki: PKI) -> None:

@@ -293,7 +293,7 @@ def test_ftp_servers_demand_session_reuse(servers: Servers, name: str, tls: TLSV
             client.getresp()
 
 
-ODD = ("pyftpdlib-old", "pyftpdlib-cut", "pyftpdlib-firewalled", "pyftpdlib-lines")
+ODD = ("pyftpdlib-old", "pyftpdlib-cut", "pyftpdlib-drip", "pyftpdlib-firewalled", "pyftpdlib-lines")
 """Those that the standard library's client cannot cope with."""
 
 

@@ -56,6 +56,8 @@ FTP: dict[str, Serve[FTPServer]] = {
     "pyftpdlib-zone": partial(pyftpd.serve, odd={"clock": 7200}),
     # Nobody listens on the ports that EPSV tells.
     "pyftpdlib-firewalled": partial(pyftpd.serve, odd={"closed": True}),
+    # Data comes byte by byte.
+    "pyftpdlib-drip": partial(pyftpd.serve, odd={"drip": 0.1}),
     # Listings in a form of its own.
     "pyftpdlib-lines": partial(pyftpd.serve, odd={"lines": True, "without": ["MLSD", "MLST"]}),
 }

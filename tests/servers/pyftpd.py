@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def serve(
     ``client_ca`` demands a client certificate by that authority. ``odd`` is what is wrong with it:
     ``announced`` the address PASV tells, ``without`` commands it does not know, ``encoding`` of
     names, ``clock`` seconds it is ahead, ``cut`` data connections that end without close_notify,
-    ``closed`` passive ports where nobody listens, ``lines`` listings nobody can read.
+    ``closed`` passive ports where nobody listens, ``lines`` listings nobody can read, ``drip`` seconds
+    between two bytes of data.
     """
     if os.geteuid() != 0:
         raise ServerError("pyftpdlib drops its privileges: run these tests as root")
@@ -116,6 +118,12 @@ def main(folder: Path) -> None:
             return super().format_list(folder, names, ignore_err)
 
     class Data(TLS_DTPHandler):
+        def send(self, data: bytes) -> int:
+            if odd.get("drip"):
+                time.sleep(odd["drip"])
+                data = data[:1]
+            return super().send(data)
+
         def close(self) -> None:
             if odd.get("cut"):
                 DTPHandler.close(self)
