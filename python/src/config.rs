@@ -170,13 +170,16 @@ pub(crate) enum TimeoutArgument {
     Each(Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>),
 }
 
+/// A time that passes.
+pub(crate) fn duration(py: Python<'_>, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| error::argument(py, "a time is a number of seconds above 0"))
+}
+
 fn timeouts(py: Python<'_>, argument: Option<TimeoutArgument>) -> PyResult<Timeouts> {
-    let duration = |seconds: f64| {
-        Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|duration| !duration.is_zero())
-            .ok_or_else(|| error::argument(py, "a timeout is a number of seconds above 0"))
-    };
+    let duration = |seconds: f64| duration(py, seconds);
     let defaults = Timeouts::default();
     match argument {
         None => Ok(defaults),

@@ -53,7 +53,8 @@ class FTP:
     ``danger_use_announced_host`` lets data connections go wherever the server says, and not to the server alone.
     ``auth="ssl"`` asks old servers for TLS by AUTH SSL. ``virtual_host`` is which of the server's hosts is meant
     (HOST), ``client_name`` who we say we are (CLNT), ``language`` that of replies (LANG), such as ``pt-BR``. Without
-    ``pipelining`` each command waits for the answer to the one before.
+    ``pipelining`` each command waits for the answer to the one before. ``keep_alive`` is a number of seconds after which
+    a sign of life (NOOP) is given during a transfer, for what is in between and forgets silent connections.
     ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
@@ -81,6 +82,7 @@ class FTP:
         client_name: str | None = None,
         language: str | None = None,
         pipelining: bool = True,
+        keep_alive: float | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         encoding: str = "utf-8",
@@ -107,6 +109,7 @@ class FTP:
             client_name=client_name,
             language=language,
             pipelining=pipelining,
+            keep_alive=keep_alive,
             proxy=proxy,
             local_address=local_address,
             encoding=encoding,

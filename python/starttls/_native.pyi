@@ -495,6 +495,7 @@ class FtpSession:
         client_name: str | None = None,
         language: str | None = None,
         pipelining: bool = True,
+        keep_alive: float | None = None,
         proxy: str | None = None,
         local_address: str | None = None,
         encoding: str = "utf-8",

@@ -103,6 +103,10 @@ impl GuestOptions for Options {
         (settings.mail.pipelining, settings.files.pipelining) = (wanted, wanted);
     }
 
+    fn set_keep_alive(&self, every: Option<u64>) {
+        self.0.borrow_mut().files.keep_alive = every.map(Duration::from_nanos);
+    }
+
     fn set_auth_ssl(&self, wanted: bool) {
         self.0.borrow_mut().files.auth = if wanted { Auth::Ssl } else { Auth::Tls };
     }

@@ -360,7 +360,7 @@ impl FtpSession {
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
         data_protection="private", verify_uploads=true, accept_missing_close_notify=false, active=None,
         session_binding="prefer", danger_use_announced_host=false, auth="tls", virtual_host=None, client_name=None,
-        language=None, pipelining=true, proxy=None, local_address=None,
+        language=None, pipelining=true, keep_alive=None, proxy=None, local_address=None,
         encoding="utf-8", fallback_encoding=None, list_options=None, all_facts=false, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -383,6 +383,7 @@ impl FtpSession {
         client_name: Option<String>,
         language: Option<String>,
         pipelining: bool,
+        keep_alive: Option<f64>,
         proxy: Option<&str>,
         local_address: Option<&str>,
         encoding: &str,
@@ -418,7 +419,9 @@ impl FtpSession {
             _ => return Err(error::argument(py, "auth is 'tls' or 'ssl'")),
         };
         let encoding = entry::chosen(encoding, fallback_encoding)?;
+        let keep_alive = keep_alive.map(|every| config::duration(py, every)).transpose()?;
         let settings = Settings {
+            keep_alive,
             auth,
             virtual_host,
             client_name,

@@ -1,6 +1,7 @@
 //! Events that share flights, transfers that are given up, and files that are not there: every file server stays in step.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use starttls::ftp::{Client, Credentials, ServerMemory, Settings};
 use starttls::tls::TlsConfig;
@@ -26,7 +27,8 @@ async fn session(server: &Daemon) -> (Client<Blocking>, Events) {
     let tls = TlsConfig::new().ca_file(server.text("ca_file")).expect("an authority");
     let options = Options { tls, trace, ..Options::default() };
     let endpoint = Endpoint { host: "localhost".into(), port: server.port("port") };
-    let settings = Settings { memory: ServerMemory::new(), ..Settings::default() };
+    let keep_alive = Some(Duration::from_millis(2));
+    let settings = Settings { memory: ServerMemory::new(), keep_alive, ..Settings::default() };
     let mut client = Client::connect_with(Blocking::new(), &endpoint, options, &settings).await.expect("a session");
     let credentials = Credentials::password(server.text("user"), server.text("password"));
     client.login(&credentials).await.expect("a login");
@@ -89,7 +91,12 @@ fn every_server_stays_in_step() {
             match block(in_step(&server)) {
                 Ok(events) => {
                     let count = |verb: &str| events.iter().filter(|event| event.starts_with(verb)).count();
-                    println!("{name} {tls}: {} logins, {} EPSV", count("C: PASS"), count("C: EPSV"));
+                    println!(
+                        "{name} {tls}: {} logins, {} EPSV, {} NOOP",
+                        count("C: PASS"),
+                        count("C: EPSV"),
+                        count("C: NOOP")
+                    );
                 }
                 Err((error, events)) => {
                     let last = &events[events.len().saturating_sub(40)..];
