@@ -391,3 +391,88 @@ fn progress_is_told_and_can_end_it() {
     assert!(matches!(error.kind(), ErrorKind::Local(_)), "{error}");
     assert_eq!(folder.names(), ["b"]);
 }
+
+fn segments(count: usize) -> Download {
+    Download { segments: count.try_into().unwrap(), verify: Verify::Best, ..Download::default() }
+}
+
+#[test]
+fn segments_are_put_together() {
+    let folder = Folder::new("segments");
+    let content = pattern(5_000_001);
+    for (features, most, count) in [(ALL, 100, 4), (PLAIN, 100, 3), (PLAIN, 2, 8), (PLAIN, 1, 4)] {
+        let world = with(&content, features);
+        world.most.store(most, std::sync::atomic::Ordering::SeqCst);
+        let receipt = download(&world, &folder.at("b"), segments(count)).unwrap();
+        assert_eq!((receipt.status, receipt.size, receipt.offset), (Status::Verified, 5_000_001, 0));
+        assert_eq!(receipt.digest.is_some(), features == ALL);
+        assert!(fs::read(folder.at("b")).unwrap() == content);
+        assert_eq!(folder.names(), ["b"]);
+        assert!(world.heard("RETR") >= count.min(most), "{}", world.heard("RETR"));
+    }
+}
+
+#[test]
+fn segments_need_a_server_that_begins_in_the_middle() {
+    let folder = Folder::new("no-rest");
+    let content = pattern(5_000_001);
+    for features in [&["SIZE", "MDTM", "REST STREAM"][..], &["SIZE", "MDTM"]] {
+        let world = with(&content, features);
+        *lock(&world.refused) = vec!["REST"];
+        let receipt = download(&world, &folder.at("b"), segments(4)).unwrap();
+        assert_eq!(receipt.size, 5_000_001);
+        assert!(fs::read(folder.at("b")).unwrap() == content);
+        assert_eq!(folder.names(), ["b"]);
+    }
+}
+
+#[test]
+fn broken_segments_are_gone_on_with() {
+    let folder = Folder::new("broken");
+    let content = pattern(5_000_001);
+    let world = with(&content, PLAIN);
+    world.will([Fault::Cut(500_000), Fault::Cut(1), Fault::Abort(900_000), Fault::Cut(700_000)]);
+    let how = Download { retries: 9, ..segments(4) };
+    let receipt = download(&world, &folder.at("b"), how).unwrap();
+    assert_eq!(receipt.status, Status::Verified);
+    assert!(fs::read(folder.at("b")).unwrap() == content);
+
+    // And by a later download, with as many or one.
+    for count in [4, 1] {
+        let world = with(&content, PLAIN);
+        world.will(vec![Fault::Cut(500_000); 50]);
+        let how = Download { keep_part: true, ..segments(4) };
+        let error = download(&world, &folder.at("c"), how.clone()).unwrap_err();
+        assert!(error.advice().unwrap().contains("c.parts"), "{error}");
+        assert_eq!(folder.names(), ["b", "c.parts", "c.parts-of"]);
+        world.will([]);
+        let receipt = download(&world, &folder.at("c"), Download { resume: true, ..segments(count) }).unwrap();
+        assert!(receipt.offset >= 500_000 && receipt.offset + receipt.size == 5_000_001, "{receipt:?}");
+        assert!(fs::read(folder.at("c")).unwrap() == content);
+        assert_eq!(folder.names(), ["b", "c"]);
+        fs::remove_file(folder.at("c")).unwrap();
+    }
+}
+
+#[test]
+fn segments_of_two_files_are_not_put_together() {
+    let folder = Folder::new("two");
+    let (content, other) = (pattern(5_000_001), vec![b'x'; 5_000_001]);
+    let world = with(&content, PLAIN);
+    world.will([Fault::None, Fault::Change(100_000, other.clone()), Fault::None]);
+    let error = download(&world, &folder.at("b"), Download { retries: 3, ..segments(3) }).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::FileChanged(_)), "{error}");
+    assert!(folder.names().is_empty());
+    // Nor when it changed in between.
+    let world = with(&content, PLAIN);
+    world.will(vec![Fault::Cut(500_000); 50]);
+    download(&world, &folder.at("b"), Download { keep_part: true, ..segments(2) }).unwrap_err();
+    world.put("a", &other, 8);
+    world.will([]);
+    let resume = |changed| Download { resume: true, changed, ..segments(2) };
+    let error = download(&world, &folder.at("b"), resume(Changed::Refuse)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::FileChanged(_)), "{error}");
+    download(&world, &folder.at("b"), resume(Changed::Restart)).unwrap();
+    assert!(fs::read(folder.at("b")).unwrap() == other);
+    assert_eq!(folder.names(), ["b"]);
+}

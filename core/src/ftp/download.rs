@@ -146,9 +146,17 @@ impl<T: Transport> Client<T> {
         local: impl AsRef<Path>,
         how: &Download,
         progress: Option<Progress<'_>>,
-    ) -> Result<TransferReceipt> {
-        let part = Part::open(local.as_ref(), how.resume, how.resume || how.keep_part)?;
-        let mut fetch = Fetch::new(path.as_ref(), how, Sink::Part(part), progress);
+    ) -> Result<TransferReceipt>
+    where
+        T: Clone,
+    {
+        let (path, local) = (path.as_ref(), local.as_ref());
+        let pace = Pace::new(progress, how.rate_limit.clone());
+        if let Some(receipt) = self.download_in_segments(path, local, how, &pace).await? {
+            return Ok(receipt);
+        }
+        let part = Part::open(local, how.resume, how.resume || how.keep_part)?;
+        let mut fetch = Fetch::new(path, how, Sink::Part(part), pace);
         let outcome = self.fetch(&mut fetch).await;
         let modified = fetch.facts.modified.filter(|_| how.keep_times);
         let Sink::Part(part) = fetch.sink else { return outcome };
@@ -179,7 +187,8 @@ impl<T: Transport> Client<T> {
         let how = &Download { keep_times: false, keep_part: false, changed: Changed::Refuse, ..how.clone() };
         let keep = if how.retries > 0 { KEPT } else { 0 };
         let sink = Sink::Writer { writer, length: offset, kept: Vec::new(), keep };
-        let mut fetch = Fetch::new(path.as_ref(), how, sink, progress);
+        let pace = Pace::new(progress, how.rate_limit.clone());
+        let mut fetch = Fetch::new(path.as_ref(), how, sink, pace);
         self.fetch(&mut fetch).await
     }
 
@@ -260,7 +269,7 @@ impl<T: Transport> Client<T> {
         mut receipt: TransferReceipt,
     ) -> Result<TransferReceipt> {
         let length = fetch.sink.length();
-        fetch.pace.done = length;
+        fetch.pace.is_at(length);
         (receipt.offset, receipt.size) = (fetch.start, length - fetch.start);
         (receipt.attempts, receipt.duration) = (fetch.attempts.made, fetch.attempts.began.elapsed());
         receipt.digest = self.compare_digest(fetch.path, fetch.how.verify, fetch.hasher.take()).await?;
@@ -305,7 +314,7 @@ impl<T: Transport> Client<T> {
 }
 
 impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
-    fn new(path: &'f [u8], how: &'f Download, sink: Sink<'w>, progress: Option<Progress<'p>>) -> Self {
+    fn new(path: &'f [u8], how: &'f Download, sink: Sink<'w>, pace: Pace<'p>) -> Self {
         Self {
             path,
             how,
@@ -314,7 +323,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
             known: how.known,
             facts: FileFacts::default(),
             hasher: None,
-            pace: Pace::new(progress, how.rate_limit.clone()),
+            pace,
             attempts: Attempts::new(how.retries, how.backoff),
         }
     }
@@ -330,7 +339,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
                 part.read_through(&mut |bytes| hasher.update(bytes))?;
             }
         }
-        self.pace.done = self.sink.length();
+        self.pace.is_at(self.sink.length());
         Ok(())
     }
 
@@ -359,7 +368,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
 
     fn set_facts(&mut self, facts: FileFacts) {
         self.facts = facts;
-        self.pace.total = facts.size;
+        self.pace.expects(facts.size);
         if let Sink::Part(part) = &mut self.sink {
             part.facts = facts;
         }
@@ -393,7 +402,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
             part.restart()?;
         }
         self.start = 0;
-        self.pace.done = 0;
+        self.pace.is_at(0);
         self.facts = FileFacts::default();
         self.hasher = algorithm.map(Hasher::new);
         Ok(())

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::client::Client;
@@ -115,18 +115,39 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// What goes on beside the bytes.
+/// What goes on beside the bytes. Several sessions may share one.
 pub(super) struct Pace<'p> {
-    progress: Option<Progress<'p>>,
     limit: Option<RateLimit>,
-    pub(super) done: u64,
-    pub(super) total: Option<u64>,
+    state: Mutex<PaceState<'p>>,
+}
+
+struct PaceState<'p> {
+    progress: Option<Progress<'p>>,
+    done: u64,
+    total: Option<u64>,
     last: Option<Instant>,
+    /// Somebody wanted it to end.
+    stopped: bool,
 }
 
 impl<'p> Pace<'p> {
     pub(super) fn new(progress: Option<Progress<'p>>, limit: Option<RateLimit>) -> Self {
-        Self { progress, limit, done: 0, total: None, last: None }
+        let state = PaceState { progress, done: 0, total: None, last: None, stopped: false };
+        Self { limit, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, PaceState<'p>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many bytes of the file are there.
+    pub(super) fn is_at(&self, done: u64) {
+        self.state().done = done;
+    }
+
+    /// So many there will be.
+    pub(super) fn expects(&self, total: Option<u64>) {
+        self.state().total = total;
     }
 
     /// How much to send at once.
@@ -135,15 +156,22 @@ impl<'p> Pace<'p> {
     }
 
     /// So many more bytes went by.
-    pub(super) async fn advance<T: Transport>(&mut self, transport: &T, bytes: usize) -> Result<()> {
-        self.done += bytes as u64;
+    pub(super) async fn advance<T: Transport>(&self, transport: &T, bytes: usize) -> Result<()> {
         let now = Instant::now();
         let wait = self.limit.as_ref().map_or(Duration::ZERO, |limit| limit.take(bytes, now));
-        let beat = self.last.is_none_or(|last| now.duration_since(last) >= BEAT);
-        if beat {
-            self.last = Some(now);
-            self.tell()?;
-        }
+        let beat = {
+            let mut state = self.state();
+            state.done += bytes as u64;
+            if state.stopped {
+                return Err(Error::new(ErrorKind::Interrupted));
+            }
+            let beat = state.last.is_none_or(|last| now.duration_since(last) >= BEAT);
+            if beat {
+                state.last = Some(now);
+                state.tell()?;
+            }
+            beat
+        };
         // While bytes flow nobody waits, and so nobody would hear of an interrupt.
         if beat || !wait.is_zero() {
             transport.pause(wait).await?;
@@ -152,11 +180,20 @@ impl<'p> Pace<'p> {
     }
 
     /// Tells how far it is.
-    pub(super) fn tell(&mut self) -> Result<()> {
+    pub(super) fn tell(&self) -> Result<()> {
+        self.state().tell()
+    }
+}
+
+impl PaceState<'_> {
+    fn tell(&mut self) -> Result<()> {
         let Some(progress) = &mut self.progress else { return Ok(()) };
-        progress(self.done, self.total).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => Error::new(ErrorKind::Interrupted),
-            _ => Error::local(error).during(Phase::Data),
+        progress(self.done, self.total).map_err(|error| {
+            self.stopped = true;
+            match error.kind() {
+                io::ErrorKind::Interrupted => Error::new(ErrorKind::Interrupted),
+                _ => Error::local(error).during(Phase::Data),
+            }
         })
     }
 }

@@ -80,7 +80,7 @@ pub(super) struct Part {
 /// From how many bytes on a part has its memo while it is written, and not only if that fails.
 const WORTH_A_NOTE: u64 = 1024 * 1024;
 
-fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
     let mut path: OsString = name.as_os_str().to_owned();
     path.push(suffix);
     path.into()
@@ -180,23 +180,9 @@ impl Part {
 
     /// The file is whole: it gets its time and its name, once the disk has all of it.
     pub(super) fn commit(mut self, modified: Option<SystemTime>, sync: bool) -> Result<()> {
-        if let Some(modified) = modified {
-            // A file system without such times has the file all the same.
-            let _ = self.file.set_times(FileTimes::new().set_modified(modified));
-        }
-        if sync {
-            self.file.sync_all().map_err(|error| self.failure(error))?;
-        }
-        if let Err(error) = fs::rename(&self.path, &self.name) {
-            let whole = format!("the file is whole: {}", self.path.display());
-            self.settled = true;
-            return Err(LocalFailure::of(&self.name, error).advise(whole));
-        }
         self.settled = true;
+        commit(&self.file, &self.path, &self.name, modified, sync)?;
         self.forget();
-        if sync {
-            sync_directory(&self.name);
-        }
         Ok(())
     }
 
@@ -231,6 +217,23 @@ impl Drop for Part {
     }
 }
 
+/// Gives a whole file its time and its name, once the disk has all of it.
+pub(super) fn commit(file: &File, path: &Path, name: &Path, modified: Option<SystemTime>, sync: bool) -> Result<()> {
+    if let Some(modified) = modified {
+        // A file system without such times has the file all the same.
+        let _ = file.set_times(FileTimes::new().set_modified(modified));
+    }
+    if sync {
+        file.sync_all().map_err(|error| LocalFailure::of(path, error))?;
+    }
+    fs::rename(path, name)
+        .map_err(|error| LocalFailure::of(name, error).advise(format!("the file is whole: {}", path.display())))?;
+    if sync {
+        sync_directory(name);
+    }
+    Ok(())
+}
+
 /// The new name survives a loss of power, too. Not every system has this, and the file itself is on disk.
 fn sync_directory(name: &Path) {
     let directory = name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -241,7 +244,7 @@ fn sync_directory(name: &Path) {
 
 const HEADING: &str = "remote file";
 
-fn memo(facts: &FileFacts) -> String {
+pub(super) fn memo(facts: &FileFacts) -> String {
     let mut text = format!("{HEADING}\n");
     if let Some(size) = facts.size {
         text.push_str(&format!("size {size}\n"));
@@ -252,7 +255,7 @@ fn memo(facts: &FileFacts) -> String {
     text
 }
 
-fn read_memo(text: &str) -> FileFacts {
+pub(super) fn read_memo(text: &str) -> FileFacts {
     let mut facts = FileFacts::default();
     let mut lines = text.lines();
     if lines.next() != Some(HEADING) {

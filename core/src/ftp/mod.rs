@@ -53,6 +53,7 @@ mod passive;
 mod queries;
 mod receipt;
 mod refusal;
+mod segments;
 mod session;
 mod settings;
 mod start;

@@ -351,8 +351,8 @@ impl<'s, 'p> Push<'s, 'p> {
     ) -> Self {
         let mut target = path.to_vec();
         target.extend_from_slice(how.part.as_deref().unwrap_or_default().as_bytes());
-        let mut pace = Pace::new(progress, how.rate_limit.clone());
-        pace.total = source.length();
+        let pace = Pace::new(progress, how.rate_limit.clone());
+        pace.expects(source.length());
         Self {
             path,
             target,
@@ -402,7 +402,7 @@ impl<'s, 'p> Push<'s, 'p> {
                 }
             }
         }
-        self.pace.done = offset;
+        self.pace.is_at(offset);
         Ok(())
     }
 
