@@ -50,6 +50,8 @@ class FTP:
     ``active`` has the server open the data connections to us (PORT, EPRT); an ``ActiveMode`` says on which ports, and
     which address to tell the server. ``session_binding`` says whether a data connection must resume the control
     connection's TLS session (``"require"``), does so where it can, or never does (``"off"``).
+    ``compression`` has files and listings compressed on the way (MODE Z) where the server offers it: for slow networks,
+    and not for secrets, since how well they compress shows.
     ``danger_use_announced_host`` lets data connections go wherever the server says, and not to the server alone.
     ``auth="ssl"`` asks old servers for TLS by AUTH SSL. ``virtual_host`` is which of the server's hosts is meant
     (HOST), ``client_name`` who we say we are (CLNT), ``language`` that of replies (LANG), such as ``pt-BR``. Without
@@ -77,6 +79,7 @@ class FTP:
         active: bool | ActiveMode = False,
         session_binding: Literal["require", "prefer", "off"] = "prefer",
         danger_use_announced_host: bool = False,
+        compression: bool = False,
         auth: Literal["tls", "ssl"] = "tls",
         virtual_host: str | None = None,
         client_name: str | None = None,
@@ -104,6 +107,7 @@ class FTP:
             active=listening(active),
             session_binding=session_binding,
             danger_use_announced_host=danger_use_announced_host,
+            compression=compression,
             auth=auth,
             virtual_host=virtual_host,
             client_name=client_name,

@@ -490,6 +490,7 @@ class FtpSession:
         active: _Active | None = None,
         session_binding: Literal["require", "prefer", "off"] = "prefer",
         danger_use_announced_host: bool = False,
+        compression: bool = False,
         auth: Literal["tls", "ssl"] = "tls",
         virtual_host: str | None = None,
         client_name: str | None = None,

@@ -17,6 +17,8 @@ def settings(words: Iterable[str]) -> dict[str, Any]:
                 found["active"] = True
             case ("binding", _, binding):
                 found["session_binding"] = binding
+            case ("compression", _, _):
+                found["compression"] = True
             case ("announced-host", _, _):
                 found["danger_use_announced_host"] = True
             case ("no-pipelining", _, _):

@@ -30,6 +30,7 @@ pub(crate) fn settings(sandbox: &mut Sandbox, session: ResourceAny, script: &Scr
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let set = match name {
             "binding" => face.call_set_session_binding(&mut *store, session, binding(value)),
+            "compression" => face.call_set_compression(&mut *store, session, true),
             "announced-host" => face.call_danger_use_announced_host(&mut *store, session, true),
             "virtual-host" => face.call_set_virtual_host(&mut *store, session, Some(value)),
             "client-name" => face.call_set_client_name(&mut *store, session, Some(value)),

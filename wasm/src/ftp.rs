@@ -77,6 +77,10 @@ impl GuestSession for Files {
         })
     }
 
+    fn set_compression(&self, compress: bool) -> Result<(), Error> {
+        self.set(|client| client.settings().compression = compress)
+    }
+
     fn danger_use_announced_host(&self, announced: bool) -> Result<(), Error> {
         use ftp::PassiveHost::{ControlPeer, DangerAnnounced};
         self.set(|client| client.settings().passive_host = if announced { DangerAnnounced } else { ControlPeer })

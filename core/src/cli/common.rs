@@ -16,6 +16,7 @@ use starttls::url::{Protocol, Url};
 use starttls::{Error, Options, Security, Timeouts, ftp, smtp};
 
 use crate::credentials::{self, Login};
+use crate::data::Data;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::note;
@@ -69,6 +70,9 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "ADDRESS", help_heading = NETWORK)]
     local_address: Option<IpAddr>,
 
+    #[command(flatten)]
+    data: Data,
+
     /// How long a connection, handshake or reply, or a pause in a transfer, may take
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help_heading = OUTPUT)]
     timeout: Option<Duration>,
@@ -99,6 +103,9 @@ impl Common {
                 Protocol::Ftp => "ftp:// or ftps://",
             };
             return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));
+        }
+        if protocol == Protocol::Smtp {
+            self.data.refuse_for_mail()?;
         }
         let options = self.options(&url)?;
         Ok(Target { url, fallbacks: Vec::new(), options, network: self.network() })
@@ -199,7 +206,9 @@ impl Target {
         }
         let credentials = common.ftp_credentials(&self.url)?.unwrap_or_else(ftp::Credentials::anonymous);
         let fail = |error| self.failure(error, Exit::Unavailable);
-        let client = ftp::Client::connect(self.network.clone(), self.endpoint(), self.options.clone());
+        let mut settings = ftp::Settings::default();
+        common.data.apply(&mut settings);
+        let client = ftp::Client::connect_with(self.network.clone(), self.endpoint(), self.options.clone(), &settings);
         let mut client = client.await.map_err(fail)?;
         warn(client.tls());
         client.login(&credentials).await.map_err(fail)?;

@@ -109,7 +109,7 @@ fn exit(error: &Error, refused: Exit) -> Exit {
         ErrorKind::Rejected if error.phase() == Some(Phase::Upgrade) => Exit::Protocol,
         ErrorKind::Rejected if matches!(error.phase(), Some(Phase::Command | Phase::Data)) => refused,
         ErrorKind::Rejected => Exit::Unavailable,
-        ErrorKind::InvalidArgument(_) => Exit::Usage,
+        ErrorKind::InvalidArgument(_) | ErrorKind::Unsupported(_) => Exit::Usage,
         // Found out before anything was sent: it is about what we were given.
         ErrorKind::LimitExceeded(_) if error.phase().is_none() => Exit::Data,
         ErrorKind::InvalidState(_) | ErrorKind::NotOffered(_) if login => Exit::NoPermission,

@@ -11,6 +11,7 @@
 mod ask;
 mod common;
 mod credentials;
+mod data;
 mod exit;
 mod failure;
 mod get;

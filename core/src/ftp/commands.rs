@@ -27,6 +27,9 @@ bare! {
     opts_utf8 = "OPTS UTF8 ON";
     /// Image: bytes as they are.
     type_image = "TYPE I";
+    /// Deflate on data connections (draft-preston-ftpext-deflate).
+    mode_deflate = "MODE Z";
+    mode_stream = "MODE S";
     epsv = "EPSV";
     pasv = "PASV";
     pwd = "PWD";

@@ -39,6 +39,11 @@ impl Features {
         self.iter().any(|(offered, _)| offered == name)
     }
 
+    /// Whether data connections can be compressed: `MODE Z`.
+    pub(super) fn compression(&self) -> bool {
+        self.iter().any(|(name, modes)| name == "MODE" && modes.split([' ', ';']).any(|mode| mode == "Z"))
+    }
+
     /// Whether listings for machines are offered: MLST stands for MLSD too (RFC 3659 §7.8).
     pub(super) fn machine_listings(&self) -> bool {
         self.offers("MLST") || self.offers("MLSD")

@@ -12,6 +12,8 @@ server_memory! {
 pub(super) struct Facts {
     /// It does not know EPSV.
     pub(super) no_epsv: bool,
+    /// It offers MODE Z, and refuses it.
+    pub(super) no_compression: bool,
     /// It does not know EPRT.
     pub(super) no_eprt: bool,
     /// It leaves data connections open after an upload: waiting for its end is of no use.

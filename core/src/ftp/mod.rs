@@ -38,6 +38,8 @@ mod commands;
 mod credentials;
 mod crew;
 mod data_connection;
+mod data_link;
+mod deflate;
 mod doctor;
 mod download;
 mod encoding;

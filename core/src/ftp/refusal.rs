@@ -18,6 +18,8 @@ pub enum Refusal {
     PermissionDenied,
     /// The file is unavailable, and the server does not say why; most often it is missing.
     Unavailable,
+    /// There are too many connections to the server, or of this user: fewer may do, or later.
+    TooManyConnections,
     /// Something else: a quota, a directory that is not empty, a command that is not known.
     Other,
 }
@@ -29,6 +31,13 @@ impl Refusal {
         let text = reply.text().to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         Some(match reply.code().number() {
+            // 421 is also said by a server that closes, and 530 by one that does not know the password.
+            421 | 430 | 450 | 530
+                if says(&["too many", "maximum", "limit"])
+                    && says(&["connection", "user", "client", "session", "login"]) =>
+            {
+                Self::TooManyConnections
+            }
             530 | 532 | 553 => Self::PermissionDenied,
             550 if says(&["denied", "permission", "not permitted", "not allowed", "prohibited"]) => {
                 Self::PermissionDenied
@@ -60,6 +69,20 @@ mod tests {
             ("550 files: Directory not empty", Refusal::Other),
             ("553 Could not create file.", Refusal::PermissionDenied),
             ("452 Disk full", Refusal::Other),
+            ("421 There are too many connections from your internet address.", Refusal::TooManyConnections),
+            ("421 There are too many connected users, please try later.", Refusal::TooManyConnections),
+            ("421 Too many connections (2) from this IP", Refusal::TooManyConnections),
+            ("421 50 users (the maximum) are already logged in, sorry", Refusal::TooManyConnections),
+            (
+                "530 Sorry, the maximum number of clients (2) for this user are already connected.",
+                Refusal::TooManyConnections,
+            ),
+            (
+                "530 Sorry, the maximum number of connections (2) for your host are already connected.",
+                Refusal::TooManyConnections,
+            ),
+            ("421 Timeout.", Refusal::Other),
+            ("530 Login incorrect.", Refusal::PermissionDenied),
         ] {
             let reply = Assembler::new(Dialect::Ftp, Budget::DEFAULT).push(line.as_bytes()).unwrap().unwrap();
             assert_eq!(Refusal::of(&Error::rejected(reply)), Some(refusal), "{line}");

@@ -49,6 +49,8 @@ pub(super) struct Session<S> {
     pub(super) tls: Option<(TlsSession, ServerName)>,
     /// Whether data connections go under TLS: PROT P was accepted.
     pub(super) private: bool,
+    /// Whether data connections are compressed: MODE Z is set.
+    pub(super) compressed: bool,
     /// Whether transfers may begin: data connections are protected as chosen, bytes go as they are.
     pub(super) prepared: bool,
     /// What HASH computes, if that was selected (OPTS HASH).
@@ -96,6 +98,7 @@ pub(super) async fn open<T: Transport>(
         features: Features::default(),
         tls,
         private: false,
+        compressed: false,
         prepared: false,
         hash: None,
         logged_in: false,

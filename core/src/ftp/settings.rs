@@ -49,6 +49,9 @@ pub struct Settings {
     pub passive_host: PassiveHost,
     /// Whether data connections resume the control connection's TLS session.
     pub session_binding: SessionBinding,
+    /// Whether data connections are compressed (MODE Z) where the server offers it. Off by default: fast networks gain
+    /// nothing, and how well a file compresses shows in the length of what is sent, also through TLS.
+    pub compression: bool,
     /// What is known of servers, and what is learnt of this one.
     pub memory: ServerMemory,
 }
@@ -72,6 +75,7 @@ impl Default for Settings {
             active: None,
             passive_host: PassiveHost::default(),
             session_binding: SessionBinding::default(),
+            compression: false,
             memory: ServerMemory::default(),
         }
     }

@@ -41,6 +41,7 @@ impl<T: Transport> Client<T> {
             let why = "nobody is logged in, or the server refused to protect data connections";
             return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
         }
+        self.set_mode().await?;
         // Where the server connects, or says where to, its answer comes first.
         let plain = self.settings.active.is_none() && self.settings.passive_host == PassiveHost::ControlPeer;
         let reply = match self.reachable && plain && self.settings.pipelining && !self.known.no_epsv {
@@ -67,7 +68,7 @@ impl<T: Transport> Client<T> {
         let reply = self.begins(reply)?;
         let stream = self.opened(opening, direction).await?;
         let data = self.secure_data(stream, direction).await?;
-        self.transfer = Some(Transfer::new(data, direction, offset));
+        self.transfer = Some(Transfer::new(data, direction, offset, self.session.compressed));
         self.reachable = true;
         Ok(reply)
     }
@@ -158,7 +159,7 @@ impl<T: Transport> Client<T> {
             drop(data);
             return self.begin_again(true, Error::new(ErrorKind::Truncated).during(Phase::Data)).await;
         }
-        self.transfer = Some(Transfer::new(data, direction, offset));
+        self.transfer = Some(Transfer::new(data, direction, offset, self.session.compressed));
         Ok(Some(reply))
     }
 
@@ -172,6 +173,25 @@ impl<T: Transport> Client<T> {
         self.mark_cut();
         self.fence().await;
         if self.session.dialogue.has_ended() { Err(self.explain(error)) } else { Ok(None) }
+    }
+
+    /// Compression of data connections, or none, as the settings have it and the server offers it.
+    async fn set_mode(&mut self) -> Result<()> {
+        let offered = self.session.features.compression() && !self.known.no_compression;
+        let wanted = self.settings.compression && offered;
+        if wanted == self.session.compressed {
+            return Ok(());
+        }
+        let line = if wanted { commands::mode_deflate() } else { commands::mode_stream() };
+        let reply = self.session.dialogue.exchange(&line).await.map_err(|error| error.during(Phase::Data))?;
+        if reply.code().is_completion() {
+            self.session.compressed = wanted;
+        } else if wanted && reply.code().is_permanent_negative() {
+            self.learn(|known| known.no_compression = true);
+        } else {
+            return Err(self.session.refused(reply, Phase::Data));
+        }
+        Ok(())
     }
 
     /// The answer to REST.

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::data_link::DataLink;
 use super::receipt::{Status, TransferReceipt};
 use super::{commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
@@ -32,7 +33,7 @@ const PIECE: usize = 64 * 1024;
 /// A transfer under way.
 pub(super) struct Transfer<S> {
     /// `None` once it is closed.
-    data: Option<Link<S>>,
+    data: Option<DataLink<S>>,
     direction: Direction,
     /// The path of an upload, for the look at its size afterwards.
     uploaded: Option<Vec<u8>>,
@@ -51,10 +52,10 @@ pub(super) struct Transfer<S> {
 }
 
 impl<S: Stream> Transfer<S> {
-    pub(super) fn new(data: Link<S>, direction: Direction, offset: u64) -> Self {
+    pub(super) fn new(data: Link<S>, direction: Direction, offset: u64, compressed: bool) -> Self {
         Self {
             tls_resumed: data.tls().is_some_and(|tls| tls.resumed),
-            data: Some(data),
+            data: Some(DataLink::new(data, direction, compressed)),
             direction,
             uploaded: None,
             offset,
@@ -206,7 +207,9 @@ impl<T: Transport> Client<T> {
         match outcome {
             Ok(Fill::More) => return Ok(true),
             Ok(Fill::Closed) => transfer.end = End::Orderly,
-            Err(error) if matches!(error.kind(), ErrorKind::Truncated) => transfer.end = End::Cut,
+            Err(error) if matches!(error.kind(), ErrorKind::Truncated) && !data.is_broken_off() => {
+                transfer.end = End::Cut;
+            }
             Err(error) => {
                 self.transfer = None;
                 return Err(self.broken(error, Direction::Down).await);

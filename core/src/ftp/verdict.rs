@@ -15,9 +15,10 @@
 use std::time::Duration;
 
 use super::client::Client;
+use super::data_link::DataLink;
 use super::{Direction, commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::link::{Channel, Fill, Link};
+use crate::link::Fill;
 use crate::reply::Reply;
 use crate::transport::{Stream, Transport};
 
@@ -131,7 +132,7 @@ impl<T: Transport> Client<T> {
 
     /// Asks the server to give the transfer up (ABOR), closes the data connection, and hears the server out. One that reads
     /// commands during a transfer throws away what stands behind ABOR: so the fence waits for an answer.
-    pub(super) async fn stop(&mut self, data: Option<Link<T::Stream>>, direction: Direction) -> Vec<Reply> {
+    pub(super) async fn stop(&mut self, data: Option<DataLink<T::Stream>>, direction: Direction) -> Vec<Reply> {
         let within = self.last_words();
         let dialogue = &mut self.session.dialogue;
         let asked = match dialogue.send(&commands::abor()) {
@@ -197,7 +198,7 @@ impl<T: Transport> Client<T> {
 }
 
 /// Takes what is still under way, up to the connection's end or as much as a server sends that does not stop.
-async fn drain<S: Stream>(data: &mut Link<S>) {
+async fn drain<S: Stream>(data: &mut DataLink<S>) {
     let mut taken = 0;
     while taken < DRAINED {
         data.set_deadline(A_MOMENT);

@@ -359,7 +359,7 @@ impl FtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
         data_protection="private", verify_uploads=true, accept_missing_close_notify=false, active=None,
-        session_binding="prefer", danger_use_announced_host=false, auth="tls", virtual_host=None, client_name=None,
+        session_binding="prefer", danger_use_announced_host=false, compression=false, auth="tls", virtual_host=None, client_name=None,
         language=None, pipelining=true, keep_alive=None, proxy=None, local_address=None,
         encoding="utf-8", fallback_encoding=None, list_options=None, all_facts=false, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
@@ -378,6 +378,7 @@ impl FtpSession {
         active: Option<(Option<(u16, u16)>, Option<String>)>,
         session_binding: &str,
         danger_use_announced_host: bool,
+        compression: bool,
         auth: &str,
         virtual_host: Option<String>,
         client_name: Option<String>,
@@ -436,6 +437,7 @@ impl FtpSession {
             encoding,
             list_options,
             all_facts,
+            compression,
             ..Settings::default()
         };
         let network = config::Network::new(py, proxy, local_address)?;

@@ -131,6 +131,7 @@ pub fn file_settings(words: &[String]) -> Result<ftp::Settings, Error> {
         match word.split_once('=').unwrap_or((word, "")) {
             ("active", "") => settings.active = Some(ftp::Active::default()),
             ("binding", binding) => settings.session_binding = binding.parse()?,
+            ("compression", "") => settings.compression = true,
             ("announced-host", "") => settings.passive_host = ftp::PassiveHost::DangerAnnounced,
             ("auth", "ssl") => settings.auth = ftp::Auth::Ssl,
             ("virtual-host", name) => settings.virtual_host = Some(name.to_owned()),
