@@ -35,6 +35,12 @@ impl Credentials {
         &self.user
     }
 
+    /// What nobody may be shown.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let all = [Some(&self.password), self.account.as_ref()].into_iter().flatten();
+        all.filter(|_| !self.is_public()).map(|secret| secret.as_str())
+    }
+
     /// Whether there is nothing to keep from those who listen.
     pub(super) fn is_public(&self) -> bool {
         matches!(self.user.as_str(), "anonymous" | "ftp")

@@ -154,6 +154,17 @@ impl<T: Transport + Clone> Doctor<'_, T> {
 
     async fn listings(&mut self, client: &mut Client<T>, listed: &Listed) {
         let machine = client.session.features.machine_listings();
+        if listed.receipt.is_none() && !listed.bytes.is_empty() {
+            let command = if machine { "MLSD" } else { "LIST" };
+            self.find(
+                Topic::Listings,
+                State::Notice,
+                format!("{command}; more than {} KiB in one listing", MOST / 1024),
+            )
+            .because("the directory is very large, or the server never comes to an end")
+            .advise("name a smaller directory to have its listing looked at");
+            return;
+        }
         let lines = listed.bytes.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| is_entry(line));
         let lines: Vec<_> = lines.collect();
         let entries = match client.entries("").await {

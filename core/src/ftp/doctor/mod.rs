@@ -211,6 +211,7 @@ pub async fn doctor<T: Transport + Clone>(
     let diagnosis = Diagnosis { findings: Vec::new(), error: None, greeting: None, tls: None, features: Vec::new() };
     let mut doctor = Doctor { transport, endpoint, options, settings, pipelining, credentials, examination, diagnosis };
     doctor.examine().await;
+    doctor.hide_secrets();
     doctor.diagnosis
 }
 
@@ -250,6 +251,36 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         }
     }
 
+    /// A session hides its own secrets; but what one was told, a server can repeat to the next one before its login.
+    fn hide_secrets(&mut self) {
+        let Some(credentials) = self.credentials else { return };
+        let hide = |text: &mut String| {
+            // Shorter ones would blot out ordinary words.
+            for secret in credentials.secrets().filter(|secret| secret.len() >= 4) {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "***");
+                }
+            }
+        };
+        let Diagnosis { findings, error, greeting, features, .. } = &mut self.diagnosis;
+        for finding in findings {
+            [Some(&mut finding.seen), finding.cause.as_mut(), finding.remedy.as_mut()]
+                .into_iter()
+                .flatten()
+                .for_each(hide);
+        }
+        features.iter_mut().flat_map(|(name, parameters)| [name, parameters]).for_each(hide);
+        let hidden = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+            Ok(mut text) => {
+                hide(&mut text);
+                text.into_bytes()
+            }
+            Err(error) => error.into_bytes(),
+        };
+        *greeting = greeting.take().map(|greeting| greeting.map(hidden));
+        *error = error.take().map(|error| error.redact(hidden));
+    }
+
     async fn open(&self, options: &Options) -> crate::Result<Client<T>> {
         Client::connect_with(self.transport.clone(), self.endpoint, options.clone(), &self.settings).await
     }
@@ -279,5 +310,43 @@ impl Finding {
     fn advise(&mut self, remedy: impl Into<String>) -> &mut Self {
         self.remedy = Some(words::shown(&remedy.into()));
         self
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::reply::{Assembler, Budget, Dialect};
+    use crate::transport::Blocking;
+
+    #[test]
+    fn what_a_server_repeats_in_a_later_session_is_hidden() {
+        let transport = Blocking::new();
+        let endpoint = Endpoint { host: "files.test".into(), port: 21 };
+        let credentials = Credentials::password("ada", "pencil-secret").account("ink-secret");
+        let line = b"220 once it was pencil-secret";
+        let reply = Assembler::new(Dialect::Ftp, Budget::DEFAULT).push(line).unwrap().unwrap();
+        let mut doctor = Doctor {
+            transport: &transport,
+            endpoint: &endpoint,
+            options: Options::default(),
+            settings: Settings::default(),
+            pipelining: true,
+            credentials: Some(&credentials),
+            examination: &Examination::default(),
+            diagnosis: Diagnosis {
+                findings: Vec::new(),
+                error: Some(Error::rejected(reply.clone())),
+                greeting: Some(reply),
+                tls: None,
+                features: vec![("PENCIL".into(), "pencil-secret;ink-secret".into())],
+            },
+        };
+        doctor.find(Topic::Login, State::Problem, "pencil-secret!").because("pencil-secret?").advise("no ink-secret");
+        doctor.hide_secrets();
+        let shown = format!("{:?} {}", doctor.diagnosis, doctor.diagnosis.error.as_ref().unwrap());
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("once it was ***") && shown.contains("***;***"), "{shown}");
     }
 }
