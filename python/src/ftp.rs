@@ -4,6 +4,7 @@ mod classes;
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
@@ -60,6 +61,17 @@ pub(crate) enum Command {
     Language(String),
     Site(PyBackedBytes),
     Quote(PyBackedBytes),
+    Chmod(PyBackedBytes, u32),
+    SetModified(PyBackedBytes, SystemTime),
+    SetCreated(PyBackedBytes, SystemTime),
+    SetFacts(PyBackedBytes, Vec<(String, String)>),
+    Available(PyBackedBytes),
+    Allocate(u64),
+    Makedirs(PyBackedBytes),
+    RemoveTree(PyBackedBytes),
+    DownloadText { path: PyBackedBytes, into: Target },
+    UploadText { path: PyBackedBytes, from: Source, pulse: Pulse },
+    UploadUnique { wish: PyBackedBytes, from: Source, pulse: Pulse },
     Hash { path: PyBackedBytes, algorithm: Option<Algorithm>, range: Option<Range<u64>> },
 }
 
@@ -187,6 +199,48 @@ impl Protocol for Ftp {
             Command::Language(tag) => Value::Reply(client.language(&tag).await?),
             Command::Site(text) => Value::Reply(client.site(&text).await?),
             Command::Quote(command) => Value::Reply(client.quote(&command).await?),
+            Command::Chmod(path, mode) => Value::Reply(client.chmod(&path, mode).await?),
+            Command::SetModified(path, time) => Value::Reply(client.set_modified(&path, time).await?),
+            Command::SetCreated(path, time) => Value::Reply(client.set_created(&path, time).await?),
+            Command::SetFacts(path, facts) => {
+                let facts: Vec<_> = facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                Value::Reply(client.set_facts(&path, &facts).await?)
+            }
+            Command::Available(path) => Value::Number(client.available(&path).await?),
+            Command::Allocate(size) => Value::Reply(client.allocate(size).await?),
+            Command::Makedirs(path) => {
+                client.makedirs(&path).await?;
+                Value::None
+            }
+            Command::RemoveTree(path) => Value::Removal(client.remove_tree(&path).await?),
+            Command::DownloadText { path, into } => {
+                client.start_download_text(&path).await?;
+                let receipt = match into {
+                    Target::Path(local) => match std::fs::File::create(local) {
+                        Ok(mut file) => client.receive_all(&mut file).await?,
+                        Err(error) => {
+                            client.abort().await;
+                            return Err(starttls::Error::local(error).into());
+                        }
+                    },
+                    Target::Writer(mut writer) => client.receive_all(&mut writer).await?,
+                };
+                Value::Receipt(receipt)
+            }
+            Command::UploadText { path, mut from, mut pulse } => {
+                client.start_upload_text(&path).await?;
+                if let Err(failure) = transmit_all(client, &mut from, &mut pulse).await {
+                    return Err(given_up(client, failure).await);
+                }
+                Value::Receipt(client.finish().await?)
+            }
+            Command::UploadUnique { wish, mut from, mut pulse } => {
+                let name = client.start_upload_unique(&wish).await?;
+                if let Err(failure) = transmit_all(client, &mut from, &mut pulse).await {
+                    return Err(given_up(client, failure).await);
+                }
+                Value::Unique(client.finish().await?, name)
+            }
             Command::Hash { path, algorithm, range } => Value::Digest(client.hash(&path, algorithm, range).await?),
         })
     }
@@ -207,8 +261,18 @@ impl Protocol for Ftp {
             | Command::Rename(..)
             | Command::Rmdir(_)
             | Command::Cwd(_)
+            | Command::Chmod(..)
+            | Command::SetModified(..)
+            | Command::SetCreated(..)
+            | Command::SetFacts(..)
+            | Command::RemoveTree(_)
+            | Command::DownloadText { .. }
             | Command::Hash { .. } => Hint::Existing,
-            Command::Upload { .. } | Command::Place { .. } | Command::StartUpload(..) | Command::Mkdir(_) => Hint::New,
+            Command::Upload { .. }
+            | Command::Place { .. }
+            | Command::StartUpload(..)
+            | Command::Mkdir(_)
+            | Command::UploadText { .. } => Hint::New,
             _ => Hint::None,
         }
     }

@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use pyo3::{IntoPyObjectExt, intern};
 use starttls::ftp::hash::Digest;
-use starttls::ftp::{Diagnosis, Entry, TransferReceipt};
+use starttls::ftp::{Diagnosis, Entry, Removal, TransferReceipt};
 use starttls::reply::Reply;
 use starttls::smtp::{DeliveryReport, LoginInfo};
 use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
@@ -45,6 +45,12 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
     /// Of a file.
     Digest(Digest),
+    /// Bytes of room.
+    Number(u64),
+    /// Of a tree.
+    Removal(Removal),
+    /// The story of an upload, and the name it has on the server.
+    Unique(TransferReceipt, Option<Vec<u8>>),
 }
 
 impl Value {
@@ -72,6 +78,19 @@ impl Value {
             Self::Entry(it) => Py::new(py, entry::Entry(*it))?.into_any(),
             Self::Diagnosis(it) => diagnosis(py, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+            Self::Number(number) => number.into_pyobject(py)?.into_any().unbind(),
+            Self::Removal(it) => {
+                let left = it.left.iter().map(|left| {
+                    let why = error::core(py, &left.error, Hint::Existing).into_value(py);
+                    (PyBytes::new(py, &left.path), why)
+                });
+                let left = PyTuple::new(py, left.collect::<Vec<_>>())?;
+                class(py, intern!(py, "Removal"))?.call1((it.files, it.directories, left))?.unbind()
+            }
+            Self::Unique(it, name) => {
+                let name = name.map(|name| PyBytes::new(py, &name).unbind());
+                (receipt(py, &it)?, name).into_pyobject(py)?.into_any().unbind()
+            }
             Self::Digest(it) => digest(py, &it)?.unbind(),
         })
     }

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from ._native import DKIM, Entry, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
-    from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Reply, TLSInfo, TransferReceipt
+    from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Removal, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout
     from ._smtp import SMTP, send
 
@@ -104,6 +104,7 @@ __all__ = [
     "RemoteFileExists",
     "RemoteFileNotFound",
     "RemotePermissionDenied",
+    "Removal",
     "Reply",
     "Routes",
     "SMTPPool",
@@ -148,6 +149,7 @@ _ELSEWHERE = {
         "DeliveryReport",
         "Digest",
         "LoginInfo",
+        "Removal",
         "Reply",
         "TLSInfo",
         "TransferReceipt",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from ._aio import Driver
 from ._errors import InvalidState
-from ._files import destination, is_async, remote, source, suffix
+from ._files import destination, is_async, remote, seconds_of, source, suffix
 from ._ftp import join
 from ._native import FtpCommand, FtpSession, Host
 from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+    from datetime import datetime
     from typing import Literal, Self, TypeVar
 
     from ._diagnosis import Diagnosis
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ._ftp import RemotePath
     from ._listing import AsyncListing
     from ._native import Entry, TLSConfig
-    from ._results import Digest, Reply, TLSInfo, TransferReceipt
+    from ._results import Digest, Removal, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     T = TypeVar("T")
@@ -342,6 +343,59 @@ class AsyncFTP:
         With ``end``, of the bytes from ``start`` on and before ``end``.
         """
         return await self._run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
+
+    async def chmod(self, path: RemotePath, mode: int) -> Reply:
+        """Change a file's permissions: ``0o644``."""
+        return await self._run(FtpCommand.chmod(remote(path), mode))
+
+    async def set_modified(self, path: RemotePath, time: datetime | float) -> Reply:
+        """Set when a file was last modified, to the second, by whatever command the server has for it."""
+        return await self._run(FtpCommand.set_modified(remote(path), seconds_of(time)))
+
+    async def set_created(self, path: RemotePath, time: datetime | float) -> Reply:
+        """Set when a file was made."""
+        return await self._run(FtpCommand.set_created(remote(path), seconds_of(time)))
+
+    async def set_facts(self, path: RemotePath, facts: Mapping[str, str]) -> Reply:
+        """Set facts of a file (MFF), such as ``UNIX.mode``."""
+        return await self._run(FtpCommand.set_facts(remote(path), list(facts.items())))
+
+    async def available(self, path: RemotePath = "") -> int:
+        """Bytes of room in a directory."""
+        return await self._run(FtpCommand.available(remote(path)))
+
+    async def allocate(self, size: int) -> Reply:
+        """Ask for room for the upload that comes next, where a server needs to know."""
+        return await self._run(FtpCommand.allocate(size))
+
+    async def makedirs(self, path: RemotePath) -> None:
+        """Make a directory and those above it; it is no error if they are there."""
+        await self._run(FtpCommand.makedirs(remote(path)))
+
+    async def rmtree(self, path: RemotePath) -> Removal:
+        """Remove a directory and everything in it. Symbolic links are removed, not followed.
+
+        It goes on after what cannot be removed; the result tells what is left, and why.
+        """
+        return await self._run(FtpCommand.remove_tree(remote(path)))
+
+    async def download_text(self, path: RemotePath, local: LocalPath | Writer) -> TransferReceipt:
+        """Download lines: whatever the server's line ends are, they are line feeds here.
+
+        Sizes differ then, so that the receipt is ``complete`` at most. A local file is written as the lines come.
+        """
+        return await self._run(FtpCommand.download_text(remote(path), destination(local)))
+
+    async def upload_text(self, local: LocalPath | Content, path: RemotePath) -> TransferReceipt:
+        """Upload lines that end in line feeds or CRLF; the server makes its own line ends of them."""
+        return await self._run(FtpCommand.upload_text(source(local), remote(path)))
+
+    async def upload_unique(
+        self, local: LocalPath | Content, wish: RemotePath = ""
+    ) -> tuple[TransferReceipt, str | None]:
+        """Upload under a name that the server chooses, which it may tell. Some servers take a wish for it."""
+        receipt, name = await self._run(FtpCommand.upload_unique(source(local), remote(wish)))
+        return receipt, None if name is None else name.decode("utf-8", "surrogateescape")
 
     async def doctor(self, *, write_test: bool = False) -> Diagnosis:
         """Examine the server, as ``FTP.doctor`` does."""

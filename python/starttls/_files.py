@@ -10,6 +10,7 @@ from ._errors import LocalError, LocalFileNotFound, LocalPermissionDenied
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+    from datetime import datetime
     from typing import BinaryIO, Literal, Protocol, TypeGuard
 
     class Reader(Protocol):
@@ -103,3 +104,8 @@ def remote(path: str | bytes | os.PathLike[str]) -> bytes:
     """A path on the server as bytes: text is UTF-8, with surrogate escapes for what is not."""
     path = os.fspath(path)
     return path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+
+
+def seconds_of(time: datetime | float) -> float:
+    """A moment as seconds since 1970; one without a time zone is local time, as ``datetime`` has it."""
+    return time if isinstance(time, int | float) else time.timestamp()

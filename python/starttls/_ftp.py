@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from ._errors import InvalidArgument
-from ._files import destination, remote, source, suffix
+from ._files import destination, remote, seconds_of, source, suffix
 from ._native import FtpCommand, FtpSession
 from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from typing import Literal, Self
 
     from ._diagnosis import Diagnosis
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ._listing import Listing
     from ._native import Entry, TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
-    from ._results import Digest, Reply, TLSInfo, TransferReceipt
+    from ._results import Digest, Removal, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     RemotePath = str | bytes | os.PathLike[str]
@@ -372,6 +373,57 @@ class FTP:
         With ``end``, of the bytes from ``start`` on and before ``end``.
         """
         return self._session.run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
+
+    def chmod(self, path: RemotePath, mode: int) -> Reply:
+        """Change a file's permissions: ``0o644``."""
+        return self._session.run(FtpCommand.chmod(remote(path), mode))
+
+    def set_modified(self, path: RemotePath, time: datetime | float) -> Reply:
+        """Set when a file was last modified, to the second, by whatever command the server has for it."""
+        return self._session.run(FtpCommand.set_modified(remote(path), seconds_of(time)))
+
+    def set_created(self, path: RemotePath, time: datetime | float) -> Reply:
+        """Set when a file was made."""
+        return self._session.run(FtpCommand.set_created(remote(path), seconds_of(time)))
+
+    def set_facts(self, path: RemotePath, facts: Mapping[str, str]) -> Reply:
+        """Set facts of a file (MFF), such as ``UNIX.mode``."""
+        return self._session.run(FtpCommand.set_facts(remote(path), list(facts.items())))
+
+    def available(self, path: RemotePath = "") -> int:
+        """Bytes of room in a directory."""
+        return self._session.run(FtpCommand.available(remote(path)))
+
+    def allocate(self, size: int) -> Reply:
+        """Ask for room for the upload that comes next, where a server needs to know."""
+        return self._session.run(FtpCommand.allocate(size))
+
+    def makedirs(self, path: RemotePath) -> None:
+        """Make a directory and those above it; it is no error if they are there."""
+        self._session.run(FtpCommand.makedirs(remote(path)))
+
+    def rmtree(self, path: RemotePath) -> Removal:
+        """Remove a directory and everything in it. Symbolic links are removed, not followed.
+
+        It goes on after what cannot be removed; the result tells what is left, and why.
+        """
+        return self._session.run(FtpCommand.remove_tree(remote(path)))
+
+    def download_text(self, path: RemotePath, local: LocalPath | Writer) -> TransferReceipt:
+        """Download lines: whatever the server's line ends are, they are line feeds here.
+
+        Sizes differ then, so that the receipt is ``complete`` at most. A local file is written as the lines come.
+        """
+        return self._session.run(FtpCommand.download_text(remote(path), destination(local)))
+
+    def upload_text(self, local: LocalPath | Content, path: RemotePath) -> TransferReceipt:
+        """Upload lines that end in line feeds or CRLF; the server makes its own line ends of them."""
+        return self._session.run(FtpCommand.upload_text(source(local), remote(path)))
+
+    def upload_unique(self, local: LocalPath | Content, wish: RemotePath = "") -> tuple[TransferReceipt, str | None]:
+        """Upload under a name that the server chooses, which it may tell. Some servers take a wish for it."""
+        receipt, name = self._session.run(FtpCommand.upload_unique(source(local), remote(wish)))
+        return receipt, None if name is None else name.decode("utf-8", "surrogateescape")
 
     def doctor(self, *, write_test: bool = False) -> Diagnosis:
         """Examine the server, whether the session is open or not: versions, resumption, passive addresses, listings,

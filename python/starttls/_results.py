@@ -306,6 +306,31 @@ class Digest(Frozen):
         return self.value.hex()
 
 
+class Removal(Frozen):
+    """What became of a tree that was to be removed."""
+
+    __slots__ = ("files", "directories", "_left")  # noqa: RUF023
+
+    files: int
+    """Files, links and other things that are no directories."""
+    directories: int
+    """Directories."""
+    _left: tuple[tuple[bytes, Exception], ...]
+
+    def __init__(self, files: int, directories: int, left: tuple[tuple[bytes, Exception], ...] = ()) -> None:
+        self._set(files, directories, left)
+
+    @property
+    def left(self) -> dict[str, Exception]:
+        """What is still there, and why: paths, with surrogate escapes for what is no UTF-8."""
+        return {path.decode("utf-8", "surrogateescape"): why for path, why in self._left}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left."""
+        return not self._left
+
+
 # A mailing may have a million reports: these set attributes of a frozen value without a look-up each.
 set_code, set_lines, set_enhanced_code = (vars(Reply)[name].__set__ for name in Reply.__slots__)
 set_outcome, set_accepted, set_refused, set_reply, set_queue_id, set_tls, set_error = (

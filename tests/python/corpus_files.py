@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from typing import Any
+
+import starttls
 
 
 def settings(words: Iterable[str]) -> dict[str, Any]:
@@ -28,19 +31,66 @@ def settings(words: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def answer(reply: starttls.Reply) -> str:
+    return f"{reply.code} {len(reply.lines)}"
+
+
+def escaped(name: str) -> str:
+    data = name.encode("utf-8", "surrogateescape")
+    return "".join(chr(b) if 32 <= b < 127 and b != 92 else f"\\x{b:02x}" for b in data)
+
+
+def describe(error: starttls.Error) -> str:
+    """An error in the corpus' words, of the kinds that trees have."""
+    kinds = {
+        starttls.InvalidArgument: "invalid-argument",
+        starttls.LimitExceeded: "limit-exceeded",
+        starttls.ProtocolError: "protocol-violation",
+        starttls.Rejected: "rejected",
+    }
+    kind = next(word for one, word in kinds.items() if isinstance(error, one))
+    phase = f" at {error.phase}" if error.phase else ""
+    return f"error {kind}{phase}{'' if error.code is None else f' {error.code}'}"
+
+
 def ask(session: Any, verb: str, data: list[bytes]) -> str:
     """Everything that is answered by a reply or a digest."""
     text = [word.decode() if verb in ("account", "help", "language", "hash") else word for word in data]
     match verb:
         case "account":
             session.account(text[0])
-            return "ok"
+        case "chmod":
+            session.chmod(data[0], int(data[1], 8))
+        case "set-modified":
+            session.set_modified(data[0], int(data[1]))
+        case "set-created":
+            session.set_created(data[0], int(data[1]))
+        case "set-fact":
+            session.set_facts(data[0], {data[1].decode(): data[2].decode()})
+        case "available":
+            return str(session.available(data[0]))
+        case "allocate":
+            session.allocate(int(data[0]))
+        case "makedirs":
+            session.makedirs(data[0])
+        case "remove-tree":
+            gone = session.rmtree(data[0])
+            left = [f" {escaped(path)}: {describe(why)}" for path, why in gone.left.items()]
+            return f"{gone.files} {gone.directories}{''.join(left)}"
+        case "get-text":
+            into = io.BytesIO()
+            receipt = session.download_text(data[0], into)
+            return f"{receipt.status} {receipt.size}{'' if into.getvalue() == data[1] else ' with wrong content'}"
+        case "put-text":
+            receipt = session.upload_text(data[1], data[0])
+            return f"{receipt.status} {receipt.size}"
+        case "put-unique":
+            receipt, name = session.upload_unique(data[1], data[0])
+            return f"{receipt.status} {receipt.size} {'untold' if name is None else escaped(name)}"
         case "relogin":
             session.login(data[0].decode(), data[1].decode())
-            return "ok"
         case "status" | "system" | "help" | "language" | "site" | "quote":
-            reply = getattr(session, verb)(*text)
-            return f"{reply.code} {len(reply.lines)}"
+            return answer(getattr(session, verb)(*text))
         case "hash":
             path, algorithm, start, end = [*text, None, None, None][:4]
             part = {} if end is None else {"start": int(start), "end": int(end)}
@@ -48,3 +98,4 @@ def ask(session: Any, verb: str, data: list[bytes]) -> str:
             return f"{digest.algorithm} {digest.hexdigest()}"
         case _:
             raise AssertionError(f"unknown verb {verb}")
+    return "ok"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli import PROGRAM, Done, ca, environment, starttls
+from tests.cli import Done, ca, starttls
 from tests.conftest import FTP_DAEMONS, Servers
 from tests.servers.ftp import FTPServer
 from tests.servers.process import SERVANT

@@ -6,7 +6,7 @@ use starttls_tests::embedding::exports::types::{Error, Reply};
 use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
-use crate::transcripts::{bytes, text};
+use crate::transcripts::{self, bytes, describe, text};
 
 type Outcome = Result<String, Box<Error>>;
 
@@ -42,6 +42,11 @@ pub(crate) fn settings(sandbox: &mut Sandbox, session: ResourceAny, script: &Scr
     }
 }
 
+/// Of the seconds since 1970 that a task names.
+fn nanoseconds(task: &Task) -> i64 {
+    text(task, 1).parse::<i64>().expect("a number") * 1_000_000_000
+}
+
 fn binding(word: &str) -> SessionBinding {
     match word {
         "require" => SessionBinding::Require,
@@ -72,6 +77,57 @@ pub(crate) fn ask(sandbox: &mut Sandbox, session: ResourceAny, task: &Task) -> O
         "language" => face.call_language(store, session, &text(task, 0)),
         "site" => face.call_site(store, session, bytes(task, 0)),
         "quote" => face.call_quote(store, session, bytes(task, 0)),
+        "chmod" => {
+            let mode = u32::from_str_radix(&text(task, 1), 8).expect("a mode");
+            face.call_chmod(store, session, bytes(task, 0), mode).expect("no trap")?;
+            return Ok("ok".into());
+        }
+        "set-modified" => {
+            face.call_set_modified(store, session, bytes(task, 0), nanoseconds(task)).expect("no trap")?;
+            return Ok("ok".into());
+        }
+        "set-created" => {
+            face.call_set_created(store, session, bytes(task, 0), nanoseconds(task)).expect("no trap")?;
+            return Ok("ok".into());
+        }
+        "set-fact" => {
+            let facts = [(text(task, 1), text(task, 2))];
+            face.call_set_facts(store, session, bytes(task, 0), &facts).expect("no trap")?;
+            return Ok("ok".into());
+        }
+        "allocate" => {
+            let size = text(task, 0).parse().expect("a number");
+            face.call_allocate(store, session, size).expect("no trap")?;
+            return Ok("ok".into());
+        }
+        "available" => {
+            return Ok(face.call_available(store, session, bytes(task, 0)).expect("no trap")?.to_string());
+        }
+        "makedirs" => {
+            face.call_makedirs(store, session, bytes(task, 0)).expect("no trap")?;
+            return Ok("ok".into());
+        }
+        "remove-tree" => {
+            let gone = face.call_remove_tree(store, session, bytes(task, 0)).expect("no trap")?;
+            let left = gone.left.iter().map(|left| format!(" {}: {}", left.path.escape_ascii(), describe(&left.why)));
+            return Ok(format!("{} {}{}", gone.files, gone.directories, left.collect::<String>()));
+        }
+        "get-text" => {
+            let download = face.call_retrieve_text(&mut *store, session, bytes(task, 0)).expect("no trap")?;
+            return transcripts::receive(sandbox, download, bytes(task, 1));
+        }
+        "put-text" => {
+            let upload = face.call_store_text(&mut *store, session, bytes(task, 0)).expect("no trap")?;
+            return transcripts::transmit(sandbox, upload, bytes(task, 1));
+        }
+        "put-unique" => {
+            let (upload, name) = face.call_store_unique(&mut *store, session, bytes(task, 0)).expect("no trap")?;
+            let receipt = transcripts::transmit(sandbox, upload, bytes(task, 1))?;
+            return Ok(format!(
+                "{receipt} {}",
+                name.map_or_else(|| "untold".into(), |name| name.escape_ascii().to_string())
+            ));
+        }
         "hash" => {
             let algorithm = task.arguments.get(1).map(|_| text(task, 1));
             let number = |index| text(task, index).parse().expect("a number");

@@ -188,33 +188,13 @@ impl Client {
                 let from = task.verb == "get-from";
                 let offset = if from { number(task, 1) } else { 0 };
                 let download = face.call_retrieve(&mut *store, session, path, offset).expect("no trap")?;
-                let mut content = Vec::new();
-                let receipt = loop {
-                    match ftp.download().call_read(&mut *store, download, 8192).expect("no trap") {
-                        Ok(piece) if piece.is_empty() => {
-                            break ftp.download().call_finish(store, download).expect("no trap")?;
-                        }
-                        Ok(piece) => content.extend(piece),
-                        Err(error) => {
-                            download.resource_drop(store).expect("no trap");
-                            return Err(error.into());
-                        }
-                    }
-                };
-                let right = content == bytes(task, if from { 2 } else { 1 });
-                return Ok(transfer(&receipt) + if right { "" } else { " with wrong content" });
+                return receive(&mut self.sandbox, download, bytes(task, if from { 2 } else { 1 }));
             }
             "put" | "put-from" => {
                 let from = task.verb == "put-from";
                 let offset = if from { number(task, 1) } else { 0 };
                 let upload = face.call_store(&mut *store, session, path, offset).expect("no trap")?;
-                for piece in bytes(task, if from { 2 } else { 1 }).chunks(10_000) {
-                    if let Err(error) = ftp.upload().call_write(&mut *store, upload, piece).expect("no trap") {
-                        upload.resource_drop(store).expect("no trap");
-                        return Err(error.into());
-                    }
-                }
-                return Ok(transfer(&ftp.upload().call_finish(store, upload).expect("no trap")?));
+                return transmit(&mut self.sandbox, upload, bytes(task, if from { 2 } else { 1 }));
             }
             _ => return corpus_files::ask(&mut self.sandbox, session, task),
         }
@@ -240,6 +220,37 @@ pub(crate) fn text(task: &Task, index: usize) -> String {
 
 pub(crate) fn bytes(task: &Task, index: usize) -> &[u8] {
     task.arguments.get(index).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A download to its end, and whether it is the right one.
+pub(crate) fn receive(sandbox: &mut Sandbox, download: ResourceAny, right: &[u8]) -> Result<String, Box<Error>> {
+    let Sandbox { store, client } = sandbox;
+    let face = client.starttls_client_ftp();
+    let mut content = Vec::new();
+    let receipt = loop {
+        match face.download().call_read(&mut *store, download, 8192).expect("no trap") {
+            Ok(piece) if piece.is_empty() => break face.download().call_finish(store, download).expect("no trap")?,
+            Ok(piece) => content.extend(piece),
+            Err(error) => {
+                download.resource_drop(store).expect("no trap");
+                return Err(error.into());
+            }
+        }
+    };
+    Ok(transfer(&receipt) + if content == right { "" } else { " with wrong content" })
+}
+
+/// A whole upload.
+pub(crate) fn transmit(sandbox: &mut Sandbox, upload: ResourceAny, content: &[u8]) -> Result<String, Box<Error>> {
+    let Sandbox { store, client } = sandbox;
+    let face = client.starttls_client_ftp();
+    for piece in content.chunks(10_000) {
+        if let Err(error) = face.upload().call_write(&mut *store, upload, piece).expect("no trap") {
+            upload.resource_drop(store).expect("no trap");
+            return Err(error.into());
+        }
+    }
+    Ok(transfer(&face.upload().call_finish(store, upload).expect("no trap")?))
 }
 
 fn number(task: &Task, index: usize) -> u64 {

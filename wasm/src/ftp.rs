@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use starttls::ftp::{self, Credentials, Examination};
 use starttls::transport::block;
@@ -12,7 +12,8 @@ use crate::doctor;
 use crate::error;
 use crate::exports::ftp::{
     DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestListing, GuestSession,
-    GuestUpload, Listing, Login, Session, SessionBinding, TimePrecision, TransferReceipt, TransferStatus, Upload,
+    GuestUpload, Listing, Login, NotRemoved, Removal, Session, SessionBinding, TimePrecision, TransferReceipt,
+    TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
@@ -138,6 +139,58 @@ impl GuestSession for Files {
 
     fn quote(&self, command: Vec<u8>) -> Result<Reply, Error> {
         self.reply(|client| block(client.quote(&command)))
+    }
+
+    fn chmod(&self, path: Vec<u8>, mode: u32) -> Result<(), Error> {
+        self.0.with(|client| block(client.chmod(&path, mode)).map(drop))
+    }
+
+    fn set_modified(&self, path: Vec<u8>, time: Timestamp) -> Result<(), Error> {
+        let time = moment(time)?;
+        self.0.with(|client| block(client.set_modified(&path, time)).map(drop))
+    }
+
+    fn set_created(&self, path: Vec<u8>, time: Timestamp) -> Result<(), Error> {
+        let time = moment(time)?;
+        self.0.with(|client| block(client.set_created(&path, time)).map(drop))
+    }
+
+    fn set_facts(&self, path: Vec<u8>, facts: Vec<(String, String)>) -> Result<(), Error> {
+        let facts: Vec<_> = facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.0.with(|client| block(client.set_facts(&path, &facts)).map(drop))
+    }
+
+    fn available(&self, path: Vec<u8>) -> Result<u64, Error> {
+        self.0.with(|client| block(client.available(&path)))
+    }
+
+    fn allocate(&self, size: u64) -> Result<(), Error> {
+        self.0.with(|client| block(client.allocate(size)).map(drop))
+    }
+
+    fn makedirs(&self, path: Vec<u8>) -> Result<(), Error> {
+        self.0.with(|client| block(client.makedirs(&path)))
+    }
+
+    fn remove_tree(&self, path: Vec<u8>) -> Result<Removal, Error> {
+        let removal = self.0.with(|client| block(client.remove_tree(&path)))?;
+        let left = removal.left.into_iter().map(|left| NotRemoved { path: left.path, why: left.error.into() });
+        Ok(Removal { files: removal.files, directories: removal.directories, left: left.collect() })
+    }
+
+    fn retrieve_text(&self, path: Vec<u8>) -> Result<Download, Error> {
+        self.0.with(|client| block(client.start_download_text(&path)))?;
+        Ok(Download::new(Incoming { slot: Some(self.0.clone()), pending: RefCell::default() }))
+    }
+
+    fn store_text(&self, path: Vec<u8>) -> Result<Upload, Error> {
+        self.0.with(|client| block(client.start_upload_text(&path)))?;
+        Ok(Upload::new(Outgoing(Some(self.0.clone()))))
+    }
+
+    fn store_unique(&self, wish: Vec<u8>) -> Result<(Upload, Option<Vec<u8>>), Error> {
+        let name = self.0.with(|client| block(client.start_upload_unique(&wish)))?;
+        Ok((Upload::new(Outgoing(Some(self.0.clone()))), name))
     }
 
     fn hash(&self, path: Vec<u8>, algorithm: Option<String>, range: Option<(u64, u64)>) -> Result<Digest, Error> {
@@ -429,6 +482,11 @@ impl From<ftp::TransferReceipt> for TransferReceipt {
             reply: (&receipt.reply).into(),
         }
     }
+}
+
+fn moment(time: Timestamp) -> Result<SystemTime, Error> {
+    let nanos = u64::try_from(time).map_err(|_| error::invalid_argument("a server takes times from 1970 on"))?;
+    Ok(UNIX_EPOCH + Duration::from_nanos(nanos))
 }
 
 impl From<ftp::hash::Digest> for Digest {

@@ -25,6 +25,8 @@ bare! {
     prot_clear = "PROT C";
     feat = "FEAT";
     opts_utf8 = "OPTS UTF8 ON";
+    /// Lines that end in CRLF on the wire (RFC 959 §3.1.1.1).
+    type_ascii = "TYPE A";
     /// Image: bytes as they are.
     type_image = "TYPE I";
     /// Deflate on data connections (draft-preston-ftpext-deflate).
@@ -82,9 +84,46 @@ pub(super) fn mfmt(time: SystemTime, path: &[u8]) -> Result<Line> {
     with_time("MFMT ", time, path)
 }
 
+/// Gives a file the time it was made (MFCT, draft-somers-ftp-mfxx).
+pub(super) fn mfct(time: SystemTime, path: &[u8]) -> Result<Line> {
+    with_time("MFCT ", time, path)
+}
+
 /// The same as older servers have it: MDTM with a time before the path.
 pub(super) fn mdtm_set(time: SystemTime, path: &[u8]) -> Result<Line> {
     with_time("MDTM ", time, path)
+}
+
+/// Sets facts of a file (MFF, draft-somers-ftp-mfxx): `unix.mode=0644;`.
+pub(super) fn mff(facts: &str, path: &[u8]) -> Result<Line> {
+    Line::new("MFF ").argument("the facts", facts)?.literal(" ").argument("the path", path)
+}
+
+/// The time of the last access and modification and of the making, by a command that many servers have.
+pub(super) fn site_utime(time: SystemTime, path: &[u8]) -> Result<Line> {
+    let digits: String = timestamp(time).chars().filter(char::is_ascii_digit).collect();
+    let line = Line::new("SITE UTIME ").argument("the path", path)?;
+    let line = [0, 1, 2].iter().try_fold(line, |line, _| line.literal(" ").argument("the time", &digits))?;
+    Ok(line.literal(" UTC"))
+}
+
+pub(super) fn site_chmod(mode: u32, path: &[u8]) -> Result<Line> {
+    Line::new("SITE CHMOD ").argument("the mode", format!("{mode:03o}"))?.literal(" ").argument("the path", path)
+}
+
+/// Room for an upload (RFC 959 §4.1.3).
+pub(super) fn allo(size: u64) -> Line {
+    Line::new("ALLO ").number(size)
+}
+
+/// How much room there is (draft-peterson-streamlined-ftp-command-extensions).
+pub(super) fn avbl(path: &[u8]) -> Result<Line> {
+    optional("AVBL", "the path", path)
+}
+
+/// Store under a name that the server chooses; some take a wish for it.
+pub(super) fn stou(wish: &[u8]) -> Result<Line> {
+    optional("STOU", "the path", wish)
 }
 
 fn with_time(verb: &'static str, time: SystemTime, path: &[u8]) -> Result<Line> {

@@ -264,7 +264,10 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Rejected`](ErrorKind::Rejected) if there is no such file or the server does not tell.
     pub async fn size(&mut self, path: impl AsRef<[u8]>) -> Result<u64> {
-        let reply = self.command(&commands::size(path.as_ref())?).await?;
+        let line = commands::size(path.as_ref())?;
+        self.idle()?;
+        self.image().await?;
+        let reply = self.session.expect(&line).await?;
         let size = reply.text().trim().parse();
         size.map_err(|_| self.explain(Error::violation("the answer to SIZE is no number").with_reply(reply)))
     }

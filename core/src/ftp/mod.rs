@@ -45,8 +45,10 @@ mod download;
 mod encoding;
 mod entries;
 mod features;
+mod files;
 pub mod hash;
 mod job;
+mod lines;
 mod listing;
 mod local;
 mod memory;
@@ -71,6 +73,7 @@ pub use doctor::{Diagnosis, Examination, Finding, PATIENCE, State, Topic, doctor
 pub use download::Download;
 pub use encoding::Encoding;
 pub use features::Features;
+pub use files::{NotRemoved, Removal};
 pub use job::{Changed, FileFacts, Progress, RateLimit, Verify};
 pub use listing::{Dialect, Entry, EntryKind, Listing, ListingReport, TimePrecision, Told};
 pub use local::LocalFailure;

@@ -53,6 +53,8 @@ pub(super) struct Session<S> {
     pub(super) compressed: bool,
     /// Whether transfers may begin: data connections are protected as chosen, bytes go as they are.
     pub(super) prepared: bool,
+    /// Lines were transferred last (TYPE A): files' bytes are not as they are.
+    pub(super) ascii: bool,
     /// What HASH computes, if that was selected (OPTS HASH).
     pub(super) hash: Option<Algorithm>,
     /// Whether a user is logged in.
@@ -100,6 +102,7 @@ pub(super) async fn open<T: Transport>(
         private: false,
         compressed: false,
         prepared: false,
+        ascii: false,
         hash: None,
         logged_in: false,
         choked: false,
@@ -294,6 +297,7 @@ impl<S: crate::transport::Stream> Session<S> {
         if restarted {
             self.features = Features::default();
             (self.prepared, self.logged_in, self.private, self.hash) = (false, false, false, None);
+            self.ascii = false;
         }
         Ok(restarted)
     }

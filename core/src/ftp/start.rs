@@ -32,8 +32,8 @@ fn is_end(error: &Error) -> bool {
 }
 
 impl<T: Transport> Client<T> {
-    /// Begins a transfer; the server's 150.
-    pub(super) async fn start(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
+    /// Begins a transfer of the type that is set; the server's 150.
+    pub(super) async fn start_as_set(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
         self.idle()?;
         let began = Instant::now();
         self.ensure_resumable().await?;

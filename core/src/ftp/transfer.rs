@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::data_link::DataLink;
+use super::lines::LineEnds;
 use super::receipt::{Status, TransferReceipt};
 use super::{commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
@@ -49,6 +50,8 @@ pub(super) struct Transfer<S> {
     ended: bool,
     /// When its first command went out.
     pub(super) began: Instant,
+    /// Lines instead of bytes.
+    pub(super) lines: Option<LineEnds>,
 }
 
 impl<S: Stream> Transfer<S> {
@@ -58,6 +61,7 @@ impl<S: Stream> Transfer<S> {
             data: Some(DataLink::new(data, direction, compressed)),
             direction,
             uploaded: None,
+            lines: None,
             offset,
             size: 0,
             announced: None,
@@ -197,13 +201,20 @@ impl<T: Transport> Client<T> {
         }
         let data = transfer.data.as_mut().expect("an open transfer has its connection");
         data.set_deadline(within);
-        let size = &mut transfer.size;
+        let (size, lines) = (&mut transfer.size, &mut transfer.lines);
         let outcome = data
             .pull(&mut |bytes| {
                 *size += bytes.len() as u64;
-                sink(bytes);
+                match lines {
+                    None => sink(bytes),
+                    Some(lines) => sink(lines.received(bytes)),
+                }
             })
             .await;
+        let ended = !matches!(outcome, Ok(Fill::More));
+        if let Some(lines) = transfer.lines.as_mut().filter(|_| ended) {
+            sink(lines.end());
+        }
         match outcome {
             Ok(Fill::More) => return Ok(true),
             Ok(Fill::Closed) => transfer.end = End::Orderly,
@@ -231,6 +242,10 @@ impl<T: Transport> Client<T> {
         let Some(mut transfer) = self.transfer.take() else { return Err(self.explain(no_transfer())) };
         let data = transfer.data.as_mut().expect("an open transfer has its connection");
         data.set_deadline(within);
+        let bytes = match &mut transfer.lines {
+            None => bytes,
+            Some(lines) => lines.sent(bytes),
+        };
         match data.write(bytes).await {
             Ok(()) => {
                 transfer.size += bytes.len() as u64;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -46,6 +47,19 @@ fn word<W: FromStr<Err = starttls::Error>>(py: Python<'_>, word: &str) -> PyResu
     word.parse().map_err(|why| error::core(py, &why, Hint::None))
 }
 
+fn moment(py: Python<'_>, time: f64) -> PyResult<SystemTime> {
+    let since = Duration::try_from_secs_f64(time).ok().and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    since.ok_or_else(|| error::argument(py, "a server takes times from 1970 to 9999"))
+}
+
+/// A path, or a `write` method.
+fn target(into: &Bound<'_, PyAny>) -> Target {
+    match into.extract::<PathBuf>() {
+        Ok(path) => Target::Path(path),
+        Err(_) => Target::Writer(Writer(into.clone().unbind())),
+    }
+}
+
 fn placement(offset: u64, append: bool) -> Placement {
     if append { Placement::Append } else { Placement::At(offset) }
 }
@@ -81,10 +95,7 @@ impl FtpCommand {
             segments: segments.try_into().map_err(|_| error::argument(py, "there is at least one segment"))?,
             ..Download::default()
         };
-        let into = match into.extract::<PathBuf>() {
-            Ok(path) => Target::Path(path),
-            Err(_) => Target::Writer(Writer(into.clone().unbind())),
-        };
+        let into = target(into);
         Ok(Command::Download { path, offset, into, how: Box::new(how), progress: Told(progress) }.into())
     }
 
@@ -309,6 +320,74 @@ impl FtpCommand {
     #[staticmethod]
     fn quote(command: PyBackedBytes) -> Self {
         Command::Quote(command).into()
+    }
+
+    /// SITE CHMOD.
+    #[staticmethod]
+    fn chmod(path: PyBackedBytes, mode: u32) -> Self {
+        Command::Chmod(path, mode).into()
+    }
+
+    /// When a file was last modified, in seconds since 1970.
+    #[staticmethod]
+    fn set_modified(py: Python<'_>, path: PyBackedBytes, time: f64) -> PyResult<Self> {
+        Ok(Command::SetModified(path, moment(py, time)?).into())
+    }
+
+    /// When a file was made.
+    #[staticmethod]
+    fn set_created(py: Python<'_>, path: PyBackedBytes, time: f64) -> PyResult<Self> {
+        Ok(Command::SetCreated(path, moment(py, time)?).into())
+    }
+
+    /// MFF.
+    #[staticmethod]
+    fn set_facts(path: PyBackedBytes, facts: Vec<(String, String)>) -> Self {
+        Command::SetFacts(path, facts).into()
+    }
+
+    /// AVBL.
+    #[staticmethod]
+    fn available(path: PyBackedBytes) -> Self {
+        Command::Available(path).into()
+    }
+
+    /// ALLO.
+    #[staticmethod]
+    fn allocate(size: u64) -> Self {
+        Command::Allocate(size).into()
+    }
+
+    /// A directory and those above it.
+    #[staticmethod]
+    fn makedirs(path: PyBackedBytes) -> Self {
+        Command::Makedirs(path).into()
+    }
+
+    /// A directory and what is in it.
+    #[staticmethod]
+    fn remove_tree(path: PyBackedBytes) -> Self {
+        Command::RemoveTree(path).into()
+    }
+
+    /// A whole file of lines into a path or a `write` method.
+    #[staticmethod]
+    fn download_text(path: PyBackedBytes, into: &Bound<'_, PyAny>) -> Self {
+        Command::DownloadText { path, into: target(into) }.into()
+    }
+
+    /// A whole file of lines from bytes, a path or an iterable of bytes.
+    #[staticmethod]
+    fn upload_text(content: &Bound<'_, PyAny>, path: PyBackedBytes) -> PyResult<Self> {
+        let from = Source::new(content, 0)?;
+        Ok(Command::UploadText { path, from, pulse: Pulse::new(None, 0, None) }.into())
+    }
+
+    /// A whole file under a name that the server chooses.
+    #[staticmethod]
+    fn upload_unique(content: &Bound<'_, PyAny>, wish: PyBackedBytes) -> PyResult<Self> {
+        let from = Source::new(content, 0)?;
+        Ok(Command::UploadUnique { wish, from, pulse: Pulse::new(None, 0, None) }.into())
     }
 
     /// A file's digest, as the server computes it.

@@ -1,7 +1,7 @@
 //! The client's side of a session, over any transport, and the words in which results are told.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use starttls::reply::Reply;
 use starttls::smtp::{self, Outcome, ServerMemory};
@@ -229,6 +229,38 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
         "language" => return Ok(answer(&client.language(&text(task, 0)).await?)),
         "site" => return Ok(answer(&client.site(path).await?)),
         "quote" => return Ok(answer(&client.quote(path).await?)),
+        "chmod" => {
+            let mode = u32::from_str_radix(&text(task, 1), 8).unwrap_or_default();
+            drop(client.chmod(path, mode).await?);
+        }
+        "set-modified" => drop(client.set_modified(path, seconds(task, 1)).await?),
+        "set-created" => drop(client.set_created(path, seconds(task, 1)).await?),
+        "set-fact" => drop(client.set_facts(path, &[(&text(task, 1), &text(task, 2))]).await?),
+        "available" => return Ok(client.available(path).await?.to_string()),
+        "allocate" => drop(client.allocate(text(task, 0).parse().unwrap_or_default()).await?),
+        "makedirs" => client.makedirs(path).await?,
+        "remove-tree" => {
+            let gone = client.remove_tree(path).await?;
+            let left = gone.left.iter().map(|left| format!(" {}: {}", left.path.escape_ascii(), describe(&left.error)));
+            return Ok(format!("{} {}{}", gone.files, gone.directories, left.collect::<String>()));
+        }
+        "get-text" => {
+            client.start_download_text(path).await?;
+            let mut content = Vec::new();
+            let receipt = client.receive_all(&mut content).await?;
+            let right = content == bytes(task, 1);
+            return Ok(receipt_line(&receipt) + if right { "" } else { " with wrong content" });
+        }
+        "put-text" => {
+            client.start_upload_text(path).await?;
+            return Ok(receipt_line(&client.transmit_all(&mut bytes(task, 1)).await?));
+        }
+        "put-unique" => {
+            let name = client.start_upload_unique(path).await?;
+            let receipt = client.transmit_all(&mut bytes(task, 1)).await?;
+            let name = name.map_or_else(|| "untold".into(), |name| name.escape_ascii().to_string());
+            return Ok(format!("{} {name}", receipt_line(&receipt)));
+        }
         "hash" => {
             let algorithm = task.arguments.get(1).map(|_| text(task, 1).parse()).transpose()?;
             let byte = |index| text(task, index).parse::<u64>().unwrap_or_default();
@@ -274,6 +306,11 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
         verb => return Ok(format!("unknown verb {verb}")),
     }
     Ok("ok".into())
+}
+
+/// Seconds since 1970.
+fn seconds(task: &Task, index: usize) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(text(task, index).parse().unwrap_or_default())
 }
 
 fn receipt_line(receipt: &ftp::TransferReceipt) -> String {
