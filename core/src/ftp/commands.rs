@@ -34,6 +34,8 @@ bare! {
     mode_stream = "MODE S";
     epsv = "EPSV";
     pasv = "PASV";
+    /// PASV, and be the client of the TLS handshake.
+    cpsv = "CPSV";
     pwd = "PWD";
     abor = "ABOR";
     syst = "SYST";
@@ -109,6 +111,11 @@ pub(super) fn site_utime(time: SystemTime, path: &[u8]) -> Result<Line> {
 
 pub(super) fn site_chmod(mode: u32, path: &[u8]) -> Result<Line> {
     Line::new("SITE CHMOD ").argument("the mode", format!("{mode:03o}"))?.literal(" ").argument("the path", path)
+}
+
+/// Whether to be the client of the data connection's TLS handshake.
+pub(super) fn sscn(client: bool) -> Line {
+    Line::new(if client { "SSCN ON" } else { "SSCN OFF" })
 }
 
 /// Room for an upload (RFC 959 §4.1.3).

@@ -46,6 +46,7 @@ mod encoding;
 mod entries;
 mod features;
 mod files;
+pub mod fxp;
 pub mod hash;
 mod job;
 mod lines;
