@@ -99,3 +99,18 @@ def ask(session: Any, verb: str, data: list[bytes]) -> str:
         case _:
             raise AssertionError(f"unknown verb {verb}")
     return "ok"
+
+
+def count(session: Any, path: bytes) -> str:
+    """How many entries come as a stream."""
+    if hasattr(session, "session"):
+
+        async def counted() -> str:
+            listing = session.session.scandir(path)
+            entries = [entry async for entry in listing]
+            return f"{len(entries)}, {listing.unparsed} unknown"
+
+        found: str = session.run(counted())
+        return found
+    listing = session.scandir(path)
+    return f"{sum(1 for _ in listing)}, {listing.unparsed} unknown"

@@ -180,6 +180,12 @@ class Session:
                 offset = int(data[1])
                 receipt = session.upload(b"?" * offset + data[2], data[0], offset=offset)
                 return f"{receipt.status} {receipt.size}"
+            case "names":
+                return ", ".join(escaped(name.encode("utf-8", "surrogateescape")) for name in session.names(data[0]))
+            case "exists":
+                return "yes" if session.exists(data[0]) else "no"
+            case "count":
+                return corpus_files.count(session, data[0])
             case "list":
                 return ", ".join(map(entry, session.scandir(data[0]))) or "empty"
             case "stat":

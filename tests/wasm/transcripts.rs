@@ -179,6 +179,30 @@ impl Client {
             "cwd" => face.call_cwd(store, session, path).expect("no trap")?,
             "pwd" => return Ok(face.call_pwd(store, session).expect("no trap")?.escape_ascii().to_string()),
             "stat" => return Ok(entry(&face.call_stat(store, session, path).expect("no trap")?)),
+            "names" => {
+                let names = face.call_names(store, session, path).expect("no trap")?;
+                let names: Vec<_> = names.iter().map(|name| name.escape_ascii().to_string()).collect();
+                return Ok(names.join(", "));
+            }
+            "exists" => {
+                let exists = face.call_exists(store, session, path).expect("no trap")?;
+                return Ok(if exists { "yes" } else { "no" }.into());
+            }
+            "count" => {
+                let listing = face.call_open_dir(&mut *store, session, path).expect("no trap")?;
+                let mut count = 0;
+                let outcome = loop {
+                    match ftp.listing().call_next(&mut *store, listing, 100).expect("no trap") {
+                        Ok(entries) if entries.is_empty() => break Ok(()),
+                        Ok(entries) => count += entries.len(),
+                        Err(error) => break Err(error),
+                    }
+                };
+                let unknown = ftp.listing().call_unparsed(&mut *store, listing).expect("no trap");
+                listing.resource_drop(store).expect("no trap");
+                outcome?;
+                return Ok(format!("{count}, {unknown} unknown"));
+            }
             "list" => {
                 let entries = face.call_list_dir(store, session, path).expect("no trap")?;
                 let lines: Vec<_> = entries.iter().map(entry).collect();

@@ -275,6 +275,22 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
         "cwd" => drop(client.cwd(path).await?),
         "pwd" => return Ok(client.pwd().await?.escape_ascii().to_string()),
         "stat" => return Ok(entry(&client.stat(path).await?)),
+        "names" => {
+            let names = client.names(path).await?;
+            return Ok(names.iter().map(|name| name.escape_ascii().to_string()).collect::<Vec<_>>().join(", "));
+        }
+        "exists" => return Ok(if client.exists(path).await? { "yes" } else { "no" }.into()),
+        "count" => {
+            client.list(path).await?;
+            let mut count = 0;
+            loop {
+                match client.next_entries().await?.len() {
+                    0 => break,
+                    more => count += more,
+                }
+            }
+            return Ok(format!("{count}, {} unknown", client.listing_report().unparsed));
+        }
         "list" => {
             let entries = client.entries(path).await?;
             return Ok(if entries.is_empty() {
