@@ -181,7 +181,8 @@ class Session:
                 receipt = session.upload(b"?" * offset + data[2], data[0], offset=offset)
                 return f"{receipt.status} {receipt.size}"
             case "names":
-                return ", ".join(escaped(name.encode("utf-8", "surrogateescape")) for name in session.names(data[0]))
+                names = [name.encode("utf-8", "surrogateescape") for name in session.names(data[0])]
+                return ", ".join(map(escaped, names)) or "empty"
             case "exists":
                 return "yes" if session.exists(data[0]) else "no"
             case "count":

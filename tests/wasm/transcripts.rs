@@ -182,7 +182,7 @@ impl Client {
             "names" => {
                 let names = face.call_names(store, session, path).expect("no trap")?;
                 let names: Vec<_> = names.iter().map(|name| name.escape_ascii().to_string()).collect();
-                return Ok(names.join(", "));
+                return Ok(if names.is_empty() { "empty".into() } else { names.join(", ") });
             }
             "exists" => {
                 let exists = face.call_exists(store, session, path).expect("no trap")?;

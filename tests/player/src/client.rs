@@ -277,6 +277,9 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
         "stat" => return Ok(entry(&client.stat(path).await?)),
         "names" => {
             let names = client.names(path).await?;
+            if names.is_empty() {
+                return Ok("empty".into());
+            }
             return Ok(names.iter().map(|name| name.escape_ascii().to_string()).collect::<Vec<_>>().join(", "));
         }
         "exists" => return Ok(if client.exists(path).await? { "yes" } else { "no" }.into()),
