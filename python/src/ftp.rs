@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::body::{Pulse, Source, Told, Writer};
 use crate::error::{Failure, Hint};
+use crate::mirror::Mirroring;
 use crate::session::Protocol;
 use crate::value::Value;
 
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Cwd(PyBackedBytes),
     Pwd,
     Noop,
+    Mirror(Box<Mirroring>),
     Login(Credentials),
     Account(Zeroizing<String>),
     Status(PyBackedBytes),
@@ -186,6 +188,7 @@ impl Protocol for Ftp {
             Command::Rmdir(path) => Value::Reply(client.rmdir(&path).await?),
             Command::Cwd(path) => Value::Reply(client.cwd(&path).await?),
             Command::Pwd => Value::Bytes(client.pwd().await?),
+            Command::Mirror(mirroring) => mirroring.perform(client).await?,
             Command::Noop => Value::Reply(client.noop().await?),
             Command::Login(credentials) => {
                 client.reinitialize().await?;

@@ -25,6 +25,7 @@ mod hosted;
 mod login;
 mod many;
 mod message;
+mod mirror;
 mod pool;
 mod route;
 mod session;

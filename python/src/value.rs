@@ -16,6 +16,7 @@ use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy}
 use crate::entry;
 use crate::error::{self, Failure, Hint, Interrupted};
 use crate::many::Reports;
+use crate::mirror::Mirrored;
 
 /// What an operation gives.
 pub(crate) enum Value {
@@ -41,6 +42,8 @@ pub(crate) enum Value {
     Entry(Box<Entry>),
     /// What an examination found.
     Diagnosis(Box<Diagnosis>),
+    /// The story of a mirror.
+    Mirrored(Box<Mirrored>),
     /// A path, or a piece of a file.
     Bytes(Vec<u8>),
     /// Of a file.
@@ -76,6 +79,7 @@ impl Value {
             Self::Names(all) => PyList::new(py, all.iter().map(|name| PyBytes::new(py, name)))?.into_any().unbind(),
             Self::Truth(it) => it.into_py_any(py)?,
             Self::Entry(it) => Py::new(py, entry::Entry(*it))?.into_any(),
+            Self::Mirrored(it) => it.into_python(py)?.unbind(),
             Self::Diagnosis(it) => diagnosis(py, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
             Self::Number(number) => number.into_pyobject(py)?.into_any().unbind(),

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
         Truncated,
         UpgradeNotOffered,
     )
-    from ._ftp import FTP, doctor, download, upload
+    from ._ftp import FTP, doctor, download, mirror, upload
+    from ._mirror import FileReport, MirrorReport
     from ._native import DKIM, Entry, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
@@ -85,6 +86,7 @@ __all__ = [
     "Downgraded",
     "Entry",
     "Error",
+    "FileReport",
     "Finding",
     "InvalidArgument",
     "InvalidState",
@@ -94,6 +96,7 @@ __all__ = [
     "LocalPermissionDenied",
     "LoginInfo",
     "MessageRefused",
+    "MirrorReport",
     "NameUnresolvable",
     "NotOffered",
     "OutcomeUnknown",
@@ -124,6 +127,7 @@ __all__ = [
     "doctor",
     "download",
     "forget_server",
+    "mirror",
     "send",
     "upload",
 ]
@@ -141,7 +145,8 @@ _ELSEWHERE = {
         "UpgradeNotOffered",
     ),
     "_diagnosis": ("Diagnosis", "Finding"),
-    "_ftp": ("FTP", "doctor", "download", "upload"),
+    "_mirror": ("FileReport", "MirrorReport"),
+    "_ftp": ("FTP", "doctor", "download", "mirror", "upload"),
     "_native": ("DKIM", "Entry", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": (

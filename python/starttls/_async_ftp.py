@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._aio import Driver
 from ._errors import InvalidState
 from ._files import destination, is_async, remote, seconds_of, source, suffix
-from ._ftp import join
+from ._ftp import here, join
 from ._native import FtpCommand, FtpSession, Host
 from ._settings import listening, sink, stages
 
@@ -13,12 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Mapping
     from datetime import datetime
-    from typing import Literal, Self, TypeVar
+    from typing import Literal, Self, TypeVar, Unpack
 
     from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
     from ._ftp import RemotePath
     from ._listing import AsyncListing
+    from ._mirror import MirrorOptions, MirrorReport
     from ._native import Entry, TLSConfig
     from ._results import Digest, Removal, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
@@ -396,6 +397,20 @@ class AsyncFTP:
         """Upload under a name that the server chooses, which it may tell. Some servers take a wish for it."""
         receipt, name = await self._run(FtpCommand.upload_unique(source(local), remote(wish)))
         return receipt, None if name is None else name.decode("utf-8", "surrogateescape")
+
+    async def mirror(
+        self,
+        source: RemotePath,
+        destination: RemotePath,
+        *,
+        direction: Literal["download", "upload"] = "download",
+        **options: Unpack[MirrorOptions],
+    ) -> MirrorReport:
+        """Make one directory equal to another, as ``FTP.mirror`` does."""
+        from ._mirror import command
+
+        remote, local = (destination, source) if direction == "upload" else (source, destination)
+        return await self._run(command(remote, here(local), direction == "upload", **options))
 
     async def doctor(self, *, write_test: bool = False) -> Diagnosis:
         """Examine the server, as ``FTP.doctor`` does."""

@@ -13,11 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from typing import Literal, Self
+    from typing import Literal, Self, Unpack
 
     from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
     from ._listing import Listing
+    from ._mirror import MirrorOptions, MirrorReport
     from ._native import Entry, TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
     from ._results import Digest, Removal, Reply, TLSInfo, TransferReceipt
@@ -31,6 +32,11 @@ def join(directory: str, name: str) -> str:
     if not directory or directory.endswith("/"):
         return directory + name
     return f"{directory}/{name}"
+
+
+def here(path: RemotePath) -> str:
+    """A local path, given as text, bytes or an object."""
+    return os.fsdecode(path)
 
 
 class FTP:
@@ -425,6 +431,36 @@ class FTP:
         receipt, name = self._session.run(FtpCommand.upload_unique(source(local), remote(wish)))
         return receipt, None if name is None else name.decode("utf-8", "surrogateescape")
 
+    def mirror(
+        self,
+        source: RemotePath,
+        destination: RemotePath,
+        *,
+        direction: Literal["download", "upload"] = "download",
+        **options: Unpack[MirrorOptions],
+    ) -> MirrorReport:
+        """Make one directory equal to another: ``destination`` gets what ``source`` has.
+
+        The source is the server's and the destination here, or with ``direction="upload"`` the other way. Files that are
+        there and as they should be are not transferred again, so a mirror that was stopped is continued by the same call.
+
+        ``exclude`` and ``include`` are patterns: ``*.log``, ``/top/**``, ``cache/``. What an ``exclude`` matches is left
+        out, and not deleted either; with ``include``, only what one of them matches is taken. ``rules`` come before both,
+        in order, as pairs of ``"include"`` or ``"exclude"`` and a pattern: the first that matches decides. ``compare``
+        tells how to see whether a file is as it should be; ``hash`` needs a server that computes digests. ``symlinks``
+        are left out, followed inside the tree, or copied as links (downloads only). With ``delete``, what the source does
+        not have is deleted at the end, unless a directory could not be listed, the source is empty, or it would be more
+        than ``max_delete``. ``dry_run`` only tells. ``parallel`` is the most sessions at a time. Uploads are
+        ``NAME.part`` until they are whole, unless ``in_place``. ``keep_times`` sets the files' times, on servers that can.
+
+        ``on_file`` is called with each ``FileReport``, as it comes; without it they are in the report's ``files``. What
+        fails is told there, and the rest goes on.
+        """
+        from ._mirror import command
+
+        remote, local = (destination, source) if direction == "upload" else (source, destination)
+        return self._session.run(command(remote, here(local), direction == "upload", **options))
+
     def doctor(self, *, write_test: bool = False) -> Diagnosis:
         """Examine the server, whether the session is open or not: versions, resumption, passive addresses, listings,
         names, checksums, clocks; what is wrong, why, and what would help.
@@ -462,6 +498,46 @@ def doctor(
         local_address=local_address,
     )
     return session.doctor(write_test=write_test)
+
+
+def mirror(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    account: str | None = None,
+    tls: TLSConfig | None = None,
+    timeout: float | Timeout | None = None,
+    trace: Trace = None,
+    proxy: str | None = None,
+    local_address: str | None = None,
+    **options: Unpack[MirrorOptions],
+) -> MirrorReport:
+    """Make one directory equal to another, as ``FTP.mirror`` does; one of them is a URL."""
+    from ._mirror import command
+
+    upload = "://" in os.fspath(destination)
+    if upload == ("://" in os.fspath(source)):
+        raise InvalidArgument("one of the two directories is a URL, and the other one is here")
+    url, local = (destination, source) if upload else (source, destination)
+    session = FTP(
+        os.fspath(url),
+        user=user,
+        password=password,
+        account=account,
+        tls=tls,
+        timeout=timeout,
+        trace=trace,
+        proxy=proxy,
+        local_address=local_address,
+    )._session
+    wanted = command(session.path, local, upload, **options)
+    session.connect()
+    try:
+        return session.run(wanted)
+    finally:
+        session.close()
 
 
 def download(

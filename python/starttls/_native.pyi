@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, final
 
 from ._diagnosis import Diagnosis
+from ._mirror import FileReport, MirrorReport
 from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Removal, Reply, TLSInfo, TransferReceipt
 
 __all__ = [
@@ -449,6 +450,23 @@ class FtpCommand(Generic[_T_co]):
     def cwd(path: bytes) -> FtpCommand[Reply]: ...
     @staticmethod
     def pwd() -> FtpCommand[bytes]: ...
+    @staticmethod
+    def mirror(
+        remote: bytes,
+        local: _Path,
+        *,
+        upload: bool,
+        rules: list[tuple[bool, str]],
+        compare: str,
+        symlinks: str,
+        delete: bool,
+        max_delete: int | None,
+        dry_run: bool,
+        parallel: int,
+        in_place: bool,
+        keep_times: bool,
+        on_file: Callable[[FileReport], object] | None,
+    ) -> FtpCommand[MirrorReport]: ...
     @staticmethod
     def noop() -> FtpCommand[Reply]: ...
     @staticmethod

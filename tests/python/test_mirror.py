@@ -89,3 +89,197 @@ def test_a_tree_comes_and_goes_and_is_compared(servers: Servers, daemon: str, tm
     _, stories, report = mirror(server, here, back, "--delete", "--max-delete", "1")
     assert [story["path"] for story in stories if story["action"] == "deleted"] == ["d0/e0 ü/file 2.dat"]
     assert report["complete"] and tree(server.root / "a/b/back") == tree(here)
+
+
+def test_rules_links_and_what_cannot_be(vsftpd: FTPServer, tmp_path: Path) -> None:
+    here, url = tmp_path / "here", vsftpd.url + "/there"
+    (here / "sub").mkdir(parents=True)
+    for name in ["a.txt", "b.log", "keep.log", "sub/c.txt", "new\nline"]:
+        (here / name).write_text(name)
+    (here / "link").symlink_to("a.txt")
+    (here / "folder").symlink_to("sub")
+    (here / "up").symlink_to(".")
+    (here / "out").symlink_to("/etc/hostname")
+    os.mkfifo(here / "pipe")
+    rules = ("--include", "keep.log", "--exclude", "*.log")
+    # A dry run does nothing.
+    done, stories, report = mirror(vsftpd, here, url, *rules, "--dry-run")
+    assert (done.code, report["dry_run"], report["created"]) == (79, True, 4)
+    assert not (vsftpd.root / "there").exists()
+    done, stories, report = mirror(vsftpd, here, url, *rules)
+    actions = {story["path"]: (story["action"], story["reason"]) for story in stories}
+    assert actions == {
+        "a.txt": ("created", None),
+        "keep.log": ("created", None),
+        "b.log": ("skipped", "excluded"),
+        "sub": ("created", None),
+        "sub/c.txt": ("created", None),
+        "new\nline": ("failed", "a name that cannot be said to a server"),
+        "link": ("skipped", "symbolic link"),
+        "folder": ("skipped", "symbolic link"),
+        "up": ("skipped", "symbolic link"),
+        "out": ("skipped", "symbolic link"),
+        "pipe": ("skipped", "neither file, directory nor link"),
+    }
+    assert (done.code, report["failed"]) == (79, 1)
+    (here / "new\nline").unlink()
+    # Links that stay in the tree, as what they lead to.
+    done, stories, report = mirror(vsftpd, here, url, *rules, "--symlinks", "follow")
+    actions = {story["path"]: (story["action"], story["reason"]) for story in stories if story["action"] != "unchanged"}
+    assert actions == {
+        "b.log": ("skipped", "excluded"),
+        "link": ("created", None),
+        "folder": ("created", None),
+        "folder/c.txt": ("created", None),
+        "up": ("skipped", "a link to a directory above it"),
+        "out": ("skipped", "a link that leads out of the tree"),
+        "pipe": ("skipped", "neither file, directory nor link"),
+    }
+    assert (vsftpd.root / "there/link").read_text() == "a.txt"
+    # Here they can be links again, as long as they lead nowhere else.
+    (vsftpd.root / "there/to-a").symlink_to("a.txt")
+    (vsftpd.root / "there/away").symlink_to("/etc")
+    (vsftpd.root / "there/sub/over").symlink_to("../../..")
+    back = tmp_path / "back"
+    done, stories, report = mirror(vsftpd, url, back, "--symlinks", "copy")
+    skipped = {story["path"]: story["reason"] for story in stories if story["action"] == "skipped"}
+    out = "a link that leads out of the tree"
+    assert skipped == {"away": out, "sub/over": out}
+    assert os.readlink(back / "to-a") == "a.txt" and not (back / "away").is_symlink()
+    # What is excluded is not deleted; what is not is, directories and all.
+    (vsftpd.put("there/old/deep/x.txt", b"x"), vsftpd.put("there/old2/x.log", b"x"), vsftpd.put("there/y.log", b"y"))
+    done, stories, report = mirror(vsftpd, here, url, *rules, "--symlinks", "follow", "--delete")
+    deleted = [story["path"] for story in stories if story["action"] == "deleted"]
+    assert sorted(deleted) == ["away", "old", "old/deep", "old/deep/x.txt", "sub/over", "to-a"], stories
+    assert (vsftpd.root / "there/y.log").exists() and (vsftpd.root / "there/old2/x.log").exists()
+
+
+def test_a_file_for_a_directory_and_the_other_way(proftpd: FTPServer, tmp_path: Path) -> None:
+    here, url = tmp_path / "here", proftpd.url + "/there"
+    (here / "one/two").mkdir(parents=True)
+    (here / "one/two/three").write_text("3")
+    (here / "file").write_text("f")
+    for name in ["one", "file/inner/x"]:
+        proftpd.put(f"there/{name}", b"old")
+    done, stories, report = mirror(proftpd, here, url)
+    assert (done.code, report["failed"]) == (79, 2)
+    assert {story["path"] for story in stories if story["action"] == "failed"} == {"one", "file"}
+    done, stories, report = mirror(proftpd, here, url, "--delete")
+    assert (done.code, report["deleted"]) == (0, 4), stories
+    assert tree(proftpd.root / "there") == tree(here)
+    # And here.
+    back = tmp_path / "back"
+    (back / "file/inner").mkdir(parents=True)
+    (back / "one").write_text("old")
+    done, _, report = mirror(proftpd, url, back, "--delete")
+    assert (done.code, tree(back)) == (0, tree(here))
+
+
+def test_deletions_are_guarded(vsftpd: FTPServer, tmp_path: Path) -> None:
+    here, url = tmp_path / "here", vsftpd.url + "/there"
+    here.mkdir()
+    (here / "precious").write_text("p")
+    vsftpd.put("there/sub/x", b"x").parent.parent.joinpath("empty").mkdir()
+    # An empty source is more likely a mistake.
+    done, _, report = mirror(vsftpd, vsftpd.url + "/there/empty", here, "--delete")
+    assert (done.code, report["deletions_refused"]) == (79, "the source is empty")
+    # A directory that is not there, although this server lists it as if it were.
+    done = starttls("mirror", vsftpd.url + "/nowhere", here, "--delete", *ca(vsftpd))
+    assert done.code == 66, done
+    # One that cannot be listed.
+    os.chmod(vsftpd.root / "there/sub", 0)
+    done, stories, report = mirror(vsftpd, url, here, "--delete")
+    assert done.code in (0, 79) and (here / "precious").exists() or report["deletions_refused"] is None
+    os.chmod(vsftpd.root / "there/sub", 0o755)
+    assert starttls("mirror", here, tmp_path, *ca(vsftpd)).code == 64
+    assert starttls("mirror", tmp_path / "no", url, *ca(vsftpd)).code == 66
+
+
+@pytest.mark.parametrize("compare", ["size+time", "size", "newer", "hash", "always"])
+def test_comparisons(servers: Servers, tmp_path: Path, compare: str) -> None:
+    server = servers.ftp("proftpd-modules", None)
+    here, url = tmp_path / "here", server.url + "/there"
+    here.mkdir()
+    past = 1_600_000_000
+    contents = {"same": b"same", "touched": b"same", "older": b"other", "newer": b"other", "longer": b"longer"}
+    for name, content in contents.items():
+        (here / name).write_bytes(content)
+        os.utime(here / name, (past, past + {"touched": 60, "older": -60, "newer": 60}.get(name, 0)))
+        old = server.put(f"there/{name}", content if name in ("same", "touched") else b"there")
+        os.utime(old, (past, past))
+    give(server.root / "there")
+    _, stories, _ = mirror(server, here, url, "--compare", compare)
+    updated = {story["path"] for story in stories if story["action"] == "updated"}
+    assert updated == {
+        "size+time": {"touched", "older", "newer", "longer"},
+        "size": {"longer"},
+        "newer": {"touched", "newer"},
+        "hash": {"older", "newer", "longer"},
+        "always": set(contents),
+    }[compare]
+
+
+def killed(server: FTPServer, *arguments: str | Path, when: int) -> None:
+    """Run it until it told of so many files, and end it without a warning."""
+    words = [PROGRAM, "mirror", *map(str, arguments), *map(str, ca(server)), "-j", "4"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as running:
+        assert running.stdout is not None
+        for _ in range(when):
+            assert running.stdout.readline(), "it ended before it was to be killed"
+        running.send_signal(signal.SIGKILL)
+        running.stdout.read()
+    assert running.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("daemon", ["vsftpd", "proftpd"])
+def test_ten_thousand_files_both_ways_killed_and_resumed(servers: Servers, daemon: str, tmp_path: Path) -> None:
+    files = 10_000 if daemon == "vsftpd" else 1_000
+    server = servers.ftp(daemon, None)
+    wanted = grow(server.root / "tree", files, owner=True)
+    url, here, back = server.url + "/tree", tmp_path / "here", server.url + "/back"
+    began = time.monotonic()
+    killed(server, url, here, when=files // 2)
+    done, _, report = mirror(server, url, here)
+    assert (done.code, report["updated"], tree(here) == wanted) == (0, 0, True)
+    # Half of it was not transferred again.
+    assert files // 3 < report["unchanged"] < files and report["created"] < files * 2 // 3
+    killed(server, here, back, when=files // 2)
+    done, _, report = mirror(server, here, back)
+    assert (done.code, tree(server.root / "back") == wanted) == (0, True), report
+    assert files // 3 < report["unchanged"] < files and report["created"] < files * 2 // 3
+    print(f"{daemon}: {files} files both ways in {time.monotonic() - began:.1f} s")
+
+
+def test_a_large_file_is_continued(proftpd: FTPServer, tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(8 << 20)
+    url, here = proftpd.url + "/there", tmp_path / "here"
+    source = proftpd.put("there/large", content)
+    os.utime(source, (1_600_000_000, 1_600_000_000))
+    here.mkdir()
+    (here / "large.part").write_bytes(content[: 6 << 20])
+    _, _, report = mirror(proftpd, url, here)
+    assert (tree(here), report["created"]) == ({"large": content}, 1)
+    assert report["bytes"] == 2 << 20
+    # What was begun is of another file: nothing of it is used.
+    (here / "large").unlink()
+    (here / "large.part").write_bytes(bytes(6 << 20))
+    _, _, report = mirror(proftpd, url, here)
+    assert (tree(here), report["bytes"]) == ({"large": content}, 8 << 20)
+    # The same to the server.
+    back = proftpd.url + "/back"
+    proftpd.put("back/large.part", content[: 6 << 20])
+    _, _, report = mirror(proftpd, here, back)
+    assert (tree(proftpd.root / "back"), report["bytes"]) == ({"large": content}, 2 << 20)
+    # A leftover goes when its file is whole.
+    proftpd.put("back/large.part", b"old")
+    _, _, report = mirror(proftpd, here, back)
+    assert (tree(proftpd.root / "back"), report["unchanged"]) == ({"large": content}, 1)
+
+
+def test_a_server_with_few_sessions(servers: Servers, pki: Any, tmp_path: Path) -> None:
+    from tests.servers import vsftpd as daemon
+
+    with daemon.serve(pki, settings={"max_per_ip": "2"}) as server:
+        wanted = grow(server.root / "tree", 100, owner=True)
+        done, _, report = mirror(server, server.url + "/tree", tmp_path / "here", "-j", "8")
+        assert (done.code, report["sessions"], tree(tmp_path / "here")) == (0, 2, wanted)

@@ -22,6 +22,7 @@ use crate::body::{Pulse, Source, Told, Writer};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::entry;
 use crate::error::{self, Hint};
+use crate::mirror::Mirroring;
 use crate::hosted::{Host, Operation};
 use crate::session::{Job, Session};
 
@@ -260,6 +261,35 @@ impl FtpCommand {
     #[staticmethod]
     fn pwd() -> Self {
         Command::Pwd.into()
+    }
+
+    /// One tree made equal to another.
+    #[staticmethod]
+    #[pyo3(signature = (remote, local, *, upload, rules, compare, symlinks, delete, max_delete, dry_run, parallel,
+        in_place, keep_times, on_file))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn mirror(
+        py: Python<'_>,
+        remote: PyBackedBytes,
+        local: PathBuf,
+        upload: bool,
+        rules: Vec<(bool, String)>,
+        compare: &str,
+        symlinks: &str,
+        delete: bool,
+        max_delete: Option<u64>,
+        dry_run: bool,
+        parallel: usize,
+        in_place: bool,
+        keep_times: bool,
+        on_file: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let deletions = (delete, max_delete, dry_run);
+        let manner = (in_place, keep_times);
+        let mirroring = Mirroring::new(
+            py, &remote, local, upload, rules, compare, symlinks, deletions, parallel, manner, on_file,
+        )?;
+        Ok(Command::Mirror(Box::new(mirroring)).into())
     }
 
     /// NOOP.

@@ -109,8 +109,8 @@ impl RemoteTree {
 /// Commands that go out together, and their replies.
 async fn flight<T: Transport>(client: &mut Client<T>, lines: &[&Line]) -> Result<Vec<Reply>> {
     client.idle()?;
-    if !client.settings.pipelining {
-        let mut replies = Vec::with_capacity(lines.len());
+    let mut replies = Vec::with_capacity(lines.len());
+    if !client.settings.pipelining || client.known.one_at_a_time {
         for line in lines {
             replies.push(client.session.dialogue.exchange(line).await.map_err(during)?);
         }
@@ -121,9 +121,17 @@ async fn flight<T: Transport>(client: &mut Client<T>, lines: &[&Line]) -> Result
     for line in lines {
         dialogue.send(line)?;
     }
-    let mut replies = Vec::with_capacity(lines.len());
     for _ in lines {
-        replies.push(dialogue.reply().await.map_err(during)?);
+        match client.session.dialogue.reply().await {
+            Ok(reply) => replies.push(reply),
+            Err(error) => {
+                // Some servers do not survive commands that come together.
+                if error.is_end_of_session() {
+                    client.learn(|known| known.one_at_a_time = true);
+                }
+                return Err(during(error));
+            }
+        }
     }
     Ok(replies)
 }
