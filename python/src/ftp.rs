@@ -271,6 +271,7 @@ impl Protocol for Ftp {
             | Command::RemoveTree(_)
             | Command::DownloadText { .. }
             | Command::Hash { .. } => Hint::Existing,
+            Command::Mirror(mirroring) => mirroring.hint(),
             Command::Upload { .. }
             | Command::Place { .. }
             | Command::StartUpload(..)

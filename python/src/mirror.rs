@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use starttls::ftp::mirror::{Compare, FileReport, Filter, Mirror, MirrorReport, Symlinks};
-use starttls::ftp::Client;
+use starttls::ftp::{Client, Direction};
 use starttls::transport::Transport;
 
 use crate::error::{self, Failure, Hint};
@@ -46,7 +46,8 @@ impl Mirroring {
         let compare = Compare::ALL.into_iter().find(|it| it.as_str() == compare);
         let symlinks = Symlinks::ALL.into_iter().find(|it| it.as_str() == symlinks);
         let (Some(compare), Some(symlinks)) = (compare, symlinks) else {
-            let why = "compare is 'size+time', 'size', 'newer', 'hash' or 'always'; symlinks 'skip', 'follow' or 'copy'";
+            let why =
+                "compare is 'size+time', 'size', 'newer', 'hash' or 'always'; symlinks 'skip', 'follow' or 'copy'";
             return Err(error::argument(py, why));
         };
         let mirror = Mirror {
@@ -64,7 +65,15 @@ impl Mirroring {
         Ok(Self { mirror, on_file })
     }
 
-    pub(crate) async fn perform<T: Transport + Clone + 'static>(self, client: &mut Client<T>) -> Result<Value, Failure> {
+    /// What the server must have, or must make.
+    pub(crate) fn hint(&self) -> Hint {
+        if self.mirror.direction == Direction::Down { Hint::Existing } else { Hint::New }
+    }
+
+    pub(crate) async fn perform<T: Transport + Clone + 'static>(
+        self,
+        client: &mut Client<T>,
+    ) -> Result<Value, Failure> {
         let Self { mirror, on_file } = self;
         let mut files = Vec::new();
         let mut tell = |story: FileReport| {

@@ -441,20 +441,22 @@ class FTP:
     ) -> MirrorReport:
         """Make one directory equal to another: ``destination`` gets what ``source`` has.
 
-        The source is the server's and the destination here, or with ``direction="upload"`` the other way. Files that are
-        there and as they should be are not transferred again, so a mirror that was stopped is continued by the same call.
+        The source is the server's and the destination here, or with ``direction="upload"`` the other way. Files that
+        are there and as they should be are not transferred again, so a mirror that was stopped is continued by the
+        same call.
 
-        ``exclude`` and ``include`` are patterns: ``*.log``, ``/top/**``, ``cache/``. What an ``exclude`` matches is left
-        out, and not deleted either; with ``include``, only what one of them matches is taken. ``rules`` come before both,
-        in order, as pairs of ``"include"`` or ``"exclude"`` and a pattern: the first that matches decides. ``compare``
-        tells how to see whether a file is as it should be; ``hash`` needs a server that computes digests. ``symlinks``
-        are left out, followed inside the tree, or copied as links (downloads only). With ``delete``, what the source does
-        not have is deleted at the end, unless a directory could not be listed, the source is empty, or it would be more
-        than ``max_delete``. ``dry_run`` only tells. ``parallel`` is the most sessions at a time. Uploads are
-        ``NAME.part`` until they are whole, unless ``in_place``. ``keep_times`` sets the files' times, on servers that can.
+        ``exclude`` and ``include`` are patterns: ``*.log``, ``/top/**``, ``cache/``. What an ``exclude`` matches is
+        left out, and not deleted either; with ``include``, only what one of them matches is taken. ``rules`` come
+        before both, in order, as pairs of ``"include"`` or ``"exclude"`` and a pattern: the first that matches
+        decides. ``compare`` tells how to see whether a file is as it should be; ``hash`` needs a server that computes
+        digests. ``symlinks`` are left out, followed inside the tree, or copied as links (downloads only). With
+        ``delete``, what the source does not have is deleted at the end, unless a directory could not be listed, the
+        source is empty, or it would be more than ``max_delete``. ``dry_run`` only tells. ``parallel`` is the most
+        sessions at a time. Uploads are ``NAME.part`` until they are whole, unless ``in_place``. ``keep_times`` sets
+        the files' times, on servers that can.
 
-        ``on_file`` is called with each ``FileReport``, as it comes; without it they are in the report's ``files``. What
-        fails is told there, and the rest goes on.
+        ``on_file`` is called with each ``FileReport``, as it comes; without it they are in the report's ``files``.
+        What fails is told there, and the rest goes on.
         """
         from ._mirror import command
 

@@ -120,7 +120,11 @@ impl<T: Transport> Client<T> {
                 self.reading.state = State::Open(listing);
             } else {
                 self.reading.state = State::Over;
-                self.finish().await?;
+                let receipt = self.finish().await?;
+                // A server that could not open the directory may call that a success all the same.
+                if receipt.size == 0 && receipt.reply.text().contains("failed to open directory") {
+                    return Err(self.explain(Error::rejected(receipt.reply).during(Phase::Data)));
+                }
             }
             if !entries.is_empty() || !more {
                 return Ok(entries);

@@ -22,8 +22,8 @@ use crate::body::{Pulse, Source, Told, Writer};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::entry;
 use crate::error::{self, Hint};
-use crate::mirror::Mirroring;
 use crate::hosted::{Host, Operation};
+use crate::mirror::Mirroring;
 use crate::session::{Job, Session};
 
 /// Something to do in a session; once.
@@ -286,9 +286,8 @@ impl FtpCommand {
     ) -> PyResult<Self> {
         let deletions = (delete, max_delete, dry_run);
         let manner = (in_place, keep_times);
-        let mirroring = Mirroring::new(
-            py, &remote, local, upload, rules, compare, symlinks, deletions, parallel, manner, on_file,
-        )?;
+        let mirroring =
+            Mirroring::new(py, &remote, local, upload, rules, compare, symlinks, deletions, parallel, manner, on_file)?;
         Ok(Command::Mirror(Box::new(mirroring)).into())
     }
 

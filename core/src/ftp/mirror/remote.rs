@@ -31,7 +31,16 @@ impl RemoteTree {
         // Servers read what LIST names as a pattern.
         let is_pattern = path.iter().any(|b| b"*?[]{}~\\".contains(b));
         if client.features().machine_listings() || !is_pattern {
-            return Ok(client.entries(&path).await?.iter().map(node).collect());
+            let entries = client.entries(&path).await?;
+            // What cannot be opened as a directory is listed as if it were a file.
+            let itself = |entry: &Entry| {
+                at.names()
+                    .last()
+                    .is_some_and(|name| path.ends_with(entry.raw_name()) && entry.raw_name().ends_with(name))
+            };
+            if client.features().machine_listings() || entries.len() != 1 || !entries.iter().all(itself) {
+                return Ok(entries.iter().map(node).collect());
+            }
         }
         client.cwd(&path).await?;
         let entries = client.entries("").await;

@@ -326,6 +326,9 @@ impl Run<'_> {
         let local_at = if down { &directory.place } else { &directory.source };
         let there = if down { true } else { directory.exists };
         let remote = if there { self.remote.list(client, remote_at).await? } else { Vec::new() };
+        if there && down && client.listing_report().unparsed > 0 {
+            self.lock().doubt.get_or_insert_with(|| "a line of a listing could not be read".into());
+        }
         let remote: Vec<_> = remote.into_iter().map(|node| self.in_utc(node)).collect();
         let limit = usize::try_from(self.mirror.max_entries).unwrap_or(usize::MAX);
         let local = match &self.local {
