@@ -38,6 +38,7 @@ PACKAGES = (
     "exim4-daemon-heavy",
     "microsocks",
     "tinyproxy-bin",
+    "nftables",
 )
 """The packages the tests want; the libraries these need are found out by the solver."""
 
@@ -56,6 +57,7 @@ PROGRAMS = {
     "smtp-sink": "usr/sbin/smtp-sink",
     "microsocks": "usr/bin/microsocks",
     "tinyproxy": "usr/bin/tinyproxy",
+    "nft": "usr/sbin/nft",
 }
 """The programs the tests start, below the unpacked root."""
 

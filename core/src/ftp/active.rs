@@ -63,8 +63,10 @@ impl<T: Transport> Client<T> {
         match port {
             _ if reply.code().is_completion() => Ok(()),
             Some(line) if reply.code().is_permanent_negative() => {
+                // If PORT is refused, too, it is the address that is not liked.
+                self.expect_port(&line).await?;
                 self.learn(|known| known.no_eprt = true);
-                self.expect_port(&line).await
+                Ok(())
             }
             _ => Err(self.session.refused(reply, Phase::Data).advise(USE_PASSIVE)),
         }

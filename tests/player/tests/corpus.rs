@@ -151,8 +151,8 @@ fn blocking_byte_by_byte() {
 #[test]
 fn every_row_has_a_file() {
     let scripts = corpus();
-    for row in
-        "A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A13 A14 B1 B2 B5 B6 B8 C1 C2 C3 C4 C5 C6 C7 D1 D2 D3 D4 D5 D6".split(' ')
+    for row in "A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A13 A14 B1 B2 B3 B5 B6 B7 B8 C1 C2 C3 C4 C5 C6 C7 D1 D2 D3 D4 D5 D6"
+        .split(' ')
     {
         assert!(scripts.iter().any(|script| script.rows.iter().any(|named| named == row)), "no file for {row}");
     }
