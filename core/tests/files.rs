@@ -5,13 +5,15 @@
 mod server;
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use server::{ALL, Fault, World, lock};
-use starttls::ftp::{Changed, Client, Credentials, Download, LocalFailure, Once, RateLimit, Status, Upload, Verify};
+use starttls::ftp::{
+    Changed, Client, Credentials, Download, LocalFailure, Once, RateLimit, RemoteFile, Status, Upload, Verify,
+};
 use starttls::transport::{Blocking, block};
 use starttls::{Error, ErrorKind, Options, Security, Timeouts};
 
@@ -475,4 +477,57 @@ fn segments_of_two_files_are_not_put_together() {
     download(&world, &folder.at("b"), resume(Changed::Restart)).unwrap();
     assert!(fs::read(folder.at("b")).unwrap() == other);
     assert_eq!(folder.names(), ["b"]);
+}
+
+#[test]
+fn a_remote_file_is_read_at_any_place() {
+    let content = pattern(700_000);
+    let world = with(&content, PLAIN);
+    world.put("c", b"other", 7);
+    let mut client = connect(&world);
+    block(async {
+        let (mut file, mut other) = (RemoteFile::new("a"), RemoteFile::new("c"));
+        assert_eq!(file.seek(&mut client, SeekFrom::End(-5)).await.unwrap(), 699_995);
+        // Against the content itself: places and lengths as a generator has them.
+        let (mut state, mut at) = (12_345_u64, 699_995_u64);
+        let mut piece = vec![0; 100_000];
+        for round in 0..60 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let most = (state >> 33) as usize % piece.len();
+            let count = file.read(&mut client, &mut piece[..most]).await.unwrap();
+            let right = &content[(at as usize).min(content.len())..];
+            assert!(count <= most && piece[..count] == right[..count], "round {round} at {at}");
+            assert!(count > 0 || most == 0 || right.is_empty(), "round {round} at {at}");
+            at += count as u64;
+            assert_eq!(file.position(), at);
+            match state % 5 {
+                0 => at = (state >> 20) % 720_000,
+                1 => at += (state >> 20) % 300_000,
+                2 => at = at.saturating_sub((state >> 20) % 1_000),
+                // Somebody else has his turn.
+                3 if round % 7 == 0 => {
+                    let mut all = Vec::new();
+                    other.seek_to(0);
+                    while let 1.. = other.read(&mut client, &mut piece).await.unwrap() {
+                        all.push(piece[0]);
+                    }
+                    assert_eq!(all.first(), Some(&b'o'));
+                }
+                _ => {}
+            }
+            file.seek_to(at);
+        }
+        file.close(&mut client).await;
+        assert!(client.noop().await.is_ok(), "the session goes on");
+        // To the end in order, there is a receipt.
+        file.seek_to(0);
+        let before = world.heard("RETR");
+        let mut read = 0;
+        while let count @ 1.. = file.read(&mut client, &mut piece).await.unwrap() {
+            assert!(piece[..count] == content[read..read + count]);
+            read += count;
+        }
+        assert_eq!((read, file.receipt().unwrap().size, world.heard("RETR") - before), (700_000, 700_000, 1));
+        assert!(file.seek(&mut client, SeekFrom::Current(-700_001)).await.is_err());
+    });
 }

@@ -4,12 +4,13 @@ mod classes;
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
 use starttls::ftp::hash::Algorithm;
-use starttls::ftp::{self, Client, Credentials, Download, Examination, Settings, Upload};
+use starttls::ftp::{self, Client, Credentials, Download, Examination, RemoteFile, Settings, TransferReceipt, Upload};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use zeroize::Zeroizing;
@@ -20,7 +21,7 @@ use crate::mirror::Mirroring;
 use crate::session::Protocol;
 use crate::value::Value;
 
-pub(crate) use classes::{FtpCommand, FtpSession};
+pub(crate) use classes::{FtpCommand, FtpSession, RemoteFile as RemoteFileClass};
 
 /// How to open a session.
 pub(crate) struct Ftp {
@@ -36,6 +37,10 @@ pub(crate) enum Command {
     Upload { path: PyBackedBytes, from: Origin, how: Box<Upload>, progress: Told },
     Place { path: PyBackedBytes, how: Placement, from: Source, pulse: Pulse },
     StartDownload(PyBackedBytes, u64),
+    BeginFile(SharedFile, u64),
+    ReadFile(SharedFile, u64, usize),
+    FileSize(SharedFile),
+    CloseFile(SharedFile),
     Receive,
     StartUpload(PyBackedBytes, Placement),
     Transmit(PyBackedBytes),
@@ -75,6 +80,34 @@ pub(crate) enum Command {
     UploadText { path: PyBackedBytes, from: Source, pulse: Pulse },
     UploadUnique { wish: PyBackedBytes, from: Source, pulse: Pulse },
     Hash { path: PyBackedBytes, algorithm: Option<Algorithm>, range: Option<Range<u64>> },
+}
+
+/// A remote file that is read in several operations, of which each has it to itself.
+#[derive(Clone)]
+pub(crate) struct SharedFile(Arc<Mutex<Option<RemoteFile>>>);
+
+impl SharedFile {
+    pub(crate) fn new(path: &[u8]) -> Self {
+        Self(Arc::new(Mutex::new(Some(RemoteFile::new(path)))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RemoteFile>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Result<RemoteFile, Failure> {
+        let busy = || std::io::Error::new(std::io::ErrorKind::ResourceBusy, "this remote file is being read");
+        self.lock().take().ok_or_else(|| Failure::Local(busy()))
+    }
+
+    fn put_back(&self, file: RemoteFile) {
+        *self.lock() = Some(file);
+    }
+
+    /// The receipt of the download that came to the file's end.
+    pub(crate) fn receipt(&self) -> Option<TransferReceipt> {
+        self.lock().as_ref().and_then(|file| file.receipt().cloned())
+    }
 }
 
 /// Where a download goes to.
@@ -150,6 +183,35 @@ impl Protocol for Ftp {
             }
             Command::StartDownload(path, offset) => {
                 client.start_download(&path, offset).await?;
+                Value::None
+            }
+            Command::BeginFile(file, at) => {
+                let mut it = file.take()?;
+                it.seek_to(at);
+                let outcome = it.begin(client).await;
+                file.put_back(it);
+                outcome?;
+                Value::None
+            }
+            Command::ReadFile(file, at, most) => {
+                let mut it = file.take()?;
+                it.seek_to(at);
+                let mut piece = vec![0; most];
+                let outcome = it.read(client, &mut piece).await;
+                file.put_back(it);
+                piece.truncate(outcome?);
+                Value::Bytes(piece)
+            }
+            Command::FileSize(file) => {
+                let mut it = file.take()?;
+                let outcome = it.size(client).await;
+                file.put_back(it);
+                Value::Number(outcome?)
+            }
+            Command::CloseFile(file) => {
+                let mut it = file.take()?;
+                it.close(client).await;
+                file.put_back(it);
                 Value::None
             }
             Command::Receive => {
@@ -256,6 +318,9 @@ impl Protocol for Ftp {
         match command {
             Command::Download { .. }
             | Command::StartDownload(..)
+            | Command::BeginFile(..)
+            | Command::ReadFile(..)
+            | Command::FileSize(_)
             | Command::List(_)
             | Command::Entries(_)
             | Command::Names(_)

@@ -43,7 +43,7 @@ mod _native {
     #[pymodule_export]
     use crate::entry::Entry;
     #[pymodule_export]
-    use crate::ftp::{FtpCommand, FtpSession};
+    use crate::ftp::{FtpCommand, FtpSession, RemoteFileClass};
     #[pymodule_export]
     use crate::hosted::{Host, Operation};
     #[pymodule_export]

@@ -48,7 +48,7 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
     /// Of a file.
     Digest(Digest),
-    /// Bytes of room.
+    /// Bytes of room, or of a file.
     Number(u64),
     /// Of a tree.
     Removal(Removal),
@@ -158,7 +158,7 @@ fn not_sent(py: Python<'_>, why: Failure) -> PyResult<Bound<'_, PyAny>> {
     class(py, intern!(py, "DeliveryReport"))?.call1(story)
 }
 
-fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bound<'py, PyAny>> {
     let last = reply(py, &it.reply)?;
     let story = (
         it.status.as_str(),

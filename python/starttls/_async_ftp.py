@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ._aio import Driver
 from ._errors import InvalidState
-from ._files import destination, is_async, remote, seconds_of, source, suffix
+from ._files import PIECE, destination, is_async, remote, seconds_of, source, suffix
 from ._ftp import here, join
-from ._native import FtpCommand, FtpSession, Host
+from ._native import FtpCommand, FtpSession, Host, RemoteFile
 from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
@@ -232,10 +232,11 @@ class AsyncFTP:
         The session can do nothing else until it is closed.
         """
         if mode == "rb":
-            await self._run(FtpCommand.start_download(remote(path), offset=offset))
-        else:
-            await self._run(FtpCommand.start_upload(remote(path), offset=offset, append=mode == "ab"))
-        return AsyncRemoteFile(self, writing=mode != "rb")
+            file = RemoteFile(remote(path))
+            await self._run(FtpCommand.begin_file(file, offset=offset))
+            return AsyncRemoteFile(self, file, offset)
+        await self._run(FtpCommand.start_upload(remote(path), offset=offset, append=mode == "ab"))
+        return AsyncRemoteFile(self, None, offset)
 
     def scandir(self, path: RemotePath = "") -> AsyncListing:
         """The entries of a directory, without ``.`` and ``..``, for ``async for``; the current one if none is named.
@@ -418,66 +419,93 @@ class AsyncFTP:
 
 
 class AsyncRemoteFile:
-    """A remote file over one transfer: read it piece by piece with ``async for``, or write to it.
+    """A remote file: read it at any place, or piece by piece with ``async for``; or write to it, in one transfer.
 
     At the end of an ``async with`` statement it is finished, or given up if that failed or did not read it all.
     """
 
-    def __init__(self, session: AsyncFTP, *, writing: bool) -> None:
+    def __init__(self, session: AsyncFTP, file: RemoteFile | None, at: int) -> None:
         self._ftp = session
-        self._writing = writing
-        self._piece = b""
+        self._file = file
+        self._at = at
         self._ended = False
-        self.receipt: TransferReceipt | None = None
+        self._receipt: TransferReceipt | None = None
+
+    @property
+    def receipt(self) -> TransferReceipt | None:
         """The receipt, once it was read to its end or finished."""
+        return self._receipt if self._file is None else self._file.receipt
+
+    def _readable(self) -> RemoteFile:
+        if self._file is None:
+            raise InvalidState("this remote file was opened to write")
+        if self._ended:
+            raise InvalidState("this remote file is closed")
+        return self._file
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self._at
+
+    async def seek(self, offset: int, whence: int = 0) -> int:
+        """Read on elsewhere: from the beginning, from here (1) or from the end (2) on."""
+        file = self._readable()
+        if whence == 1:
+            offset += self._at
+        elif whence == 2:
+            offset += await self._ftp._run(FtpCommand.file_size(file))
+        if offset < 0:
+            raise ValueError("no file begins before its beginning")
+        self._at = offset
+        return offset
 
     async def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, all that are left if it is negative; none at the end."""
         pieces = []
         left = size
         while left:
-            piece = self._piece or await self._receive()
+            piece = await self._piece(PIECE if left < 0 else min(left, PIECE))
             if not piece:
                 break
-            taken = piece if left < 0 else piece[:left]
-            self._piece = piece[len(taken) :]
-            pieces.append(taken)
-            left = left if left < 0 else left - len(taken)
+            pieces.append(piece)
+            left = left if left < 0 else left - len(piece)
         return b"".join(pieces)
+
+    async def _piece(self, size: int) -> bytes:
+        piece = await self._ftp._run(FtpCommand.read_file(self._readable(), self._at, size))
+        self._at += len(piece)
+        return piece
 
     async def write(self, data: bytes) -> None:
         """Send these bytes."""
-        if self._ended:
-            raise InvalidState("this transfer is over")
+        if self._ended or self._file is not None:
+            raise InvalidState("this transfer is over" if self._ended else "this remote file was opened to read")
         await self._ftp._run(FtpCommand.transmit(bytes(data)))
 
     async def finish(self) -> TransferReceipt:
-        """End the transfer and judge it."""
-        if self.receipt is None:
+        """End the transfer and judge it; a file that is read must be at its end."""
+        if self._file is not None:
+            if self._file.receipt is None:
+                raise InvalidState("the download is not at its end yet: read the rest, or close it")
             self._ended = True
-            self.receipt = await self._ftp._run(FtpCommand.finish())
-        return self.receipt
+            return self._file.receipt
+        if self._receipt is None:
+            self._ended = True
+            self._receipt = await self._ftp._run(FtpCommand.finish())
+        return self._receipt
 
     async def close(self) -> None:
         """Give the transfer up, unless it was finished."""
         if not self._ended:
             self._ended = True
             if self._ftp._session.is_open:
-                await self._ftp._run(FtpCommand.abort())
-
-    async def _receive(self) -> bytes:
-        if self._ended:
-            return b""
-        piece = await self._ftp._run(FtpCommand.receive())
-        if not piece:
-            await self.finish()
-        return piece
+                await self._ftp._run(FtpCommand.abort() if self._file is None else FtpCommand.close_file(self._file))
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        piece, self._piece = self._piece or await self._receive(), b""
+        piece = await self._piece(PIECE)
         if not piece:
             raise StopAsyncIteration
         return piece
@@ -486,7 +514,7 @@ class AsyncRemoteFile:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None and self._writing:
+        if kind is None and self._file is None:
             await self.finish()
         else:
             await self.close()

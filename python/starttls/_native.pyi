@@ -17,6 +17,7 @@ __all__ = [
     "HeaderReader",
     "Host",
     "Operation",
+    "RemoteFile",
     "Routes",
     "SmtpCommand",
     "SmtpPool",
@@ -374,6 +375,12 @@ class Entry:
     def __hash__(self) -> int: ...
 
 @final
+class RemoteFile:
+    def __new__(cls, path: bytes) -> RemoteFile: ...
+    @property
+    def receipt(self) -> TransferReceipt | None: ...
+
+@final
 class FtpCommand(Generic[_T_co]):
     @staticmethod
     def download(
@@ -416,6 +423,14 @@ class FtpCommand(Generic[_T_co]):
     ) -> FtpCommand[TransferReceipt]: ...
     @staticmethod
     def start_download(path: bytes, *, offset: int = 0) -> FtpCommand[None]: ...
+    @staticmethod
+    def begin_file(file: RemoteFile, *, offset: int = 0) -> FtpCommand[None]: ...
+    @staticmethod
+    def read_file(file: RemoteFile, offset: int, size: int) -> FtpCommand[bytes]: ...
+    @staticmethod
+    def file_size(file: RemoteFile) -> FtpCommand[int]: ...
+    @staticmethod
+    def close_file(file: RemoteFile) -> FtpCommand[None]: ...
     @staticmethod
     def receive() -> FtpCommand[bytes]: ...
     @staticmethod

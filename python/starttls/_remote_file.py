@@ -1,4 +1,4 @@
-"""Remote files as file objects, each over one transfer."""
+"""Remote files as file objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from contextlib import suppress
 
 from ._errors import InvalidState
-from ._native import FtpCommand
+from ._native import FtpCommand, RemoteFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,31 +20,48 @@ BUFFER = 256 * 1024
 
 
 class _RawReader(io.RawIOBase):
-    """A download under way."""
+    """A remote file to read. What is read elsewhere than where the download is begins another one."""
 
-    def __init__(self, session: FtpSession) -> None:
+    def __init__(self, session: FtpSession, file: RemoteFile, at: int) -> None:
         self._session = session
-        self._piece = memoryview(b"")
-        self.receipt: TransferReceipt | None = None
+        self._file = file
+        self._at = at
+
+    @property
+    def receipt(self) -> TransferReceipt | None:
+        return self._file.receipt
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._at
+        elif whence == io.SEEK_END:
+            offset += self._session.run(FtpCommand.file_size(self._file))
+        if offset < 0:
+            raise ValueError("no file begins before its beginning")
+        self._at = offset
+        return offset
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._piece and self.receipt is None:
-            self._piece = memoryview(self._session.run(FtpCommand.receive()))
-            if not self._piece:
-                self.receipt = self._session.run(FtpCommand.finish())
-        count = min(len(self._piece), len(buffer))
-        buffer[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
+        piece = self._session.run(FtpCommand.read_file(self._file, self._at, len(buffer)))
+        count = len(piece)
+        buffer[:count] = piece
+        self._at += count
         return count
 
     def close(self) -> None:
         if not self.closed:
             super().close()
-            if self.receipt is None and self._session.is_open:
-                give_up(self._session)
+            if self._session.is_open:
+                self._session.run(FtpCommand.close_file(self._file))
 
 
 class _RawWriter(io.RawIOBase):
@@ -88,7 +105,7 @@ def give_up(session: FtpSession) -> None:
 
 
 class RemoteReader(io.BufferedReader):
-    """A remote file, read from the server as it is asked for. Closing it early ends the download."""
+    """A remote file, read from the server as it is asked for, at any place. Closing it early ends the download."""
 
     raw: _RawReader
 
@@ -120,8 +137,9 @@ class RemoteWriter(io.BufferedWriter):
 
 def open_reader(session: FtpSession, path: bytes, offset: int) -> RemoteReader:
     """Begin a download."""
-    session.run(FtpCommand.start_download(path, offset=offset))
-    return RemoteReader(_RawReader(session), BUFFER)
+    file = RemoteFile(path)
+    session.run(FtpCommand.begin_file(file, offset=offset))
+    return RemoteReader(_RawReader(session, file, offset), BUFFER)
 
 
 def open_writer(session: FtpSession, path: bytes, offset: int, *, append: bool) -> RemoteWriter:

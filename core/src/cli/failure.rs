@@ -143,8 +143,13 @@ fn advice(error: &Error, url: Option<&Url>) -> Option<String> {
             Some("connect by a name that the certificate carries, or give that name with --server-name".into())
         }
         ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Some("give --client-cert and --client-key".into()),
-        _ => Some(with_whole_urls(error.advice()?, url?)),
+        _ => Some(with_whole_urls(&in_flags(error.advice()?), url?)),
     }
+}
+
+/// What can be gone on with is gone on with by a flag.
+pub(crate) fn in_flags(advice: &str) -> String {
+    advice.replace(", to go on with", ": see --continue")
 }
 
 /// The library names the server in the URL that would work; here the user and the path go with it.

@@ -15,7 +15,7 @@ use starttls::{Error, ErrorKind};
 
 use crate::common::{Common, Target};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output::Report;
 use crate::view;
 use crate::whole::{self, Watch, Whole};
@@ -141,15 +141,15 @@ fn failed(target: &Target, error: Error, resumed: bool) -> Failure {
         // The reader of our output has read enough.
         ErrorKind::Local(local) if local.kind() == io::ErrorKind::BrokenPipe => Failure::output(local),
         ErrorKind::Local(local) => match local.get_ref().and_then(|inner| inner.downcast_ref::<LocalFailure>()) {
-            Some(failure) => {
+            Some(local) => {
                 use io::ErrorKind as K;
-                let exit = match failure.error().kind() {
+                let exit = match local.error().kind() {
                     K::NotFound | K::PermissionDenied | K::IsADirectory | K::NotADirectory => Exit::CantCreate,
                     K::ReadOnlyFilesystem | K::ResourceBusy => Exit::CantCreate,
                     _ => Exit::IoError,
                 };
-                let advice = error.advice().map(str::to_owned);
-                let failure = Failure::file(exit, failure.path(), failure.error());
+                let advice = error.advice().map(failure::in_flags);
+                let failure = Failure::file(exit, local.path(), local.error());
                 advice.into_iter().fold(failure, Failure::advise)
             }
             None => target.failure(error, Exit::NoInput),

@@ -143,7 +143,8 @@ fn agree<S: Transport, T: Transport>(source: &Client<S>, target: &Client<T>, opt
         Ok(Handshake::SourceByCpsv)
     } else {
         let why = "neither server can be the client of the other's TLS (SSCN, CPSV)";
-        Err(source.explain(Error::invalid_state(why).advise("copy the file through here, or ask for clear text by name")))
+        Err(source
+            .explain(Error::invalid_state(why).advise("copy the file through here, or ask for clear text by name")))
     }
 }
 
@@ -284,7 +285,8 @@ impl<T: Transport> Client<T> {
     /// Where the other server is to connect to: the port that this one says, at the address where we reach it.
     async fn listen_for_fxp(&mut self, client_side: bool) -> Result<SocketAddr> {
         let Some(mut address) = self.session.dialogue.peer_addr() else {
-            let why = "the source's address is unknown behind a proxy: the other server cannot be told where to connect";
+            let why =
+                "the source's address is unknown behind a proxy: the other server cannot be told where to connect";
             return Err(self.explain(Error::invalid_state(why)));
         };
         address.set_ip(address.ip().to_canonical());

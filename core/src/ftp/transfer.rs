@@ -9,6 +9,7 @@
 //! ```
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::Client;
@@ -31,6 +32,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// What a caller's reader is read in.
 const PIECE: usize = 64 * 1024;
 
+/// Numbers of transfers, so that readers know their own.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
 /// A transfer under way.
 pub(super) struct Transfer<S> {
     /// `None` once it is closed.
@@ -52,6 +56,10 @@ pub(super) struct Transfer<S> {
     pub(super) began: Instant,
     /// Lines instead of bytes.
     pub(super) lines: Option<LineEnds>,
+    /// Which one it is.
+    number: u64,
+    /// Whether it is given up for another one, since its reader can begin again.
+    may_be_stopped: bool,
 }
 
 impl<S: Stream> Transfer<S> {
@@ -69,6 +77,8 @@ impl<S: Stream> Transfer<S> {
             last_sign: Instant::now(),
             ended: false,
             began: Instant::now(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            may_be_stopped: false,
         }
     }
 }
@@ -297,6 +307,25 @@ impl<T: Transport> Client<T> {
             return Err(self.blame(error.during(Phase::Data), Direction::Up));
         }
         self.judge(transfer, reply).await
+    }
+
+    /// Which transfer is under way.
+    pub(super) fn transfer_number(&self) -> Option<u64> {
+        self.transfer.as_ref().map(|transfer| transfer.number)
+    }
+
+    /// The download under way may be given up for another one.
+    pub(super) fn may_be_stopped(&mut self) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.may_be_stopped = true;
+        }
+    }
+
+    /// Gives up a download that may be.
+    pub(super) async fn stop_reading(&mut self) {
+        if self.transfer.as_ref().is_some_and(|transfer| transfer.may_be_stopped) {
+            self.abort().await;
+        }
     }
 
     /// The size of the file being downloaded, where the server tells it.

@@ -17,7 +17,7 @@ use starttls::ftp::{
 use starttls::url::{Protocol as Scheme, Url};
 use zeroize::Zeroizing;
 
-use super::{Command, Ftp, Origin, Placement, Target};
+use super::{Command, Ftp, Origin, Placement, SharedFile, Target};
 use crate::body::{Pulse, Source, Told, Writer};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::entry;
@@ -25,6 +25,7 @@ use crate::error::{self, Hint};
 use crate::hosted::{Host, Operation};
 use crate::mirror::Mirroring;
 use crate::session::{Job, Session};
+use crate::value;
 
 /// Something to do in a session; once.
 #[pyclass(frozen, module = "starttls._native")]
@@ -158,6 +159,31 @@ impl FtpCommand {
     #[pyo3(signature = (path, *, offset=0))]
     fn start_download(path: PyBackedBytes, offset: u64) -> Self {
         Command::StartDownload(path, offset).into()
+    }
+
+    /// Begins to read a remote file.
+    #[staticmethod]
+    #[pyo3(signature = (file, *, offset=0))]
+    fn begin_file(file: &RemoteFile, offset: u64) -> Self {
+        Command::BeginFile(file.0.clone(), offset).into()
+    }
+
+    /// At most so many bytes of a remote file; none at its end.
+    #[staticmethod]
+    fn read_file(file: &RemoteFile, offset: u64, size: usize) -> Self {
+        Command::ReadFile(file.0.clone(), offset, size).into()
+    }
+
+    /// A remote file's size.
+    #[staticmethod]
+    fn file_size(file: &RemoteFile) -> Self {
+        Command::FileSize(file.0.clone()).into()
+    }
+
+    /// Gives up what is under way for a remote file.
+    #[staticmethod]
+    fn close_file(file: &RemoteFile) -> Self {
+        Command::CloseFile(file.0.clone()).into()
     }
 
     /// The next piece of a download; empty at its end.
@@ -451,6 +477,24 @@ fn active_mode(py: Python<'_>, (ports, address): (Option<(u16, u16)>, Option<Str
         ));
     }
     Ok(Active { ports: ports.map(|(first, last)| first..=last), address })
+}
+
+/// A file on the server, to be read at any place.
+#[pyclass(frozen, module = "starttls._native")]
+pub(crate) struct RemoteFile(SharedFile);
+
+#[pymethods]
+impl RemoteFile {
+    #[new]
+    fn new(path: &[u8]) -> Self {
+        Self(SharedFile::new(path))
+    }
+
+    /// The receipt of the download that came to the file's end, if one did.
+    #[getter]
+    fn receipt(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.0.receipt().map(|it| value::receipt(py, &it).map(Bound::unbind)).transpose()
+    }
 }
 
 /// A file transfer session.
