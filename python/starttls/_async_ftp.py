@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._aio import Driver
 from ._errors import InvalidState
-from ._files import PIECE, destination, is_async, remote, seconds_of, source, suffix
+from ._files import PIECE, destination, is_async, seconds_of, source, suffix
 from ._ftp import here, join
 from ._native import FtpCommand, FtpSession, Host, RemoteFile
 from ._settings import listening, sink, stages
@@ -151,7 +151,7 @@ class AsyncFTP:
     ) -> TransferReceipt:
         """Download a file to a path or into a file object, as ``FTP.download`` does."""
         command = FtpCommand.download(
-            remote(path),
+            self._session.encode(path),
             destination(local),
             offset=offset,
             resume=resume,
@@ -190,11 +190,13 @@ class AsyncFTP:
             return await self._upload_pieces(local, path, offset, append, progress)
         content = source(local)  # type: ignore[arg-type] # not asynchronous
         if offset or append:
-            command = FtpCommand.place(content, remote(path), offset=offset, append=append, progress=progress)
+            command = FtpCommand.place(
+                content, self._session.encode(path), offset=offset, append=append, progress=progress
+            )
         else:
             command = FtpCommand.upload(
                 content,
-                remote(path),
+                self._session.encode(path),
                 resume=resume,
                 on_change=on_change,
                 part=suffix(part),
@@ -232,10 +234,10 @@ class AsyncFTP:
         The session can do nothing else until it is closed.
         """
         if mode == "rb":
-            file = RemoteFile(remote(path))
+            file = RemoteFile(self._session.encode(path))
             await self._run(FtpCommand.begin_file(file, offset=offset))
             return AsyncRemoteFile(self, file, offset)
-        await self._run(FtpCommand.start_upload(remote(path), offset=offset, append=mode == "ab"))
+        await self._run(FtpCommand.start_upload(self._session.encode(path), offset=offset, append=mode == "ab"))
         return AsyncRemoteFile(self, None, offset)
 
     def scandir(self, path: RemotePath = "") -> AsyncListing:
@@ -275,31 +277,31 @@ class AsyncFTP:
 
     async def stat(self, path: RemotePath) -> Entry:
         """What is known about one file or directory."""
-        return await self._run(FtpCommand.stat(remote(path)))
+        return await self._run(FtpCommand.stat(self._session.encode(path)))
 
     async def remove(self, path: RemotePath) -> Reply:
         """Delete a file."""
-        return await self._run(FtpCommand.remove(remote(path)))
+        return await self._run(FtpCommand.remove(self._session.encode(path)))
 
     async def rename(self, old: RemotePath, new: RemotePath) -> Reply:
         """Rename or move a file or directory."""
-        return await self._run(FtpCommand.rename(remote(old), remote(new)))
+        return await self._run(FtpCommand.rename(self._session.encode(old), self._session.encode(new)))
 
     async def mkdir(self, path: RemotePath) -> Reply:
         """Make a directory."""
-        return await self._run(FtpCommand.mkdir(remote(path)))
+        return await self._run(FtpCommand.mkdir(self._session.encode(path)))
 
     async def rmdir(self, path: RemotePath) -> Reply:
         """Remove an empty directory."""
-        return await self._run(FtpCommand.rmdir(remote(path)))
+        return await self._run(FtpCommand.rmdir(self._session.encode(path)))
 
     async def cwd(self, path: RemotePath) -> Reply:
         """Make a directory the current one."""
-        return await self._run(FtpCommand.cwd(remote(path)))
+        return await self._run(FtpCommand.cwd(self._session.encode(path)))
 
     async def pwd(self) -> str:
         """The current directory."""
-        return (await self._run(FtpCommand.pwd())).decode("utf-8", "surrogateescape")
+        return self._session.decode(await self._run(FtpCommand.pwd()))
 
     async def noop(self) -> Reply:
         """Ask for a sign of life."""
@@ -315,7 +317,7 @@ class AsyncFTP:
 
     async def status(self, path: RemotePath = "") -> Reply:
         """The state of the session, or what the server knows of a file or directory, in its own words."""
-        return await self._run(FtpCommand.status(remote(path)))
+        return await self._run(FtpCommand.status(self._session.encode(path)))
 
     async def system(self) -> Reply:
         """The system's kind."""
@@ -331,11 +333,11 @@ class AsyncFTP:
 
     async def site(self, text: str | bytes) -> Reply:
         """A command of the server's own. What follows its first word is shown in traces only where it is no secret."""
-        return await self._run(FtpCommand.site(remote(text)))
+        return await self._run(FtpCommand.site(self._session.encode(text)))
 
     async def quote(self, command: str | bytes) -> Reply:
         """Any other command with one reply, as it is; none behind which the session would not be the same."""
-        return await self._run(FtpCommand.quote(remote(command)))
+        return await self._run(FtpCommand.quote(self._session.encode(command)))
 
     async def hash(
         self, path: RemotePath, algorithm: str | None = None, *, start: int | None = None, end: int | None = None
@@ -344,27 +346,27 @@ class AsyncFTP:
 
         With ``end``, of the bytes from ``start`` on and before ``end``.
         """
-        return await self._run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
+        return await self._run(FtpCommand.hash(self._session.encode(path), algorithm, start=start, end=end))
 
     async def chmod(self, path: RemotePath, mode: int) -> Reply:
         """Change a file's permissions: ``0o644``."""
-        return await self._run(FtpCommand.chmod(remote(path), mode))
+        return await self._run(FtpCommand.chmod(self._session.encode(path), mode))
 
     async def set_modified(self, path: RemotePath, time: datetime | float) -> Reply:
         """Set when a file was last modified, to the second, by whatever command the server has for it."""
-        return await self._run(FtpCommand.set_modified(remote(path), seconds_of(time)))
+        return await self._run(FtpCommand.set_modified(self._session.encode(path), seconds_of(time)))
 
     async def set_created(self, path: RemotePath, time: datetime | float) -> Reply:
         """Set when a file was made."""
-        return await self._run(FtpCommand.set_created(remote(path), seconds_of(time)))
+        return await self._run(FtpCommand.set_created(self._session.encode(path), seconds_of(time)))
 
     async def set_facts(self, path: RemotePath, facts: Mapping[str, str]) -> Reply:
         """Set facts of a file (MFF), such as ``UNIX.mode``."""
-        return await self._run(FtpCommand.set_facts(remote(path), list(facts.items())))
+        return await self._run(FtpCommand.set_facts(self._session.encode(path), list(facts.items())))
 
     async def available(self, path: RemotePath = "") -> int:
         """Bytes of room in a directory."""
-        return await self._run(FtpCommand.available(remote(path)))
+        return await self._run(FtpCommand.available(self._session.encode(path)))
 
     async def allocate(self, size: int) -> Reply:
         """Ask for room for the upload that comes next, where a server needs to know."""
@@ -372,32 +374,32 @@ class AsyncFTP:
 
     async def makedirs(self, path: RemotePath) -> None:
         """Make a directory and those above it; it is no error if they are there."""
-        await self._run(FtpCommand.makedirs(remote(path)))
+        await self._run(FtpCommand.makedirs(self._session.encode(path)))
 
     async def rmtree(self, path: RemotePath) -> Removal:
         """Remove a directory and everything in it. Symbolic links are removed, not followed.
 
         It goes on after what cannot be removed; the result tells what is left, and why.
         """
-        return await self._run(FtpCommand.remove_tree(remote(path)))
+        return await self._run(FtpCommand.remove_tree(self._session.encode(path)))
 
     async def download_text(self, path: RemotePath, local: LocalPath | Writer) -> TransferReceipt:
         """Download lines: whatever the server's line ends are, they are line feeds here.
 
         Sizes differ then, so that the receipt is ``complete`` at most. A local file is written as the lines come.
         """
-        return await self._run(FtpCommand.download_text(remote(path), destination(local)))
+        return await self._run(FtpCommand.download_text(self._session.encode(path), destination(local)))
 
     async def upload_text(self, local: LocalPath | Content, path: RemotePath) -> TransferReceipt:
         """Upload lines that end in line feeds or CRLF; the server makes its own line ends of them."""
-        return await self._run(FtpCommand.upload_text(source(local), remote(path)))
+        return await self._run(FtpCommand.upload_text(source(local), self._session.encode(path)))
 
     async def upload_unique(
         self, local: LocalPath | Content, wish: RemotePath = ""
     ) -> tuple[TransferReceipt, str | None]:
         """Upload under a name that the server chooses, which it may tell. Some servers take a wish for it."""
-        receipt, name = await self._run(FtpCommand.upload_unique(source(local), remote(wish)))
-        return receipt, None if name is None else name.decode("utf-8", "surrogateescape")
+        receipt, name = await self._run(FtpCommand.upload_unique(source(local), self._session.encode(wish)))
+        return receipt, None if name is None else self._session.decode(name)
 
     async def mirror(
         self,

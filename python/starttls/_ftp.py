@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ._errors import InvalidArgument
-from ._files import destination, remote, seconds_of, source, suffix
+from ._files import destination, seconds_of, source, suffix
 from ._native import FtpCommand, FtpSession
 from ._settings import listening, sink, stages
 
@@ -62,8 +62,8 @@ class FTP:
     ``danger_use_announced_host`` lets data connections go wherever the server says, and not to the server alone.
     ``auth="ssl"`` asks old servers for TLS by AUTH SSL. ``virtual_host`` is which of the server's hosts is meant
     (HOST), ``client_name`` who we say we are (CLNT), ``language`` that of replies (LANG), such as ``pt-BR``. Without
-    ``pipelining`` each command waits for the answer to the one before. ``keep_alive`` is a number of seconds after which
-    a sign of life (NOOP) is given during a transfer, for what is in between and forgets silent connections.
+    ``pipelining`` each command waits for the answer to the one before. ``keep_alive`` is a number of seconds after
+    which a sign of life (NOOP) is given during a transfer, for what is in between and forgets silent connections.
     ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
@@ -192,7 +192,7 @@ class FTP:
         once. ``progress`` is called with the bytes so far and the total, if that is known.
         """
         command = FtpCommand.download(
-            remote(path),
+            self._session.encode(path),
             destination(local),
             offset=offset,
             resume=resume,
@@ -238,11 +238,13 @@ class FTP:
         once is not tried again.
         """
         if offset or append:
-            command = FtpCommand.place(source(local), remote(path), offset=offset, append=append, progress=progress)
+            command = FtpCommand.place(
+                source(local), self._session.encode(path), offset=offset, append=append, progress=progress
+            )
         else:
             command = FtpCommand.upload(
                 source(local),
-                remote(path),
+                self._session.encode(path),
                 resume=resume,
                 on_change=on_change,
                 part=suffix(part),
@@ -265,8 +267,8 @@ class FTP:
         from ._remote_file import open_reader, open_writer
 
         if mode == "rb":
-            return open_reader(self._session, remote(path), offset)
-        return open_writer(self._session, remote(path), offset, append=mode == "ab")
+            return open_reader(self._session, self._session.encode(path), offset)
+        return open_writer(self._session, self._session.encode(path), offset, append=mode == "ab")
 
     def scandir(self, path: RemotePath = "") -> Listing:
         """The entries of a directory, without ``.`` and ``..``; of the current one if none is named.
@@ -309,31 +311,31 @@ class FTP:
 
     def stat(self, path: RemotePath) -> Entry:
         """What is known about one file or directory."""
-        return self._session.run(FtpCommand.stat(remote(path)))
+        return self._session.run(FtpCommand.stat(self._session.encode(path)))
 
     def remove(self, path: RemotePath) -> Reply:
         """Delete a file."""
-        return self._session.run(FtpCommand.remove(remote(path)))
+        return self._session.run(FtpCommand.remove(self._session.encode(path)))
 
     def rename(self, old: RemotePath, new: RemotePath) -> Reply:
         """Rename or move a file or directory."""
-        return self._session.run(FtpCommand.rename(remote(old), remote(new)))
+        return self._session.run(FtpCommand.rename(self._session.encode(old), self._session.encode(new)))
 
     def mkdir(self, path: RemotePath) -> Reply:
         """Make a directory."""
-        return self._session.run(FtpCommand.mkdir(remote(path)))
+        return self._session.run(FtpCommand.mkdir(self._session.encode(path)))
 
     def rmdir(self, path: RemotePath) -> Reply:
         """Remove an empty directory."""
-        return self._session.run(FtpCommand.rmdir(remote(path)))
+        return self._session.run(FtpCommand.rmdir(self._session.encode(path)))
 
     def cwd(self, path: RemotePath) -> Reply:
         """Make a directory the current one."""
-        return self._session.run(FtpCommand.cwd(remote(path)))
+        return self._session.run(FtpCommand.cwd(self._session.encode(path)))
 
     def pwd(self) -> str:
         """The current directory."""
-        return self._session.run(FtpCommand.pwd()).decode("utf-8", "surrogateescape")
+        return self._session.decode(self._session.run(FtpCommand.pwd()))
 
     def noop(self) -> Reply:
         """Ask for a sign of life."""
@@ -349,7 +351,7 @@ class FTP:
 
     def status(self, path: RemotePath = "") -> Reply:
         """The state of the session, or what the server knows of a file or directory, in its own words."""
-        return self._session.run(FtpCommand.status(remote(path)))
+        return self._session.run(FtpCommand.status(self._session.encode(path)))
 
     def system(self) -> Reply:
         """The system's kind."""
@@ -365,11 +367,11 @@ class FTP:
 
     def site(self, text: str | bytes) -> Reply:
         """A command of the server's own. What follows its first word is shown in traces only where it is no secret."""
-        return self._session.run(FtpCommand.site(remote(text)))
+        return self._session.run(FtpCommand.site(self._session.encode(text)))
 
     def quote(self, command: str | bytes) -> Reply:
         """Any other command with one reply, as it is; none behind which the session would not be the same."""
-        return self._session.run(FtpCommand.quote(remote(command)))
+        return self._session.run(FtpCommand.quote(self._session.encode(command)))
 
     def hash(
         self, path: RemotePath, algorithm: str | None = None, *, start: int | None = None, end: int | None = None
@@ -378,27 +380,27 @@ class FTP:
 
         With ``end``, of the bytes from ``start`` on and before ``end``.
         """
-        return self._session.run(FtpCommand.hash(remote(path), algorithm, start=start, end=end))
+        return self._session.run(FtpCommand.hash(self._session.encode(path), algorithm, start=start, end=end))
 
     def chmod(self, path: RemotePath, mode: int) -> Reply:
         """Change a file's permissions: ``0o644``."""
-        return self._session.run(FtpCommand.chmod(remote(path), mode))
+        return self._session.run(FtpCommand.chmod(self._session.encode(path), mode))
 
     def set_modified(self, path: RemotePath, time: datetime | float) -> Reply:
         """Set when a file was last modified, to the second, by whatever command the server has for it."""
-        return self._session.run(FtpCommand.set_modified(remote(path), seconds_of(time)))
+        return self._session.run(FtpCommand.set_modified(self._session.encode(path), seconds_of(time)))
 
     def set_created(self, path: RemotePath, time: datetime | float) -> Reply:
         """Set when a file was made."""
-        return self._session.run(FtpCommand.set_created(remote(path), seconds_of(time)))
+        return self._session.run(FtpCommand.set_created(self._session.encode(path), seconds_of(time)))
 
     def set_facts(self, path: RemotePath, facts: Mapping[str, str]) -> Reply:
         """Set facts of a file (MFF), such as ``UNIX.mode``."""
-        return self._session.run(FtpCommand.set_facts(remote(path), list(facts.items())))
+        return self._session.run(FtpCommand.set_facts(self._session.encode(path), list(facts.items())))
 
     def available(self, path: RemotePath = "") -> int:
         """Bytes of room in a directory."""
-        return self._session.run(FtpCommand.available(remote(path)))
+        return self._session.run(FtpCommand.available(self._session.encode(path)))
 
     def allocate(self, size: int) -> Reply:
         """Ask for room for the upload that comes next, where a server needs to know."""
@@ -406,30 +408,30 @@ class FTP:
 
     def makedirs(self, path: RemotePath) -> None:
         """Make a directory and those above it; it is no error if they are there."""
-        self._session.run(FtpCommand.makedirs(remote(path)))
+        self._session.run(FtpCommand.makedirs(self._session.encode(path)))
 
     def rmtree(self, path: RemotePath) -> Removal:
         """Remove a directory and everything in it. Symbolic links are removed, not followed.
 
         It goes on after what cannot be removed; the result tells what is left, and why.
         """
-        return self._session.run(FtpCommand.remove_tree(remote(path)))
+        return self._session.run(FtpCommand.remove_tree(self._session.encode(path)))
 
     def download_text(self, path: RemotePath, local: LocalPath | Writer) -> TransferReceipt:
         """Download lines: whatever the server's line ends are, they are line feeds here.
 
         Sizes differ then, so that the receipt is ``complete`` at most. A local file is written as the lines come.
         """
-        return self._session.run(FtpCommand.download_text(remote(path), destination(local)))
+        return self._session.run(FtpCommand.download_text(self._session.encode(path), destination(local)))
 
     def upload_text(self, local: LocalPath | Content, path: RemotePath) -> TransferReceipt:
         """Upload lines that end in line feeds or CRLF; the server makes its own line ends of them."""
-        return self._session.run(FtpCommand.upload_text(source(local), remote(path)))
+        return self._session.run(FtpCommand.upload_text(source(local), self._session.encode(path)))
 
     def upload_unique(self, local: LocalPath | Content, wish: RemotePath = "") -> tuple[TransferReceipt, str | None]:
         """Upload under a name that the server chooses, which it may tell. Some servers take a wish for it."""
-        receipt, name = self._session.run(FtpCommand.upload_unique(source(local), remote(wish)))
-        return receipt, None if name is None else name.decode("utf-8", "surrogateescape")
+        receipt, name = self._session.run(FtpCommand.upload_unique(source(local), self._session.encode(wish)))
+        return receipt, None if name is None else self._session.decode(name)
 
     def mirror(
         self,
