@@ -6,16 +6,20 @@ import json
 import os
 import pickle
 import random
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import starttls as package
 
-from tests.cli import Done, ca, starttls
+from tests.cli import PROGRAM, Done, ca, environment, starttls
 from tests.conftest import FTP_DAEMONS, Servers
 from tests.python.faces import Face, trusting
 from tests.servers.ftp import FTPServer
+from tests.servers.pki import PKI
 from tests.servers.process import SERVANT
 
 Tree = dict[str, bytes | None]
@@ -288,7 +292,7 @@ def test_a_large_file_is_continued(proftpd: FTPServer, tmp_path: Path) -> None:
     assert (tree(proftpd.root / "back"), report["unchanged"]) == ({"large": content}, 1)
 
 
-def test_a_server_with_few_sessions(servers: Servers, pki: Any, tmp_path: Path) -> None:
+def test_a_server_with_few_sessions(pki: PKI, tmp_path: Path) -> None:
     from tests.servers import vsftpd as daemon
 
     with daemon.serve(pki, settings={"max_per_ip": "2"}) as server:

@@ -5,6 +5,7 @@ Run as ``python3 -m tests.servers.pyftpd FOLDER-WITH-settings.json`` it is the s
 
 from __future__ import annotations
 
+import _strptime  # noqa: F401 - wanted for MFMT, when files of ours can be read no more
 import contextlib
 import json
 import os
