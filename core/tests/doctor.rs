@@ -123,7 +123,9 @@ fn whatever_a_server_says_it_ends_and_is_told() {
             let whim = next(&state);
             if line.is_empty() {
                 // Most begin as servers do, or nothing would be seen of the rest.
-                return socket.write_all(if whim % 8 == 0 { b"220-\xff\r\n" } else { b"220 ready\r\n" }).is_ok();
+                return socket
+                    .write_all(if whim.is_multiple_of(8) { b"220-\xff\r\n" } else { b"220 ready\r\n" })
+                    .is_ok();
             }
             // Half of the answers fit, so that the examination gets further.
             let verb = line.split(' ').next().unwrap_or_default();
@@ -138,7 +140,7 @@ fn whatever_a_server_says_it_ends_and_is_told() {
             match whim % 23 {
                 0 => false,
                 1 => true, // silence
-                _ if whim % 2 == 0 => socket.write_all(format!("{fitting}\r\n").as_bytes()).is_ok(),
+                _ if whim.is_multiple_of(2) => socket.write_all(format!("{fitting}\r\n").as_bytes()).is_ok(),
                 _ => socket.write_all(format!("{}\r\n", WHIMS[whim / 2 % WHIMS.len()]).as_bytes()).is_ok(),
             }
         }));

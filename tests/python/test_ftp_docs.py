@@ -68,6 +68,7 @@ def test_python(proftpd_modules: FTPServer, folder: Path) -> None:
     assert (folder / "copy.pdf").read_bytes() == CONTENT
     assert told["entry"][0].startswith(f"july.pdf file {len(CONTENT)} 20")
     assert told["walk"] == [" 1 0", "reports 0 1"] and told["size"] == [str(len(CONTENT))]
+    assert told["set"] == ["2026-07-01 00:00:00+00:00"] and told["gone"] == ["True"]
     assert told["read"] == ["b'hello\\n'"] and told["awaited"] == ["verified TLSv1.3"]
     assert told["first"] == ["b'line 0\\n'"] and told["rest"] == ["b'the last line\\n'"]
     assert told["again"] in ([f"1000 {len(CONTENT) - 1000}"], [f"0 {len(CONTENT)}"]) and told["proof"] == ["verified"]
@@ -87,7 +88,8 @@ def test_shell(proftpd_modules: FTPServer, folder: Path) -> None:
     assert any(line.endswith(" july.pdf") for line in shown)
     assert any(line.startswith("session-reuse     NOTICE") for line in shown)
     assert any(line.startswith("writing ") and line.endswith("the file is deleted") for line in shown)
-    assert [path.name for path in proftpd_modules.root.iterdir()] == ["old"]
+    assert sorted(path.name for path in proftpd_modules.root.iterdir()) == ["old", "photos"]
+    assert (folder / "copies/2026/july.pdf").read_bytes() == CONTENT
 
 
 def test_the_languages_have_examples() -> None:
