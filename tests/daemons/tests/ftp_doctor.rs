@@ -102,6 +102,7 @@ fn proftpd_too_unless_told_otherwise() {
     is(&found, Topic::Listings, State::Good, "MLSD, with modify*;perm*;size*");
     is(&found, Topic::Checksums, State::Good, "HASH (CRC32;MD5;SHA-1*;SHA-256;SHA-512), XSHA512");
     is(&found, Topic::Compression, State::Good, "MODE Z is offered");
+    is(&found, Topic::Writing, State::Good, "its SHA-256 agrees; the file is deleted");
     is(&found, Topic::Times, State::Good, "set by MFMT, MFF");
     is(&found, Topic::Resuming, State::Good, "RANG is");
     is(&found, Topic::Names, State::Good, "OPTS UTF8 ON accepted");

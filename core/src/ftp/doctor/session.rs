@@ -37,7 +37,7 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         let transferable = self.data(&mut client, credentials).await;
         let Some(mut client) = self.go_on(client, credentials).await else { return };
         if transferable && self.examination.write_test {
-            self.write(&mut client).await;
+            self.write(&mut client, credentials).await;
         }
         client.quit().await;
     }

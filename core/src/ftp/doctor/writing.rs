@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{Doctor, State, Topic, words};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ftp::client::Client;
+use crate::ftp::credentials::Credentials;
+use crate::ftp::hash::Hasher;
 use crate::ftp::receipt::{Status, TransferReceipt};
 use crate::transport::Transport;
 
@@ -24,13 +26,21 @@ struct Written {
     modified: Option<SystemTime>,
     between: (SystemTime, SystemTime),
     same: bool,
+    /// Whether the server's checksum is ours, and whose it is; `None` if it computes none.
+    checksum: Option<(&'static str, bool)>,
 }
 
 impl<T: Transport + Clone> Doctor<'_, T> {
-    pub(super) async fn write(&mut self, client: &mut Client<T>) {
+    pub(super) async fn write(&mut self, client: &mut Client<T>, credentials: &Credentials) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!(".starttls-{:x}.tmp", since.as_nanos());
         let written = write(client, &name).await;
+        // Nothing is left behind, whatever became of the session.
+        let mut another = None;
+        if client.is_closed() {
+            another = self.begin(credentials).await.ok();
+        }
+        let client = another.as_mut().unwrap_or(client);
         let removed = match &written {
             // Whether it is there is not known, and a refusal then says nothing.
             Err(_) => {
@@ -70,6 +80,13 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         }
         if !written.receipt.close_notify && self.diagnosis.tls.is_some() {
             seen.push("the server ends uploads without close_notify".into());
+        }
+        if let Some((algorithm, agrees)) = written.checksum {
+            seen.push(format!("its {algorithm} {}", if agrees { "agrees" } else { "is another one than ours" }));
+            if !agrees {
+                state = State::Problem;
+                cause = Some("the server computes checksums of something else".into());
+            }
         }
         match removed {
             Ok(()) => seen.push("the file is deleted".into()),
@@ -125,5 +142,10 @@ async fn write<T: Transport>(client: &mut Client<T>, name: &str) -> Result<Writt
     let modified = client.modified(name).await.ok();
     let mut back = Vec::new();
     client.get(name, &mut back).await?;
-    Ok(Written { receipt, modified, between: (from, until), same: back == CONTENT })
+    let checksum = client.hash(name, None, None).await.ok().map(|digest| {
+        let mut ours = Hasher::new(digest.algorithm);
+        ours.update(CONTENT);
+        (digest.algorithm.name(), ours.finish() == digest)
+    });
+    Ok(Written { receipt, modified, between: (from, until), same: back == CONTENT, checksum })
 }
