@@ -10,7 +10,9 @@ use std::time::SystemTime;
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
 use starttls::ftp::hash::Algorithm;
-use starttls::ftp::{self, Client, Credentials, Download, Examination, RemoteFile, Settings, TransferReceipt, Upload};
+use starttls::ftp::{
+    self, Client, Credentials, Download, Examination, RemoteFile, Settings, TransferReceipt, Upload, fxp,
+};
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
 use zeroize::Zeroizing;
@@ -79,6 +81,7 @@ pub(crate) enum Command {
     DownloadText { path: PyBackedBytes, into: Target },
     UploadText { path: PyBackedBytes, from: Source, pulse: Pulse },
     UploadUnique { wish: PyBackedBytes, from: Source, pulse: Pulse },
+    CopyTo { path: PyBackedBytes, other: Arc<Ftp>, to: PyBackedBytes, how: fxp::Options },
     Hash { path: PyBackedBytes, algorithm: Option<Algorithm>, range: Option<Range<u64>> },
 }
 
@@ -306,6 +309,12 @@ impl Protocol for Ftp {
                 }
                 Value::Unique(client.finish().await?, name)
             }
+            Command::CopyTo { path, other, to, how } => {
+                let mut target = other.connect(client.transport().clone()).await?;
+                let receipt = fxp::copy(client, &path, &mut target, &to, &how).await;
+                target.quit().await;
+                Value::Copied(receipt?)
+            }
             Command::Hash { path, algorithm, range } => Value::Digest(client.hash(&path, algorithm, range).await?),
         })
     }
@@ -335,6 +344,7 @@ impl Protocol for Ftp {
             | Command::SetFacts(..)
             | Command::RemoveTree(_)
             | Command::DownloadText { .. }
+            | Command::CopyTo { .. }
             | Command::Hash { .. } => Hint::Existing,
             Command::Mirror(mirroring) => mirroring.hint(),
             Command::Upload { .. }

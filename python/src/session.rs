@@ -170,6 +170,11 @@ impl<P: Protocol> Session<P> {
         Self { protocol: Arc::new(protocol), network, face, interrupted, process: std::process::id() }
     }
 
+    /// How it is opened.
+    pub(crate) fn protocol(&self) -> Arc<P> {
+        self.protocol.clone()
+    }
+
     /// Does it now; the interpreter is free meanwhile.
     pub(crate) fn run(&self, py: Python<'_>, job: Job<P::Command>) -> PyResult<Py<PyAny>> {
         let Face::Blocking(transport, slot) = &self.face else {

@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use pyo3::{IntoPyObjectExt, intern};
 use starttls::ftp::hash::Digest;
-use starttls::ftp::{Diagnosis, Entry, Removal, TransferReceipt};
+use starttls::ftp::{Diagnosis, Entry, Removal, TransferReceipt, fxp};
 use starttls::reply::Reply;
 use starttls::smtp::{DeliveryReport, LoginInfo};
 use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
@@ -52,6 +52,8 @@ pub(crate) enum Value {
     Number(u64),
     /// Of a tree.
     Removal(Removal),
+    /// The story of a copy from server to server.
+    Copied(fxp::Receipt),
     /// The story of an upload, and the name it has on the server.
     Unique(TransferReceipt, Option<Vec<u8>>),
 }
@@ -83,6 +85,12 @@ impl Value {
             Self::Diagnosis(it) => diagnosis(py, &it)?.unbind(),
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
             Self::Number(number) => number.into_pyobject(py)?.into_any().unbind(),
+            Self::Copied(it) => {
+                let sum = it.digest.as_ref().map(|sum| digest(py, sum)).transpose()?;
+                let (from, to) = (reply(py, &it.source)?, reply(py, &it.target)?);
+                let story = (it.status.as_str(), it.size, sum, it.protected, from, to);
+                class(py, intern!(py, "CopyReceipt"))?.call1(story)?.unbind()
+            }
             Self::Removal(it) => {
                 let left = it.left.iter().map(|left| {
                     let why = error::core(py, &left.error, Hint::Existing).into_value(py);

@@ -59,7 +59,17 @@ if TYPE_CHECKING:
     from ._native import DKIM, Entry, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
-    from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Removal, Reply, TLSInfo, TransferReceipt
+    from ._results import (
+        Certificate,
+        CopyReceipt,
+        DeliveryReport,
+        Digest,
+        LoginInfo,
+        Removal,
+        Reply,
+        TLSInfo,
+        TransferReceipt,
+    )
     from ._settings import ActiveMode, Timeout
     from ._smtp import SMTP, send
 
@@ -78,6 +88,7 @@ __all__ = [
     "CertificateError",
     "ConnectionLost",
     "ConnectionRefused",
+    "CopyReceipt",
     "DeliverBy",
     "DeliveryReport",
     "Diagnosis",
@@ -151,6 +162,7 @@ _ELSEWHERE = {
     "_pool": ("SMTPPool",),
     "_results": (
         "Certificate",
+        "CopyReceipt",
         "DeliveryReport",
         "Digest",
         "LoginInfo",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._mirror import MirrorOptions, MirrorReport
     from ._native import Entry, TLSConfig
     from ._remote_file import RemoteReader, RemoteWriter
-    from ._results import Digest, Removal, Reply, TLSInfo, TransferReceipt
+    from ._results import CopyReceipt, Digest, Removal, Reply, TLSInfo, TransferReceipt
     from ._settings import ActiveMode, Timeout, Trace
 
     RemotePath = str | bytes | os.PathLike[str]
@@ -381,6 +381,25 @@ class FTP:
         With ``end``, of the bytes from ``start`` on and before ``end``.
         """
         return self._session.run(FtpCommand.hash(self._session.encode(path), algorithm, start=start, end=end))
+
+    def copy_to(
+        self, path: RemotePath, other: FTP, other_path: RemotePath, *, clear: bool = False, compare: bool = True
+    ) -> CopyReceipt:
+        """Copy a file to another server, without the way through here (FXP).
+
+        ``other`` is a session with that server, open or not: one like it is opened for the copy. The servers must allow
+        this. It goes under TLS where one of them can be the other's client (SSCN, CPSV), and in clear text only with
+        ``clear``. With ``compare`` digests are compared where both servers compute the same.
+        """
+        return self._session.run(
+            FtpCommand.copy_to(
+                self._session.encode(path),
+                other._session,
+                other._session.encode(other_path),
+                clear=clear,
+                compare=compare,
+            )
+        )
 
     def chmod(self, path: RemotePath, mode: int) -> Reply:
         """Change a file's permissions: ``0o644``."""

@@ -7,7 +7,17 @@ from typing import Any, Generic, Literal, TypeVar, final
 
 from ._diagnosis import Diagnosis
 from ._mirror import FileReport, MirrorReport
-from ._results import Certificate, DeliveryReport, Digest, LoginInfo, Removal, Reply, TLSInfo, TransferReceipt
+from ._results import (
+    Certificate,
+    CopyReceipt,
+    DeliveryReport,
+    Digest,
+    LoginInfo,
+    Removal,
+    Reply,
+    TLSInfo,
+    TransferReceipt,
+)
 
 __all__ = [
     "DKIM",
@@ -524,6 +534,10 @@ class FtpCommand(Generic[_T_co]):
     def upload_unique(
         content: bytes | _Path | Iterable[bytes], wish: bytes
     ) -> FtpCommand[tuple[TransferReceipt, bytes | None]]: ...
+    @staticmethod
+    def copy_to(
+        path: bytes, other: FtpSession, to: bytes, *, clear: bool = False, compare: bool = True
+    ) -> FtpCommand[CopyReceipt]: ...
     @staticmethod
     def hash(
         path: bytes, algorithm: str | None = None, *, start: int | None = None, end: int | None = None

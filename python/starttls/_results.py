@@ -306,6 +306,36 @@ class Digest(Frozen):
         return self.value.hex()
 
 
+class CopyReceipt(Frozen):
+    """What is known about a copy from one server to another that succeeded: both said so."""
+
+    __slots__ = ("status", "size", "digest", "protected", "source_reply", "target_reply")  # noqa: RUF023
+
+    status: Literal["verified", "complete"]
+    """``verified``: the sizes are the same, and the digests if there are any; ``complete``: a server does not tell."""
+    size: int | None
+    """Bytes of the copy, if told."""
+    digest: Digest | None
+    """The digest, if both servers computed it: it is the same."""
+    protected: bool
+    """Whether it went under TLS."""
+    source_reply: Reply
+    """The last word of the server it came from."""
+    target_reply: Reply
+    """The last word of the server it went to."""
+
+    def __init__(
+        self,
+        status: Literal["verified", "complete"],
+        size: int | None,
+        digest: Digest | None,
+        protected: bool,
+        source_reply: Reply,
+        target_reply: Reply,
+    ) -> None:
+        self._set(status, size, digest, protected, source_reply, target_reply)
+
+
 class Removal(Frozen):
     """What became of a tree that was to be removed."""
 

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use starttls::ftp::{self, Credentials, Examination};
+use starttls::ftp::{self, Credentials, Examination, fxp};
 use starttls::transport::block;
 
 use crate::Component;
 use crate::doctor;
 use crate::error;
 use crate::exports::ftp::{
-    DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestListing, GuestSession,
-    GuestUpload, Listing, Login, NotRemoved, Removal, Session, SessionBinding, TimePrecision, TransferReceipt,
-    TransferStatus, Upload,
+    CopyReceipt, DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestListing,
+    GuestSession, GuestUpload, Listing, Login, NotRemoved, Removal, Session, SessionBinding, SessionBorrow,
+    TimePrecision, TransferReceipt, TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
@@ -191,6 +191,32 @@ impl GuestSession for Files {
     fn store_unique(&self, wish: Vec<u8>) -> Result<(Upload, Option<Vec<u8>>), Error> {
         let name = self.0.with(|client| block(client.start_upload_unique(&wish)))?;
         Ok((Upload::new(Outgoing(Some(self.0.clone()))), name))
+    }
+
+    fn copy_to(
+        &self,
+        path: Vec<u8>,
+        other: SessionBorrow<'_>,
+        other_path: Vec<u8>,
+        clear: bool,
+        compare: bool,
+    ) -> Result<CopyReceipt, Error> {
+        let other = &other.get::<Self>().0;
+        if other.is(&self.0) {
+            return Err(error::invalid_state("a session cannot be both ends of a copy"));
+        }
+        let options = fxp::Options { clear, compare, ..fxp::Options::default() };
+        let receipt = self
+            .0
+            .with(|source| other.with(|target| block(fxp::copy(source, &path, target, &other_path, &options))))?;
+        Ok(CopyReceipt {
+            status: receipt.status.into(),
+            size: receipt.size,
+            digest: receipt.digest.map(Digest::from),
+            protected: receipt.protected,
+            source: (&receipt.source).into(),
+            target: (&receipt.target).into(),
+        })
     }
 
     fn hash(&self, path: Vec<u8>, algorithm: Option<String>, range: Option<(u64, u64)>) -> Result<Digest, Error> {
@@ -470,11 +496,7 @@ fn give_up(slot: Option<Slot<Client>>) {
 impl From<ftp::TransferReceipt> for TransferReceipt {
     fn from(receipt: ftp::TransferReceipt) -> Self {
         Self {
-            status: match receipt.status {
-                ftp::Status::Verified => TransferStatus::Verified,
-                ftp::Status::Complete => TransferStatus::Complete,
-                ftp::Status::Unproven => TransferStatus::Unproven,
-            },
+            status: receipt.status.into(),
             size: receipt.size,
             offset: receipt.offset,
             tls_resumed: receipt.tls_resumed,
@@ -487,6 +509,16 @@ impl From<ftp::TransferReceipt> for TransferReceipt {
 fn moment(time: Timestamp) -> Result<SystemTime, Error> {
     let nanos = u64::try_from(time).map_err(|_| error::invalid_argument("a server takes times from 1970 on"))?;
     Ok(UNIX_EPOCH + Duration::from_nanos(nanos))
+}
+
+impl From<ftp::Status> for TransferStatus {
+    fn from(status: ftp::Status) -> Self {
+        match status {
+            ftp::Status::Verified => Self::Verified,
+            ftp::Status::Complete => Self::Complete,
+            ftp::Status::Unproven => Self::Unproven,
+        }
+    }
 }
 
 impl From<ftp::hash::Digest> for Digest {

@@ -15,6 +15,11 @@ impl<C> Slot<C> {
         Self(Rc::new(RefCell::new(Some(client))))
     }
 
+    /// Whether both are one place.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Runs one operation.
     pub(crate) fn with<T, E: Into<Error>>(&self, operation: impl FnOnce(&mut C) -> Result<T, E>) -> Result<T, Error> {
         match &mut *self.0.borrow_mut() {

@@ -140,6 +140,11 @@ impl<T: Transport> Client<T> {
         self.credentials.as_ref()
     }
 
+    /// What it goes over.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
     /// How this session speaks. What login was told by them, changes with the next one.
     pub fn settings(&mut self) -> &mut Settings {
         &mut self.settings

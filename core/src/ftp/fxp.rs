@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The target connects to the source: to the address at which *we* reach the source, and to no other, whatever the source
-//! says. Under TLS one of the two has to be the client (SSCN or CPSV). Neither checks the other's certificate: what flows
-//! between them is hidden, and whether it arrived is told by the sizes and digests at both ends.
+//! says. Under TLS one of the two has to be the client (SSCN or CPSV); whether it checks the other's certificate is its
+//! own business, and needs to be set up there. Whether the file arrived is told by the sizes and digests at both ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -88,22 +88,28 @@ pub async fn copy<S: Transport, T: Transport>(
     let (from, to) = (source_path.as_ref(), target_path.as_ref());
     let (retr, stor) = (commands::retr(from)?, commands::stor(to)?);
     let handshake = agree(source, target, options)?;
+    if source.session.compressed != target.session.compressed {
+        let why =
+            "one session is compressed (MODE Z) and the other is not: the servers would not understand each other";
+        return Err(source.explain(Error::invalid_state(why)));
+    }
     source.prepare_fxp().await?;
     target.prepare_fxp().await?;
     // A file that is not there is noticed before the target makes an empty one.
     let size = source.told_or_none(from).await?;
     if handshake == Handshake::None {
-        source.protect_fxp(&commands::prot_clear()).await?;
-        target.protect_fxp(&commands::prot_clear()).await?;
+        source.expose_fxp().await?;
+        if let Err(error) = target.expose_fxp().await {
+            source.restore_fxp().await?;
+            return Err(error);
+        }
     }
     let outcome = exchange(source, target, handshake, [&retr, &stor], options).await;
     if handshake == Handshake::None {
         // Clear text was for this file alone. Where that fails, nothing can be transferred any more.
-        let restored = (source.restore_fxp().await, target.restore_fxp().await);
-        let _ = &outcome;
+        let restored = [source.restore_fxp().await, target.restore_fxp().await];
         if outcome.is_ok() {
-            restored.0?;
-            restored.1?;
+            restored.into_iter().collect::<Result<()>>()?;
         }
     }
     let (source_reply, target_reply) = outcome?;
@@ -257,11 +263,13 @@ impl<T: Transport> Client<T> {
         self.size(path).await.map(Some)
     }
 
-    async fn protect_fxp(&mut self, line: &Line) -> Result<()> {
+    async fn expose_fxp(&mut self) -> Result<()> {
         if self.session.private {
             // Until it is restored nothing else is transferred.
             self.session.prepared = false;
-            self.session.expect(line).await?;
+            let outcome = self.session.expect(&commands::prot_clear()).await;
+            self.session.prepared = matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
+            outcome?;
         }
         Ok(())
     }

@@ -220,7 +220,10 @@ impl<S: crate::transport::Stream> Session<S> {
                 (true, true) => self.dialogue.reply().await,
                 (true, false) => {
                     let reply = self.dialogue.reply_within(Some(within)).await;
-                    let silent = |error: &Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ClosedByPeer);
+                    let silent = |error: &Error| {
+                        use ErrorKind::{ClosedByPeer, TimedOut, Truncated};
+                        matches!(error.kind(), TimedOut | ClosedByPeer | Truncated)
+                    };
                     self.choked = reply.as_ref().is_err_and(silent);
                     reply
                 }

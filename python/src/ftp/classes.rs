@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString};
+use starttls::ftp::fxp;
 use starttls::ftp::hash::Algorithm;
 use starttls::ftp::{
     Active, Auth, Credentials, DataProtection, Download, Encoding, Examination, PassiveHost, RateLimit, Settings,
@@ -443,6 +444,14 @@ impl FtpCommand {
     fn upload_unique(content: &Bound<'_, PyAny>, wish: PyBackedBytes) -> PyResult<Self> {
         let from = Source::new(content, 0)?;
         Ok(Command::UploadUnique { wish, from, pulse: Pulse::new(None, 0, None) }.into())
+    }
+
+    /// A file to another server, for which a session like this one is opened.
+    #[staticmethod]
+    #[pyo3(signature = (path, other, to, *, clear=false, compare=true))]
+    fn copy_to(path: PyBackedBytes, other: &FtpSession, to: PyBackedBytes, clear: bool, compare: bool) -> Self {
+        let how = fxp::Options { clear, compare, ..fxp::Options::default() };
+        Command::CopyTo { path, other: other.session.protocol(), to, how }.into()
     }
 
     /// A file's digest, as the server computes it.
