@@ -60,10 +60,10 @@ def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for verb in ("send", "ask", "get", "put", "ls", "mkdir", "mv", "rm", "probe"):
+    for verb in ("send", "ask", "get", "put", "mirror", "ls", "mkdir", "mv", "rm", "probe"):
         assert any(f"starttls {verb} " in block for block in blocks), verb
     assert len(postfix.messages(10)) == 10
-    assert [path.name for path in proftpd.root.iterdir()] == ["report.pdf"]
+    assert sorted(path.name for path in proftpd.root.iterdir()) == ["copy", "report.pdf"]
     for name in ("copy.pdf", "half.pdf"):
         assert (tmp_path / name).read_bytes() == report
 
