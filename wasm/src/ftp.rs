@@ -11,9 +11,9 @@ use crate::Component;
 use crate::doctor;
 use crate::error;
 use crate::exports::ftp::{
-    CopyReceipt, DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, Guest, GuestDownload, GuestListing,
-    GuestSession, GuestUpload, Listing, Login, NotRemoved, Removal, Session, SessionBinding, SessionBorrow,
-    TimePrecision, TransferReceipt, TransferStatus, Upload,
+    CopyReceipt, DataProtection, Diagnosis, Digest, Download, Entry, EntryKind, File, Guest, GuestDownload, GuestFile,
+    GuestListing, GuestSession, GuestUpload, Listing, Login, NotRemoved, Removal, Session, SessionBinding,
+    SessionBorrow, TimePrecision, TransferReceipt, TransferStatus, Upload,
 };
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow, Reply, Timestamp};
@@ -26,6 +26,7 @@ pub(crate) type Client = ftp::Client<Network>;
 impl Guest for Component {
     type Session = Files;
     type Listing = Reading;
+    type File = Remote;
     type Download = Incoming;
     type Upload = Outgoing;
 
@@ -236,6 +237,13 @@ impl GuestSession for Files {
 
     fn tls(&self) -> Option<SessionInfo> {
         self.0.look(|client| client.tls().map(SessionInfo::from)).flatten()
+    }
+
+    fn open_file(&self, path: Vec<u8>, offset: u64) -> Result<File, Error> {
+        let mut file = ftp::RemoteFile::new(&path);
+        file.seek_to(offset);
+        self.0.with(|client| block(file.begin(client)))?;
+        Ok(File::new(Remote { slot: self.0.clone(), file: RefCell::new(file) }))
     }
 
     fn retrieve(&self, path: Vec<u8>, offset: u64) -> Result<Download, Error> {
@@ -462,6 +470,52 @@ impl Drop for Incoming {
     }
 }
 
+/// A file to be read at any place.
+pub(crate) struct Remote {
+    slot: Slot<Client>,
+    file: RefCell<ftp::RemoteFile>,
+}
+
+impl GuestFile for Remote {
+    fn read(&self, max: u32) -> Result<Vec<u8>, Error> {
+        if max == 0 {
+            return Err(error::invalid_argument("a read of 0 bytes would look like the end"));
+        }
+        // What the caller would take is no reason to make room for it all.
+        let mut piece = vec![0; usize::try_from(max).unwrap_or(usize::MAX).min(256 * 1024)];
+        let count = self.slot.with(|client| block(self.file.borrow_mut().read(client, &mut piece)))?;
+        piece.truncate(count);
+        Ok(piece)
+    }
+
+    fn seek(&self, position: u64) {
+        self.file.borrow_mut().seek_to(position);
+    }
+
+    fn position(&self) -> u64 {
+        self.file.borrow().position()
+    }
+
+    fn size(&self) -> Result<u64, Error> {
+        self.slot.with(|client| block(self.file.borrow_mut().size(client)))
+    }
+
+    fn receipt(&self) -> Option<TransferReceipt> {
+        self.file.borrow().receipt().cloned().map(TransferReceipt::from)
+    }
+}
+
+/// A file that nobody will read any more.
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // A session that was closed meanwhile has given it up already.
+        let _ = self.slot.with(|client| {
+            block(self.file.borrow_mut().close(client));
+            Ok::<_, Error>(())
+        });
+    }
+}
+
 /// An upload under way; `None` once it is over.
 pub(crate) struct Outgoing(Option<Slot<Client>>);
 
@@ -501,7 +555,11 @@ impl From<ftp::TransferReceipt> for TransferReceipt {
             offset: receipt.offset,
             tls_resumed: receipt.tls_resumed,
             close_notify: receipt.close_notify,
+            close_notify_sent: receipt.close_notify_sent,
             reply: (&receipt.reply).into(),
+            digest: receipt.digest.map(Digest::from),
+            attempts: receipt.attempts,
+            duration: u64::try_from(receipt.duration.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 }
