@@ -253,7 +253,8 @@ impl Parts {
         let known = read_memo(&text);
         let mut have =
             if how.resume && there == known.size.unwrap_or(u64::MAX) { ranges(&text, there) } else { Vec::new() };
-        if !have.is_empty() && !(known.agrees(&facts) && there == size) {
+        let is_the_same = known.agrees(&facts) && there == size;
+        if !have.is_empty() && !is_the_same {
             match how.changed {
                 Changed::Refuse => return Err(changed("its size or time is not what it was")),
                 Changed::Restart => have.clear(),

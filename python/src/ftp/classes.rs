@@ -515,6 +515,9 @@ pub(crate) struct FtpSession {
     path: Vec<u8>,
 }
 
+/// The ports to listen on, if not any, and the address to tell, if not our own.
+type ActiveArgument = (Option<(u16, u16)>, Option<String>);
+
 #[pymethods]
 impl FtpSession {
     #[new]
@@ -536,7 +539,7 @@ impl FtpSession {
         data_protection: &str,
         verify_uploads: bool,
         accept_missing_close_notify: bool,
-        active: Option<(Option<(u16, u16)>, Option<String>)>,
+        active: Option<ActiveArgument>,
         session_binding: &str,
         danger_use_announced_host: bool,
         compression: bool,
