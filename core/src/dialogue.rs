@@ -17,16 +17,13 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
-use crate::link::{Channel, Link, Plain, Secure};
+use crate::link::{Channel, FLIGHT, Link, Plain, Secure};
 use crate::mismatch;
 use crate::options::{Options, Timeouts};
 use crate::reply::{Assembler, Budget, Dialect, Reply, printable};
 use crate::tls::{ChannelBinding, ServerName, TlsInfo, TlsSession};
 use crate::trace::{self, Event, Trace};
 use crate::transport::{Endpoint, Purpose, Stream, Transport, Unreached};
-
-/// How much is gathered before it is handed to the channel.
-const FLIGHT: usize = 64 * 1024;
 
 /// The most content of a TLS record.
 const RECORD: usize = 16 * 1024;
@@ -225,6 +222,16 @@ impl<C: Channel> Dialogue<C> {
     /// Whether what stands before `position` may have left: it is not waiting here any more.
     pub(crate) fn has_launched(&self, position: u64) -> bool {
         self.launched >= position
+    }
+
+    /// How much of all that was said may have left.
+    pub(crate) fn launched(&self) -> u64 {
+        self.launched
+    }
+
+    /// Whether a flight left after the first `launched` bytes, or one is gathered that had better leave.
+    pub(crate) fn is_flight_ready(&self, launched: u64) -> bool {
+        self.launched > launched || self.flight.len() >= FLIGHT / 4 * 3
     }
 
     /// Hands the flight to the channel.

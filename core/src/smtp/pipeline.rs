@@ -26,7 +26,7 @@ use super::plan::Plan;
 use super::transaction::{Due, Stage, Transaction};
 use crate::dialogue::Dialogue;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::link::Channel;
+use crate::link::{Channel, FLIGHT};
 use crate::transport::Transport;
 
 /// The most replies that may be outstanding: what a server says to so many fits every socket's buffers.
@@ -38,8 +38,9 @@ const MOST_MESSAGES: usize = 64;
 /// The most chunks of one message that may be unanswered: so late, at most, is a refusal seen.
 const MOST_CHUNKS: usize = 16;
 
-/// How much of an encoded body is gathered before it is sent.
-const FLIGHT: usize = 64 * 1024;
+/// Whether what is under way is one flight, and the next one waits for its replies. WASI 0.2 has no TCP_NODELAY: a write
+/// behind another one waits there for its acknowledgement, which a server that has nothing to say yet delays.
+const ONE_FLIGHT: bool = cfg!(target_os = "wasi");
 
 /// How long the words of a server that hangs up are waited for.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -138,12 +139,14 @@ impl<B: Body> Pipeline<B> {
             Err(error) => Message::Failed(client.dialogue.context.explain(error)),
         };
         let number = self.first + self.messages.len() as u64;
+        let before = client.dialogue.launched();
         let failed = matches!(message, Message::Failed(_));
         self.messages.push_back(message);
         self.full |= self.messages.len() >= MOST_MESSAGES;
         if !failed {
             self.run(client, number).await;
         }
+        self.full |= ONE_FLIGHT && client.dialogue.is_flight_ready(before);
     }
 
     /// Whether everything that was pushed is said, so that good-bye may follow in the same flight.
