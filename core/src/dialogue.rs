@@ -229,9 +229,9 @@ impl<C: Channel> Dialogue<C> {
         self.launched
     }
 
-    /// Whether a flight left after the first `launched` bytes, or one is gathered that had better leave.
+    /// Whether what was said after the first `launched` bytes is most of a flight, or more.
     pub(crate) fn is_flight_ready(&self, launched: u64) -> bool {
-        self.launched > launched || self.flight.len() >= FLIGHT / 4 * 3
+        self.position() - launched >= FLIGHT as u64 / 4 * 3
     }
 
     /// Hands the flight to the channel.
