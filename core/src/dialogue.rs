@@ -374,11 +374,6 @@ impl<C: Channel> Dialogue<C> {
         true
     }
 
-    /// Whether a reply of this code is there within that time, with nothing before it. It is not taken.
-    pub(crate) async fn hears(&mut self, code: &[u8], within: Duration) -> bool {
-        self.is_answered_within(within).await && self.channel.inbox().as_slice().starts_with(code)
-    }
-
     /// A reply that no command asked for, or that has a time of its own.
     pub(crate) async fn await_reply(&mut self, within: Duration) -> Result<Reply> {
         self.flush().await?;

@@ -24,8 +24,10 @@ pub(super) struct Facts {
     pub(super) mlst_is_refused: bool,
     /// It answered the first command of a flight and none behind it.
     pub(super) pipelining_broke: bool,
-    /// It answered what was sent ahead after the transfer, as it should.
+    /// It answered what was sent ahead after the transfer.
     pub(super) in_order: bool,
+    /// It answered what was sent ahead during the transfer.
+    pub(super) at_once: bool,
     /// It takes no command during a transfer: none is sent ahead.
     pub(super) one_at_a_time: bool,
 }

@@ -12,8 +12,6 @@
 
 use std::time::Instant;
 
-use std::time::Duration;
-
 use super::client::Client;
 use super::transfer::Transfer;
 use super::verdict::Beside;
@@ -22,9 +20,6 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::reply::Reply;
 use crate::transport::Transport;
-
-/// How long is looked for an answer that should not be there yet.
-const A_GLANCE: Duration = Duration::from_millis(1);
 
 /// A connection that ended, for no reason that TLS gave.
 fn is_end(error: &Error) -> bool {
@@ -75,8 +70,12 @@ impl<T: Transport> Client<T> {
 
     /// `None`: it came to nothing, and did no harm. It is to be begun again, one step after another.
     async fn start_swiftly(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Option<Reply>> {
-        let ahead = !self.known.one_at_a_time;
-        let trial = ahead && !self.known.in_order;
+        // A first command that is sent ahead does no harm to anybody, and shows what the server does with such.
+        let beside = match (self.known.one_at_a_time || self.known.at_once, self.known.in_order) {
+            (true, _) => Beside::default(),
+            (false, true) => Beside { ahead: true, ..Beside::default() },
+            (false, false) => Beside { trial: true, noops: 1, ..Beside::default() },
+        };
         let known_port = self.next_port.take();
         let waits = offset > 0 || (direction == Direction::Up && known_port.is_none());
         let dialogue = &mut self.session.dialogue;
@@ -89,9 +88,7 @@ impl<T: Transport> Client<T> {
         }
         if !waits {
             dialogue.send(command)?;
-            if ahead {
-                dialogue.send(&commands::epsv())?;
-            }
+            beside.send(dialogue)?;
         }
         dialogue.flush().await?;
         let port = match known_port {
@@ -115,20 +112,18 @@ impl<T: Transport> Client<T> {
         }
         if waits {
             self.session.dialogue.send(command)?;
-            if ahead {
-                self.session.dialogue.send(&commands::epsv())?;
-            }
+            beside.send(&mut self.session.dialogue)?;
             self.session.dialogue.flush().await?;
         }
-        self.beside = Beside { ahead, noops: 0 };
+        self.beside = beside;
         let stream = match self.connect_data_to(self.peer_at(port)).await {
             Ok(stream) => stream,
             Err(error) => {
                 self.reachable = false;
-                // A server may forget where it promised to wait, or wait elsewhere after the second EPSV.
-                return match known_port.is_some() || trial {
-                    true => self.begin_again(trial, error).await,
-                    false => {
+                // A server may forget where it promised to wait.
+                return match known_port {
+                    Some(_) => self.begin_again(error).await,
+                    None => {
                         self.beside = Beside::default();
                         self.fence().await;
                         Err(error)
@@ -140,7 +135,7 @@ impl<T: Transport> Client<T> {
         let reply = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
         if !reply.code().is_preliminary() {
             let beside = std::mem::take(&mut self.beside);
-            if beside.ahead {
+            for _ in 0..beside.replies() {
                 let ahead = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
                 // Where both have one port, what we opened for the first may wait at it now, and be taken for the second.
                 self.next_port = passive::epsv_port(&ahead).ok().filter(|&next| ahead.code() == 229 && next != port);
@@ -150,26 +145,20 @@ impl<T: Transport> Client<T> {
         let reply = self.begins(reply)?;
         let data = match self.complete_data(early).await {
             Ok(data) => data,
-            Err(error) if ahead && is_end(&error) => return self.begin_again(true, error).await,
+            // A server may end a transfer for what was sent ahead of its end. Nothing was transferred yet.
+            Err(error) if beside.ahead && is_end(&error) => {
+                self.learn(|known| known.one_at_a_time = true);
+                return self.begin_again(error).await;
+            }
             Err(error) => return Err(self.broken(error, direction).await),
         };
-        // To some servers EPSV means the next transfer at once, and an end to this one: it shows in an answer that does not
-        // wait for this one's end. Nothing was handed over yet.
-        if trial && self.session.dialogue.hears(b"229", A_GLANCE).await {
-            drop(data);
-            return self.begin_again(true, Error::new(ErrorKind::Truncated).during(Phase::Data)).await;
-        }
         self.transfer = Some(Transfer::new(data, direction, offset, self.session.compressed));
         Ok(Some(reply))
     }
 
-    /// What was begun is begun again, one step after another, if the session goes on; with `ahead`, because of what was sent
-    /// ahead, which is not done again.
-    async fn begin_again(&mut self, ahead: bool, error: Error) -> Result<Option<Reply>> {
+    /// What was begun is begun again, one step after another, if the session goes on.
+    async fn begin_again(&mut self, error: Error) -> Result<Option<Reply>> {
         self.beside = Beside::default();
-        if ahead {
-            self.learn(|known| known.one_at_a_time = true);
-        }
         self.mark_cut();
         self.fence().await;
         if self.session.dialogue.has_ended() { Err(self.explain(error)) } else { Ok(None) }

@@ -17,8 +17,9 @@ use std::time::Duration;
 use super::client::Client;
 use super::data_link::DataLink;
 use super::{Direction, commands, passive};
+use crate::dialogue::Dialogue;
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::link::Fill;
+use crate::link::{Channel, Fill};
 use crate::reply::Reply;
 use crate::transport::{Stream, Transport};
 
@@ -40,13 +41,24 @@ const BEFORE_THE_FENCE: usize = 64;
 pub(super) struct Beside {
     /// EPSV, for the next transfer.
     pub(super) ahead: bool,
+    /// NOOP, to see what the server does with what is sent ahead.
+    pub(super) trial: bool,
     /// Signs of life.
     pub(super) noops: usize,
 }
 
 impl Beside {
-    fn replies(self) -> usize {
+    pub(super) fn replies(self) -> usize {
         usize::from(self.ahead) + self.noops
+    }
+
+    /// What goes out with the transfer's command.
+    pub(super) fn send<C: Channel>(self, dialogue: &mut Dialogue<C>) -> Result<()> {
+        match self {
+            Self { ahead: true, .. } => dialogue.send(&commands::epsv()),
+            Self { trial: true, .. } => dialogue.send(&commands::noop()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -97,15 +109,23 @@ impl<T: Transport> Client<T> {
         if beside.ahead {
             match heard.iter().position(|reply| reply.code() == 229) {
                 Some(at) => {
-                    if at > 0 && !self.known.in_order {
-                        self.learn(|known| known.in_order = true);
-                    } else if at == 0 && heard.iter().any(is_refusal) {
+                    if at == 0 && heard.iter().any(is_refusal) {
                         // It may have given up the transfer for it.
                         self.learn(|known| known.one_at_a_time = true);
                     }
                     self.next_port = passive::epsv_port(&heard.remove(at)).ok();
                 }
                 None => unanswered += 1,
+            }
+        }
+        if beside.trial {
+            // In order, or out of it: a server to which EPSV means the next transfer at once would end this one for it.
+            let (done, noop) =
+                (heard.iter().position(is_last_word), heard.iter().position(|reply| reply.code() == 200));
+            match (done, noop) {
+                (Some(done), Some(noop)) if done < noop => self.learn(|known| known.in_order = true),
+                (_, Some(_)) => self.learn(|known| known.at_once = true),
+                (_, None) => {}
             }
         }
         for _ in 0..beside.noops {
