@@ -265,7 +265,15 @@ impl<T: Transport> Client<T> {
                 }
             }
         }
-        Ok(removal)
+        // Some servers show a directory that is not there as an empty one: it was never there, or nothing could be done.
+        let nothing = removal.files == 0 && removal.directories == 0;
+        match removal.left.pop() {
+            Some(left) if nothing && removal.left.is_empty() && left.path == root => Err(left.error),
+            last => {
+                removal.left.extend(last);
+                Ok(removal)
+            }
+        }
     }
 
     async fn is_deleted(&mut self, path: &[u8]) -> Result<bool> {
