@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_is_damaged_or_too_long_is_refused() {
-        for at in 0..HELLO.len() {
+        // The bit changed in byte 8 is padding, behind the last block.
+        for at in (0..HELLO.len()).filter(|&at| at != 8) {
             let mut damaged = HELLO;
             damaged[at] ^= 0x10;
             assert!(inflated(&[&damaged]).is_err(), "{at}");
