@@ -25,11 +25,6 @@ from tests.servers.pki import PKI
 CONTENT = random.Random(4).randbytes(300_000)
 
 
-def one_by_one(server: FTPServer) -> dict[str, Any]:
-    """What is sent ahead ends transfers of pyftpdlib, now and then: that is another test's subject."""
-    return {"pipelining": server.daemon != "pyftpdlib"}
-
-
 def there_and_back(ftp: Any, times: int = 1) -> list[starttls.TransferReceipt]:
     """Uploads, downloads and listings; the receipts of the transfers."""
     receipts = []
@@ -86,7 +81,7 @@ IPV6 = ("vsftpd-ipv6", "proftpd-ipv6", "pureftpd-ipv6", "pyftpdlib-ipv6")
 def test_ipv6(face: Face, servers: Any, daemon: str, active: bool) -> None:
     server = servers.ftp(daemon, None)
     trace: list[str] = []
-    with face.ftp(server.url, tls=trusting(server), active=active, trace=trace.append, **one_by_one(server)) as ftp:
+    with face.ftp(server.url, tls=trusting(server), active=active, trace=trace.append) as ftp:
         there_and_back(ftp, times=2)
     said = "C: EPRT |2|::1|" if active else "C: EPSV"
     assert any(line.startswith(said) for line in trace)
@@ -121,7 +116,7 @@ def test_a_server_that_gives_no_tickets(face: Face, servers: Any) -> None:
 def test_no_resumption_by_choice(face: Face, servers: Any, tls: Any) -> None:
     for daemon in ("vsftpd-lenient", "proftpd-lenient", "pureftpd", "pyftpdlib"):
         server = servers.ftp(daemon, tls)
-        with face.ftp(server.url, tls=trusting(server), session_binding="off", **one_by_one(server)) as ftp:
+        with face.ftp(server.url, tls=trusting(server), session_binding="off") as ftp:
             assert not any(receipt.tls_resumed for receipt in there_and_back(ftp, times=2))
     for daemon in ("vsftpd", "proftpd"):
         server = servers.ftp(daemon, tls)
@@ -161,7 +156,7 @@ def test_client_certificates(face: Face, pki: PKI, daemon: str, tls: Any) -> Non
         shown = {"client_cert": pki.client.cert_file, "client_key": pki.client.key_file}
         for active in (False, True):
             config = starttls.TLSConfig(ca_file=server.ca_file, **shown)
-            with face.ftp(server.url, tls=config, active=active, **one_by_one(server)) as ftp:
+            with face.ftp(server.url, tls=config, active=active) as ftp:
                 there_and_back(ftp, times=2)
         with pytest.raises((starttls.TLSError, ssl.SSLError, ConnectionError)):
             face.ftp(server.url, tls=trusting(server)).connect()
