@@ -68,7 +68,7 @@ def ask(session: Any, verb: str, data: list[bytes]) -> str:
         case "set-fact":
             session.set_facts(data[0], {data[1].decode(): data[2].decode()})
         case "available":
-            return str(session.available(data[0]))
+            return str(session.available(data[0] if data else b""))
         case "allocate":
             session.allocate(int(data[0]))
         case "makedirs":
