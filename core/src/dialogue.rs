@@ -446,9 +446,9 @@ impl<C: Channel> Dialogue<C> {
         self.channel.local_addr()
     }
 
-    /// Whether received bytes wait to be understood.
-    pub(crate) fn something_waits(&mut self) -> bool {
-        !self.channel.inbox().is_empty()
+    /// Received bytes that wait to be understood.
+    pub(crate) fn unread(&mut self) -> &[u8] {
+        self.channel.inbox().as_slice()
     }
 
     /// What the connection is after the handshake, for those who must refuse to go on in clear text.

@@ -289,7 +289,7 @@ impl<T: Transport> Client<T> {
         transfer.data = None;
         self.trace_end(&transfer);
         // What was said before the end of an upload is no verdict on all of it, unless it is a no.
-        let early = transfer.direction == Direction::Up && self.session.dialogue.something_waits();
+        let early = transfer.direction == Direction::Up && self.speaks_of_the_end();
         let within = self.session.dialogue.context.timeouts.finish;
         let reply = self.verdict(within).await?;
         if !reply.code().is_completion() {

@@ -103,6 +103,16 @@ impl<T: Transport> Client<T> {
         })
     }
 
+    /// Whether a verdict is there already. Answers to what was said during the transfer are none.
+    pub(super) fn speaks_of_the_end(&mut self) -> bool {
+        let beside = self.beside.replies() > 0;
+        let said = self.session.dialogue.unread();
+        let is_answer = |line: &[u8]| {
+            line.starts_with(b"200") || line.starts_with(b"229") || matches!(line.first(), Some(b'4' | b'5'))
+        };
+        !said.is_empty() && !(beside && said.split(|&b| b == b'\n').all(|line| line.is_empty() || is_answer(line)))
+    }
+
     /// Which of the replies is about the transfer.
     fn sort(&mut self, mut heard: Vec<Reply>, beside: Beside) -> Option<Reply> {
         let mut unanswered = 0;
