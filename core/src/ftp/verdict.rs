@@ -110,7 +110,8 @@ impl<T: Transport> Client<T> {
         let is_answer = |line: &[u8]| {
             line.starts_with(b"200") || line.starts_with(b"229") || matches!(line.first(), Some(b'4' | b'5'))
         };
-        !said.is_empty() && !(beside && said.split(|&b| b == b'\n').all(|line| line.is_empty() || is_answer(line)))
+        let answers = beside && said.split(|&b| b == b'\n').all(|line| line.is_empty() || is_answer(line));
+        !said.is_empty() && !answers
     }
 
     /// Which of the replies is about the transfer.
