@@ -84,7 +84,7 @@ def curl(run: Run) -> list[str]:
 EVERYWHERE = frozenset(operation.name for operation in OPERATIONS) - {"smtp-connections"}
 """What needs no concurrency of the client's own."""
 CONCURRENT = EVERYWHERE | {"smtp-connections"}
-TRANSFERS = frozenset({"ftp-download", "ftp-upload", "ftp-files"})
+TRANSFERS = frozenset({"ftp-download", "ftp-upload", "ftp-files", "ftp-tree"})
 ONE_OFF = frozenset({"smtp-large", "smtp-oneshot", "ftp-download", "ftp-upload", "ftp-list"})
 """What a command line tool does in one call."""
 

@@ -27,13 +27,15 @@ class Sizes:
     file: int
     """Octets of the file that is downloaded and uploaded; whole mebibytes."""
     files: int
+    distant_files: int
+    """Files over the delayed port: one after another, and as a tree."""
     entries: int
     seconds: float
     """A repeated step stops after this time, whatever the count."""
 
 
-FULL = Sizes(2048, 5000, 20_000, 100, 1000, 100 * MEBI, 512 * MEBI, 2000, 10_000, 2.0)
-QUICK = Sizes(2048, 200, 1000, 20, 20, 8 * MEBI, 32 * MEBI, 50, 1000, 0.5)
+FULL = Sizes(2048, 5000, 20_000, 100, 1000, 100 * MEBI, 512 * MEBI, 2000, 400, 10_000, 2.0)
+QUICK = Sizes(2048, 200, 1000, 20, 20, 8 * MEBI, 32 * MEBI, 50, 20, 1000, 0.5)
 
 
 class Unit(enum.Enum):
@@ -194,6 +196,26 @@ OPERATIONS = (
         count=lambda sizes: sizes.files,
         octets=lambda _: SMALL_FILE,
         repeats=5,
+    ),
+    Operation(
+        "ftp-files",
+        "the same over a path with a round trip of 20 ms",
+        "ftp-delayed",
+        Unit.PER_SECOND,
+        argument=lambda _: "small",
+        count=lambda sizes: sizes.distant_files,
+        octets=lambda _: SMALL_FILE,
+        repeats=3,
+    ),
+    Operation(
+        "ftp-tree",
+        "a directory of such files over that path: our mirror with 8 sessions, others file by file",
+        "ftp-delayed",
+        Unit.PER_SECOND,
+        argument=lambda sizes: f"list-{sizes.distant_files}",
+        count=lambda sizes: sizes.distant_files,
+        octets=lambda _: SMALL_FILE,
+        repeats=3,
     ),
     Operation(
         "ftp-list",

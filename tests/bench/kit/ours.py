@@ -4,13 +4,15 @@ import shutil
 from pathlib import Path
 
 from . import paths, provision
-from .clients import CONCURRENT, HARNESS, ONE_OFF, Client, Run, program, python
+from .clients import CONCURRENT, EVERYWHERE, HARNESS, ONE_OFF, Client, Run, program, python
 
 CLI = paths.BINARIES / "starttls"
 WASM = "wasm32-wasip2"
 COMPONENT = paths.CARGO_TARGET / WASM / "release" / "bench-ours.wasm"
 HOST = paths.BINARIES / "examples" / "host"
 WHEELS = paths.BUILD / "wheels"
+IN_WASM = EVERYWHERE - {"ftp-tree"}
+"""A component has one thread, and no directory to write to here."""
 
 
 def build() -> None:
@@ -94,7 +96,7 @@ def clients() -> list[Client]:
                 is_ours=True,
                 only=CONCURRENT,
             ),
-            Client("starttls", "WebAssembly", protocol, in_wasm, is_ours=True),
+            Client("starttls", "WebAssembly", protocol, in_wasm, is_ours=True, only=IN_WASM),
             Client("starttls", "command line", protocol, cli, is_ours=True, is_tool=True, only=ONE_OFF),
         ]
     return found

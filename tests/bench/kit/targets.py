@@ -37,6 +37,17 @@ TARGETS = (
     Target("smtp-oneshot, delayed", "Rust", 6, measure="flights"),
     Target("smtp-oneshot, delayed", "Python", 6, measure="flights"),
     Target("smtp-connections", "Python asyncio", 5, "aiosmtplib"),
+    Target("ftp-download", "Rust", 8, measure="growth"),
+    Target("ftp-download", "Python", 8, measure="growth"),
+    Target("ftp-download", "Python asyncio", 3, "aioftp"),
+    Target("ftp-upload", "Rust", 8, measure="growth"),
+    Target("ftp-upload", "Python", 8, measure="growth"),
+    Target("ftp-upload", "Python asyncio", 3, "aioftp"),
+    Target("ftp-files", "Python asyncio", 3, "aioftp"),
+    Target("ftp-files, delayed", "Rust", 1.3, "pycurl"),
+    Target("ftp-files, delayed", "Python", 1.3, "pycurl"),
+    Target("ftp-tree, delayed", "Rust", 8, "pycurl"),
+    Target("ftp-tree, delayed", "Python", 8, "pycurl"),
 )
 
 

@@ -5,10 +5,14 @@ from harness import EACH, HOST, PASSWORD, RECIPIENT, SENDER, USER, Task, main
 # isort: split
 import itertools
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 
 import starttls
+
+SESSIONS = 8
+"""Of a mirror."""
 
 
 class Discard:
@@ -45,6 +49,12 @@ def url(task: Task) -> str:
     return f"{scheme}://{USER}:{PASSWORD}@{HOST}:{task.port}"
 
 
+def tree(report: starttls.MirrorReport) -> int:
+    """How many files a whole mirror brought."""
+    assert report.failed == 0, report
+    return sum(entry.kind == "file" and entry.action == "created" for entry in report.files)
+
+
 def sync(task: Task) -> None:
     if task.operation == "smtp-oneshot":
         start = task.begin()
@@ -76,6 +86,12 @@ def sync(task: Task) -> None:
             while task.goes_on(count, start):
                 client.download(f"{task.argument}/f{count:05}", Discard())
                 count += 1
+        elif task.operation == "ftp-tree":
+            with tempfile.TemporaryDirectory() as place:
+                count = tree(client.mirror(task.argument, place, parallel=SESSIONS))
+                seconds = time.perf_counter() - start
+            task.report_seconds(seconds, count)
+            return
         elif task.operation == "ftp-list":
             count = len(list(client.scandir(task.argument)))
         seconds = time.perf_counter() - start
@@ -112,6 +128,12 @@ def asynchronous(task: Task) -> None:
                 while task.goes_on(count, start):
                     await client.download(f"{task.argument}/f{count:05}", Discard())
                     count += 1
+            elif task.operation == "ftp-tree":
+                with tempfile.TemporaryDirectory() as place:
+                    count = tree(await client.mirror(task.argument, place, parallel=SESSIONS))
+                    seconds = time.perf_counter() - start
+                task.report_seconds(seconds, count)
+                return
             elif task.operation == "ftp-list":
                 count = len(list(await client.scandir(task.argument)))
             seconds = time.perf_counter() - start

@@ -5,12 +5,17 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
+use starttls::ftp::EntryKind;
+use starttls::ftp::mirror::{FileAction, FileReport, Mirror};
 use starttls::smtp::{FileBody, MemoryBody};
 use starttls::tls::TlsConfig;
 use starttls::transport::{Blocking, Endpoint, block};
 use starttls::{Options, ftp, smtp};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Of a mirror.
+const SESSIONS: usize = 8;
 
 struct Task {
     operation: String,
@@ -124,13 +129,42 @@ async fn transfer(task: &Task) -> Result<()> {
     let start = Instant::now();
     let mut count = 0;
     match task.operation.as_str() {
-        "ftp-download" => count = client.get(&task.argument, &mut io::sink()).await?.size,
-        "ftp-upload" => count = client.put("up/upload.bin", &mut File::open(&task.argument)?).await?.size,
+        "ftp-download" | "ftp-upload" => {
+            let resident = memory("VmRSS");
+            let size = if task.operation == "ftp-upload" {
+                client.put("up/upload.bin", &mut File::open(&task.argument)?).await?.size
+            } else {
+                client.get(&task.argument, &mut io::sink()).await?.size
+            };
+            report_growth(start.elapsed(), size, resident);
+            client.quit().await;
+            return Ok(());
+        }
         "ftp-files" => {
             while task.goes_on(count, start) {
                 client.get(&format!("{}/f{count:05}", task.argument), &mut io::sink()).await?;
                 count += 1;
             }
+        }
+        "ftp-tree" => {
+            let place = std::env::temp_dir().join(format!("bench-tree-{}", std::process::id()));
+            let mut mirror = Mirror::download(&task.argument, &place);
+            mirror.parallel = SESSIONS;
+            let mut files = 0;
+            let mut tell = |told: FileReport| {
+                files += u64::from(told.kind == EntryKind::File && told.action == FileAction::Created);
+                Ok(())
+            };
+            let outcome = client.mirror(&mirror, &mut tell).await;
+            let elapsed = start.elapsed();
+            std::fs::remove_dir_all(&place)?;
+            let outcome = outcome?;
+            client.quit().await;
+            if !outcome.is_complete() {
+                return Err("a file was not transferred".into());
+            }
+            report(elapsed, files);
+            return Ok(());
         }
         "ftp-list" => count = client.entries(&task.argument).await?.len() as u64,
         other => return Err(format!("no operation {other}").into()),

@@ -69,7 +69,7 @@ async function basicFtp() {
     done = octets;
   } else if (operation === 'ftp-upload') {
     await ftp.uploadFrom(argument, 'up/upload.bin');
-  } else if (operation === 'ftp-files') {
+  } else if (operation === 'ftp-files' || operation === 'ftp-tree') {
     while (goesOn(done, start)) {
       await ftp.downloadTo(discard(), `${argument}/f${String(done).padStart(5, '0')}`);
       done += 1;

@@ -5,6 +5,8 @@ from harness import BLOCK, HOST, PASSWORD, USER, Task, main
 # isort: split
 import time
 
+FILE_BY_FILE = ("ftp-files", "ftp-tree")
+
 
 class Counter:
     """Takes a download and forgets it."""
@@ -34,7 +36,7 @@ def ftplib(task: Task) -> None:
     elif task.operation == "ftp-upload":
         with task.file() as file:
             client.storbinary("STOR up/upload.bin", file, BLOCK)
-    elif task.operation == "ftp-files":
+    elif task.operation in FILE_BY_FILE:
         while task.goes_on(count, start):
             client.retrbinary(f"RETR {task.argument}/f{count:05}", taken)
             count += 1
@@ -72,7 +74,7 @@ def aioftp(task: Task) -> None:
                 with task.file() as file:
                     while block := file.read(BLOCK):
                         await stream.write(block)
-        elif task.operation == "ftp-files":
+        elif task.operation in FILE_BY_FILE:
             while task.goes_on(count, start):
                 await download(client, f"{task.argument}/f{count:05}")
                 count += 1
@@ -116,7 +118,7 @@ def pycurl(task: Task) -> None:
         with task.file() as file:
             curl.setopt(pycurl.READDATA, file)
             curl.perform()
-    elif task.operation == "ftp-files":
+    elif task.operation in FILE_BY_FILE:
         while task.goes_on(count, start):
             curl.setopt(pycurl.URL, f"{base}/{task.argument}/f{count:05}")
             curl.perform()

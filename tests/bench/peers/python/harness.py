@@ -17,6 +17,8 @@ SENDER = "a@example.com"
 RECIPIENT = "b@example.com"
 USER, PASSWORD = "user", "password"
 BLOCK = 1 << 16
+BULK = ("smtp-large", "ftp-download", "ftp-upload")
+"""What memory is watched at."""
 EACH = 10
 """Messages on each of many connections."""
 
@@ -42,7 +44,7 @@ class Task:
 
     def begin(self) -> float:
         """The time at which the measured part begins."""
-        self._resident = resident("VmRSS") if self.operation == "smtp-large" else 0
+        self._resident = resident("VmRSS") if self.operation in BULK else 0
         return time.perf_counter()
 
     def goes_on(self, done: int, start: float) -> bool:

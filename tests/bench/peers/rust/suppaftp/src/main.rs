@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     match task.operation.as_str() {
         "ftp-download" => count = download(&mut client, &task.argument, &mut buffer)?,
         "ftp-upload" => count = upload(&mut client, &task.argument, &mut buffer)?,
-        "ftp-files" => {
+        "ftp-files" | "ftp-tree" => {
             while task.goes_on(count, start.elapsed()) {
                 let name = format!("{}/f{count:05}", task.argument);
                 download(&mut client, &name, &mut buffer)?;
