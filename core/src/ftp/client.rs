@@ -167,14 +167,17 @@ impl<T: Transport> Client<T> {
     async fn log_in(&mut self, credentials: &Credentials) -> Result<()> {
         let together = self.settings.pipelining && !self.known.pipelining_broke;
         let outcome = self.session.login(credentials, &self.settings, together).await;
-        if outcome.is_err() && self.session.choked {
-            self.learn(|known| known.pipelining_broke = true);
-            let ends = self.session.dialogue.context.ends;
-            self.session = self.open().await?;
-            self.session.dialogue.context.ends = ends;
-            return self.session.login(credentials, &self.settings, false).await;
+        if outcome.is_ok() || !self.session.choked {
+            return outcome;
         }
-        outcome
+        let ends = self.session.dialogue.context.ends;
+        // A server that is gone was not choked: then what happened first is what there is to tell.
+        let Ok(session) = self.open().await else { return outcome };
+        self.session = session;
+        self.session.dialogue.context.ends = ends;
+        self.session.login(credentials, &self.settings, false).await?;
+        self.learn(|known| known.pipelining_broke = true);
+        Ok(())
     }
 
     /// What the server offers: known after [`Client::login`] or [`Client::ask_features`].

@@ -184,7 +184,7 @@ impl World {
         let mut told = false;
         while let Some(request) = self.host.next_request() {
             match request {
-                Request::Connect { channel, purpose, .. } => {
+                Request::Connect { channel, purpose, within, .. } => {
                     let connection = match purpose {
                         Purpose::Control => 0,
                         Purpose::Data => {
@@ -195,7 +195,12 @@ impl World {
                     self.connections.insert(channel, connection);
                     told = true;
                     if self.faulty {
-                        self.break_down(connection);
+                        match self.fault {
+                            Some((_, Fault::Silence)) => {
+                                self.deadlines.insert(channel, self.now.saturating_add(within));
+                            }
+                            _ => self.host.failed(channel, ErrorKind::ConnectionRefused, "refused"),
+                        }
                         continue;
                     }
                     let port = if connection == 0 { PORTS.0 } else { PORTS.1 };
