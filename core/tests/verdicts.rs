@@ -150,6 +150,25 @@ fn verb(command: &str) -> &str {
 }
 
 #[test]
+fn the_good_bye_of_a_single_message_shares_its_flight() {
+    let mut peer = Peer::new(|command, _| match verb(command) {
+        "EHLO" => offers(&["PIPELINING", "CHUNKING"]),
+        "QUIT" => "221 bye\r\n<end>".into(),
+        _ => "250 ok\r\n".into(),
+    });
+    let client = peer.open(&settings());
+    let body = MemoryBody::new(b"text\r\n".to_vec());
+    let report = peer.run(client.send_and_quit(&envelope(&["b@example.org"]), body), 100).unwrap().unwrap();
+    assert_eq!(report.outcome(), Outcome::Accepted);
+    assert_eq!(
+        peer.heard.iter().map(|command| verb(command)).collect::<Vec<_>>(),
+        ["EHLO", "MAIL", "RCPT", "BDAT", "QUIT"]
+    );
+    // Said while the answers to the command before were still to be read: all of a flight but its first.
+    assert_eq!(peer.early.iter().map(|command| verb(command)).collect::<Vec<_>>(), ["RCPT", "BDAT", "QUIT"]);
+}
+
+#[test]
 fn no_room_after_the_body_is_a_verdict_and_no_invitation() {
     let mut peer = Peer::new(|command, _| match verb(command) {
         "LHLO" => offers(&["PIPELINING"]),

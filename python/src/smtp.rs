@@ -443,6 +443,11 @@ impl SmtpSession {
         self.session.start(py, self.job(py, command)?)
     }
 
+    /// `run_last`, as an operation for an event loop.
+    fn start_last(&self, py: Python<'_>, command: &SmtpCommand) -> PyResult<Operation> {
+        self.session.start(py, self.job(py, command)?.and_close())
+    }
+
     /// Whether it is open.
     #[getter]
     fn is_open(&self) -> bool {

@@ -130,7 +130,31 @@ class AsyncSMTP:
         progress: Progress | None = None,
     ) -> DeliveryReport:
         """Send a message, as ``SMTP.send`` does; it may be an asynchronous iterable of bytes too."""
-        return judged(await self._send(message, sender, recipients, options, progress))
+        if is_async(message):
+            return judged(await self._send_pieces(message, sender, recipients, options, progress))
+        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)  # type: ignore[arg-type] # not async
+        return judged(await self._run(letter))
+
+    async def send_and_quit(
+        self,
+        message: Message | AsyncIterable[bytes],
+        *,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
+        options: SendOptions | None = None,
+        progress: Progress | None = None,
+    ) -> DeliveryReport:
+        """Send a message as the last thing in this session, as ``SMTP.send_and_quit`` does.
+
+        Good-bye leaves by itself after an asynchronous iterable of bytes.
+        """
+        if is_async(message):
+            try:
+                return judged(await self._send_pieces(message, sender, recipients, options, progress))
+            finally:
+                await self.close()
+        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)  # type: ignore[arg-type] # not async
+        return judged(await self._driver.drive(self._session.start_last(letter)))
 
     async def send_many(
         self,
@@ -183,19 +207,6 @@ class AsyncSMTP:
             return await self._send_pieces(message, sender, recipients, options, None)
         except Exception as error:
             return DeliveryReport("not-sent", (), {}, error=error)
-
-    async def _send(
-        self,
-        message: Message | AsyncIterable[bytes],
-        sender: str | None,
-        recipients: Iterable[str] | None,
-        options: SendOptions | None,
-        progress: Progress | None,
-    ) -> DeliveryReport:
-        if is_async(message):
-            return await self._send_pieces(message, sender, recipients, options, progress)
-        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)  # type: ignore[arg-type] # not async
-        return await self._run(letter)
 
     async def _send_pieces(
         self,

@@ -151,7 +151,25 @@ class SMTP:
         Returns the report if the message was accepted for all or some of its recipients. Raises ``MessageRefused`` if
         for none, and ``OutcomeUnknown`` if the connection was lost before the server's answer: both have the report.
         """
-        return judged(self._send(message, sender, recipients, options, progress))
+        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)
+        return judged(self._session.run(letter))
+
+    def send_and_quit(
+        self,
+        message: Message,
+        *,
+        sender: str | None = None,
+        recipients: Iterable[str] | None = None,
+        options: SendOptions | None = None,
+        progress: Progress | None = None,
+    ) -> DeliveryReport:
+        """Send a message as the last thing in this session, which is closed then, whatever became of it.
+
+        It is ``send``, but for a round trip: good-bye leaves with the end of the message, where the server takes
+        several commands at a time and there is one recipient.
+        """
+        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)
+        return judged(self._session.run_last(letter))
 
     def send_many(
         self, messages: Iterable[Message | Letter], *, options: SendOptions | None = None
@@ -184,17 +202,6 @@ class SMTP:
         if supply.error is not None:
             raise supply.error
 
-    def _send(
-        self,
-        message: Message,
-        sender: str | None,
-        recipients: Iterable[str] | None,
-        options: SendOptions | None,
-        progress: Progress | None,
-    ) -> DeliveryReport:
-        letter = command(message, sender, recipients, self._session.seven_bit, options, progress)
-        return self._session.run(letter)
-
     def noop(self) -> Reply:
         """Ask for a sign of life."""
         return self._session.run(SmtpCommand.noop())
@@ -223,13 +230,6 @@ class SMTP:
         """Tell the server on whose behalf this gateway speaks: ``ADDR``, ``NAME``, ``PORT``, ``PROTO``, ``HELO``,
         ``LOGIN`` …, each with its value, or ``None`` where it is unavailable. The session starts anew then."""
         self._session.run(SmtpCommand.xclient(list(attributes.items())))
-
-    def _send_last(
-        self, message: Message, sender: str | None, recipients: Iterable[str] | None, options: SendOptions | None
-    ) -> DeliveryReport:
-        # The good-bye rides with the end of the message.
-        letter = command(message, sender, recipients, self._session.seven_bit, options, None)
-        return judged(self._session.run_last(letter))
 
 
 def send(
@@ -274,4 +274,4 @@ def send(
         local_address=local_address,
         dkim=dkim,
     ) as session:
-        return session._send_last(message, sender, recipients, options)
+        return session.send_and_quit(message, sender=sender, recipients=recipients, options=options)

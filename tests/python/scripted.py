@@ -24,15 +24,25 @@ class Peer:
         connection.settimeout(DEADLINE)
         self._connection = connection
         self._received = b""
+        self._spoke = True
+        self.flights = 0
+        """How often the client spoke after the script had: round trips."""
+
+    def _receive(self) -> bytes:
+        piece = self._connection.recv(65536)
+        self.flights += self._spoke and bool(piece)
+        self._spoke = False
+        return piece
 
     def say(self, *lines: str) -> None:
         """Send lines."""
         self._connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
+        self._spoke = True
 
     def line(self) -> str:
         """The client's next line; empty if it is gone."""
         while b"\r\n" not in self._received:
-            piece = self._connection.recv(65536)
+            piece = self._receive()
             if not piece:
                 return ""
             self._received += piece
@@ -42,7 +52,7 @@ class Peer:
     def skip(self, count: int) -> None:
         """Take so many bytes."""
         while len(self._received) < count:
-            piece = self._connection.recv(65536)
+            piece = self._receive()
             if not piece:
                 return
             count -= len(self._received)
@@ -53,7 +63,7 @@ class Peer:
         """Whether the client waits for an answer: nothing came behind the last line, and nothing comes for a moment."""
         self._connection.settimeout(0.2)
         try:
-            self._received += self._connection.recv(65536)
+            self._received += self._receive()
         except TimeoutError:
             pass
         finally:
@@ -68,6 +78,9 @@ class Peer:
             context.maximum_version = maximum
         self._connection = context.wrap_socket(self._connection, server_side=True)
         self._received = b""
+        # ClientHello; the client's Finished is answered by nothing that anybody waits for.
+        self.flights += 1
+        self._spoke = True
 
     def wait_for_end(self) -> None:
         """Stay silent until the client closes."""

@@ -36,6 +36,7 @@ TARGETS = (
     Target("smtp-large", "Python", 8, measure="growth"),
     Target("smtp-oneshot, delayed", "Rust", 6, measure="flights"),
     Target("smtp-oneshot, delayed", "Python", 6, measure="flights"),
+    Target("smtp-oneshot, delayed", "Python asyncio", 6, measure="flights"),
     Target("smtp-connections", "Python asyncio", 5, "aiosmtplib"),
     Target("ftp-download", "Rust", 8, measure="growth"),
     Target("ftp-download", "Python", 8, measure="growth"),

@@ -101,6 +101,12 @@ def sync(task: Task) -> None:
 def asynchronous(task: Task) -> None:
     import asyncio
 
+    async def one() -> None:
+        start = task.begin()
+        async with starttls.AsyncSMTP(url(task), tls=tls(task)) as client:
+            report = await client.send_and_quit(content(task), sender=SENDER, recipients=[RECIPIENT])
+        task.report_seconds(time.perf_counter() - start, int(report.outcome == "accepted"))
+
     async def send() -> None:
         async with starttls.AsyncSMTP(url(task), tls=tls(task)) as client:
             start = task.begin()
@@ -154,6 +160,8 @@ def asynchronous(task: Task) -> None:
     if task.operation == "smtp-connections":
         trust = tls(task)
         asyncio.run(many())
+    elif task.operation == "smtp-oneshot":
+        asyncio.run(one())
     else:
         asyncio.run(send() if task.operation.startswith("smtp") else transfer())
 
