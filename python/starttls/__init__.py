@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         UpgradeNotOffered,
     )
     from ._ftp import FTP, doctor, download, mirror, upload
+    from ._keywords import AsyncSMTPOptions, FTPOptions, MirrorOptions, SMTPOptions, SMTPPoolOptions
     from ._mirror import FileReport, MirrorReport
     from ._native import DKIM, Entry, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
@@ -81,6 +82,7 @@ __all__ = [
     "ActiveMode",
     "AsyncFTP",
     "AsyncSMTP",
+    "AsyncSMTPOptions",
     "AsyncSMTPPool",
     "AuthenticationFailed",
     "BytesBeforeHandshake",
@@ -97,6 +99,7 @@ __all__ = [
     "Downgraded",
     "Entry",
     "Error",
+    "FTPOptions",
     "FileReport",
     "Finding",
     "InvalidArgument",
@@ -107,6 +110,7 @@ __all__ = [
     "LocalPermissionDenied",
     "LoginInfo",
     "MessageRefused",
+    "MirrorOptions",
     "MirrorReport",
     "NameUnresolvable",
     "NotOffered",
@@ -121,7 +125,9 @@ __all__ = [
     "Removal",
     "Reply",
     "Routes",
+    "SMTPOptions",
     "SMTPPool",
+    "SMTPPoolOptions",
     "SendOptions",
     "SizeMismatch",
     "TLSConfig",
@@ -156,6 +162,7 @@ _ELSEWHERE = {
         "UpgradeNotOffered",
     ),
     "_diagnosis": ("Diagnosis", "Finding"),
+    "_keywords": ("AsyncSMTPOptions", "FTPOptions", "MirrorOptions", "SMTPOptions", "SMTPPoolOptions"),
     "_mirror": ("FileReport", "MirrorReport"),
     "_ftp": ("FTP", "doctor", "download", "mirror", "upload"),
     "_native": ("DKIM", "Entry", "Routes", "TLSConfig", "forget_server"),

@@ -7,7 +7,7 @@ from ._errors import InvalidState
 from ._files import PIECE, destination, is_async, seconds_of, source, suffix
 from ._ftp import here, join
 from ._native import FtpCommand, FtpSession, Host, RemoteFile
-from ._settings import listening, sink, stages
+from ._session import AsyncSession, native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,116 +18,42 @@ if TYPE_CHECKING:
     from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
     from ._ftp import RemotePath
+    from ._keywords import FTPOptions, MirrorOptions
     from ._listing import AsyncListing
-    from ._mirror import MirrorOptions, MirrorReport
-    from ._native import Entry, TLSConfig
-    from ._results import CopyReceipt, Digest, Removal, Reply, TLSInfo, TransferReceipt
-    from ._settings import ActiveMode, Timeout, Trace
+    from ._mirror import MirrorReport
+    from ._native import Entry
+    from ._results import CopyReceipt, Digest, Removal, Reply, TransferReceipt
 
     T = TypeVar("T")
 
 
-class AsyncFTP:
+class AsyncFTP(AsyncSession):
     """``FTP`` for asyncio: the same arguments and methods, awaited.
 
     An operation that is cancelled, by ``asyncio.timeout`` for one, closes the session, and the next use says so.
     """
 
-    __slots__ = ("_driver", "_session")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        user: str | None = None,
-        password: str | None = None,
-        account: str | None = None,
-        tls: TLSConfig | None = None,
-        timeout: float | Timeout | None = None,
-        trace: Trace = None,
-        data_protection: Literal["private", "clear"] = "private",
-        verify_uploads: bool = True,
-        accept_missing_close_notify: bool = False,
-        active: bool | ActiveMode = False,
-        session_binding: Literal["require", "prefer", "off"] = "prefer",
-        danger_use_announced_host: bool = False,
-        compression: bool = False,
-        auth: Literal["tls", "ssl"] = "tls",
-        virtual_host: str | None = None,
-        client_name: str | None = None,
-        language: str | None = None,
-        pipelining: bool = True,
-        keep_alive: float | None = None,
-        proxy: str | None = None,
-        local_address: str | None = None,
-        encoding: str = "utf-8",
-        fallback_encoding: str | None = None,
-        list_options: str | None = None,
-        all_facts: bool = False,
-    ) -> None:
+    _session: FtpSession
+
+    def __init__(self, url: str, **options: Unpack[FTPOptions]) -> None:
         host = Host()
-        self._driver = Driver(host, local_address)
-        self._session = FtpSession(
-            url,
-            user=user,
-            password=password,
-            account=account,
-            tls=tls,
-            timeout=stages(timeout),
-            trace=sink(trace, "starttls.ftp"),
-            data_protection=data_protection,
-            verify_uploads=verify_uploads,
-            accept_missing_close_notify=accept_missing_close_notify,
-            active=listening(active),
-            session_binding=session_binding,
-            danger_use_announced_host=danger_use_announced_host,
-            compression=compression,
-            auth=auth,
-            virtual_host=virtual_host,
-            client_name=client_name,
-            language=language,
-            pipelining=pipelining,
-            keep_alive=keep_alive,
-            proxy=proxy,
-            local_address=local_address,
-            encoding=encoding,
-            fallback_encoding=fallback_encoding,
-            list_options=list_options,
-            all_facts=all_facts,
-            host=host,
-        )
+        self._driver = Driver(host, options.get("local_address"))
+        self._session = native(FtpSession, "AsyncFTP", url, options, host)
 
     async def _run(self, command: FtpCommand[T]) -> T:
         return await self._driver.drive(self._session.start(command))
 
     async def connect(self) -> None:
         """Open the session, log in, and go to the URL's directory."""
-        await self._driver.drive(self._session.start_connect())
+        await super().connect()
         if self._session.path:
             try:
                 await self._run(FtpCommand.cwd(self._session.path))
             except BaseException:
                 await self.close()
                 raise
-
-    async def close(self) -> None:
-        """Say good-bye and close. It is no error if the session is closed already."""
-        await self._driver.drive(self._session.start_close())
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        return f"<AsyncFTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
-
-    @property
-    def tls(self) -> TLSInfo | None:
-        """What TLS agreed on for the control connection."""
-        return self._session.tls
 
     @property
     def features(self) -> dict[str, str]:

@@ -8,20 +8,20 @@ from ._aio import SharedDriver
 from ._files import is_async
 from ._native import Host, SmtpPool
 from ._outcome import judged
-from ._settings import sink, stages
+from ._session import native
 from ._smtp import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable
-    from typing import Self
+    from collections.abc import AsyncIterable, Iterable
+    from typing import Self, Unpack
 
     from ._files import Progress
+    from ._keywords import SMTPPoolOptions
     from ._message import Message
-    from ._native import DKIM, Routes, TLSConfig
+    from ._native import Routes
     from ._options import SendOptions
     from ._results import DeliveryReport
-    from ._settings import Timeout, Trace
 
 
 class AsyncSMTPPool:
@@ -32,55 +32,12 @@ class AsyncSMTPPool:
 
     __slots__ = ("_driver", "_places", "_pool")
 
-    def __init__(
-        self,
-        url: str | Routes,
-        *,
-        user: str | None = None,
-        password: str | None = None,
-        token: str | Callable[[], str] | None = None,
-        authzid: str | None = None,
-        auth: str | None = None,
-        tls: TLSConfig | None = None,
-        timeout: float | Timeout | None = None,
-        trace: Trace = None,
-        ehlo_name: str | None = None,
-        pipelining: bool = True,
-        chunking: bool = True,
-        chunk_size: int | None = None,
-        proxy: str | None = None,
-        local_address: str | None = None,
-        dkim: DKIM | None = None,
-        connections: int = 4,
-        idle: float = 50.0,
-        messages: int = 100,
-    ) -> None:
+    def __init__(self, url: str | Routes, **options: Unpack[SMTPPoolOptions]) -> None:
         host = Host()
-        self._driver = SharedDriver(host, local_address)
+        self._driver = SharedDriver(host, options.get("local_address"))
+        self._pool = native(SmtpPool, "AsyncSMTPPool", url, options, host)
         # The pool would have them wait, too, and look at each of them whenever anything happens.
-        self._places = asyncio.Semaphore(max(connections, 1))
-        self._pool = SmtpPool(
-            url,
-            user=user,
-            password=password,
-            token=token,
-            authzid=authzid,
-            auth=auth,
-            tls=tls,
-            timeout=stages(timeout),
-            trace=sink(trace, "starttls.smtp"),
-            ehlo_name=ehlo_name,
-            pipelining=pipelining,
-            chunking=chunking,
-            chunk_size=chunk_size,
-            proxy=proxy,
-            local_address=local_address,
-            dkim=dkim,
-            connections=connections,
-            idle=idle,
-            messages=messages,
-            host=host,
-        )
+        self._places = asyncio.Semaphore(options.get("connections", 4))
 
     async def send(
         self,

@@ -8,77 +8,46 @@ from ._files import is_async
 from ._native import HeaderReader, Host, SmtpCommand, SmtpSession
 from ._outcome import judged
 from ._results import DeliveryReport
-from ._settings import sink, stages, wishes
+from ._session import AsyncSession, native
+from ._settings import wishes
 from ._smtp import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-    from typing import Any, Self, TypeVar
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+    from typing import Any, TypeVar, Unpack
 
     from ._files import Progress
+    from ._keywords import AsyncSMTPOptions
     from ._message import Letter, Message
-    from ._native import DKIM, Routes, TLSConfig
+    from ._native import Routes
     from ._options import SendOptions
-    from ._results import LoginInfo, Reply, TLSInfo
-    from ._settings import Timeout, Trace
+    from ._results import LoginInfo, Reply
 
     T = TypeVar("T")
 
 
-class AsyncSMTP:
+class AsyncSMTP(AsyncSession):
     """``SMTP`` for asyncio: the same arguments and methods, awaited. ``token`` may be an asynchronous callable.
 
     An operation that is cancelled, by ``asyncio.timeout`` for one, closes the session: nothing is sent twice, and the
     next use says so.
     """
 
-    __slots__ = ("_driver", "_fresh", "_session", "_signs", "_token")
+    __slots__ = ("_fresh", "_signs", "_token")
 
-    def __init__(
-        self,
-        url: str | Routes,
-        *,
-        user: str | None = None,
-        password: str | None = None,
-        token: str | Callable[[], str | Awaitable[str]] | None = None,
-        authzid: str | None = None,
-        auth: str | None = None,
-        tls: TLSConfig | None = None,
-        timeout: float | Timeout | None = None,
-        trace: Trace = None,
-        ehlo_name: str | None = None,
-        pipelining: bool = True,
-        chunking: bool = True,
-        chunk_size: int | None = None,
-        proxy: str | None = None,
-        local_address: str | None = None,
-        dkim: DKIM | None = None,
-    ) -> None:
-        self._signs = dkim is not None
+    _session: SmtpSession
+
+    def __init__(self, url: str | Routes, **options: Unpack[AsyncSMTPOptions]) -> None:
         host = Host()
-        self._driver = Driver(host, local_address)
+        self._driver = Driver(host, options.get("local_address"))
+        self._signs = options.get("dkim") is not None
+        token = options.get("token")
         self._token = token if callable(token) else None
         self._fresh: list[str] = []
-        self._session = SmtpSession(
-            url,
-            user=user,
-            password=password,
-            token=self._fresh.pop if callable(token) else token,
-            authzid=authzid,
-            auth=auth,
-            tls=tls,
-            timeout=stages(timeout),
-            trace=sink(trace, "starttls.smtp"),
-            ehlo_name=ehlo_name,
-            pipelining=pipelining,
-            chunking=chunking,
-            chunk_size=chunk_size,
-            proxy=proxy,
-            local_address=local_address,
-            dkim=dkim,
-            host=host,
-        )
+        if callable(token):
+            options = {**options, "token": self._fresh.pop}
+        self._session = native(SmtpSession, "AsyncSMTP", url, options, host)
 
     async def _run(self, command: SmtpCommand[T]) -> T:
         return await self._driver.drive(self._session.start(command))
@@ -89,26 +58,7 @@ class AsyncSMTP:
             given = self._token()
             # Only here can it be waited for; the core takes it when it logs in.
             self._fresh[:] = [given if isinstance(given, str) else await given]
-        await self._driver.drive(self._session.start_connect())
-
-    async def close(self) -> None:
-        """Say good-bye and close. It is no error if the session is closed already."""
-        await self._driver.drive(self._session.start_close())
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        return f"<AsyncSMTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
-
-    @property
-    def tls(self) -> TLSInfo | None:
-        """What TLS agreed on."""
-        return self._session.tls
+        await super().connect()
 
     @property
     def login(self) -> LoginInfo | None:

@@ -7,22 +7,22 @@ import os
 from ._errors import InvalidArgument
 from ._files import destination, seconds_of, source, suffix
 from ._native import FtpCommand, FtpSession
-from ._settings import listening, sink, stages
+from ._session import Session, native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from typing import Literal, Self, Unpack
+    from typing import Any, Literal, Unpack
 
     from ._diagnosis import Diagnosis
     from ._files import Content, LocalPath, OnChange, Progress, Verify, Writer
+    from ._keywords import FTPOptions, MirrorOptions, OneMirrorOptions
     from ._listing import Listing
-    from ._mirror import MirrorOptions, MirrorReport
-    from ._native import Entry, TLSConfig
+    from ._mirror import MirrorReport
+    from ._native import Entry
     from ._remote_file import RemoteReader, RemoteWriter
-    from ._results import CopyReceipt, Digest, Removal, Reply, TLSInfo, TransferReceipt
-    from ._settings import ActiveMode, Timeout, Trace
+    from ._results import CopyReceipt, Digest, Removal, Reply, TransferReceipt
 
     RemotePath = str | bytes | os.PathLike[str]
 
@@ -39,11 +39,11 @@ def here(path: RemotePath) -> str:
     return os.fsdecode(path)
 
 
-class FTP:
+class FTP(Session):
     """A session with a server that keeps files.
 
     ``url`` is ``ftp://`` or ``ftpes://`` (port 21, AUTH TLS and protected data connections required) or ``ftps://``
-    (port 990, TLS from the first byte), with the user and the password in it or beside it; without a user it is
+    (port 990, TLS from the first byte), with ``user`` and ``password`` in it or beside it; without a user it is
     ``anonymous``. A path in it becomes the current directory. In a ``with`` statement it connects and logs in at the
     beginning, and says good-bye at the end.
 
@@ -68,95 +68,22 @@ class FTP:
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """
 
-    __slots__ = ("_session",)
+    __slots__ = ()
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        user: str | None = None,
-        password: str | None = None,
-        account: str | None = None,
-        tls: TLSConfig | None = None,
-        timeout: float | Timeout | None = None,
-        trace: Trace = None,
-        data_protection: Literal["private", "clear"] = "private",
-        verify_uploads: bool = True,
-        accept_missing_close_notify: bool = False,
-        active: bool | ActiveMode = False,
-        session_binding: Literal["require", "prefer", "off"] = "prefer",
-        danger_use_announced_host: bool = False,
-        compression: bool = False,
-        auth: Literal["tls", "ssl"] = "tls",
-        virtual_host: str | None = None,
-        client_name: str | None = None,
-        language: str | None = None,
-        pipelining: bool = True,
-        keep_alive: float | None = None,
-        proxy: str | None = None,
-        local_address: str | None = None,
-        encoding: str = "utf-8",
-        fallback_encoding: str | None = None,
-        list_options: str | None = None,
-        all_facts: bool = False,
-    ) -> None:
-        self._session = FtpSession(
-            url,
-            user=user,
-            password=password,
-            account=account,
-            tls=tls,
-            timeout=stages(timeout),
-            trace=sink(trace, "starttls.ftp"),
-            data_protection=data_protection,
-            verify_uploads=verify_uploads,
-            accept_missing_close_notify=accept_missing_close_notify,
-            active=listening(active),
-            session_binding=session_binding,
-            danger_use_announced_host=danger_use_announced_host,
-            compression=compression,
-            auth=auth,
-            virtual_host=virtual_host,
-            client_name=client_name,
-            language=language,
-            pipelining=pipelining,
-            keep_alive=keep_alive,
-            proxy=proxy,
-            local_address=local_address,
-            encoding=encoding,
-            fallback_encoding=fallback_encoding,
-            list_options=list_options,
-            all_facts=all_facts,
-        )
+    _session: FtpSession
+
+    def __init__(self, url: str, **options: Unpack[FTPOptions]) -> None:
+        self._session = native(FtpSession, "FTP", url, options)
 
     def connect(self) -> None:
         """Open the session, log in, and go to the URL's directory."""
-        self._session.connect()
+        super().connect()
         if self._session.path:
             try:
                 self._session.run(FtpCommand.cwd(self._session.path))
             except BaseException:
                 self.close()
                 raise
-
-    def close(self) -> None:
-        """Say good-bye and close. It is no error if the session is closed already."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        self.connect()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<FTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
-
-    @property
-    def tls(self) -> TLSInfo | None:
-        """What TLS agreed on for the control connection."""
-        return self._session.tls
 
     @property
     def features(self) -> dict[str, str]:
@@ -495,67 +422,31 @@ class FTP:
         return self._session.examine(self._session.path, write_test)
 
 
-def doctor(
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    account: str | None = None,
-    tls: TLSConfig | None = None,
-    timeout: float | Timeout | None = None,
-    trace: Trace = None,
-    proxy: str | None = None,
-    local_address: str | None = None,
-    write_test: bool = False,
-) -> Diagnosis:
-    """Examine a server, as ``FTP.doctor`` does; the URL's path is the directory that is looked at."""
-    session = FTP(
-        url,
-        user=user,
-        password=password,
-        account=account,
-        tls=tls,
-        timeout=timeout,
-        trace=trace,
-        proxy=proxy,
-        local_address=local_address,
-    )
-    return session.doctor(write_test=write_test)
+def doctor(url: str, *, write_test: bool = False, **options: Unpack[FTPOptions]) -> Diagnosis:
+    """Examine a server, as ``FTP.doctor`` does; the URL's path is the directory that is looked at.
+
+    The other arguments are those of ``FTP``.
+    """
+    return FTP(url, **options).doctor(write_test=write_test)
 
 
 def mirror(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    account: str | None = None,
-    tls: TLSConfig | None = None,
-    timeout: float | Timeout | None = None,
-    trace: Trace = None,
-    proxy: str | None = None,
-    local_address: str | None = None,
-    **options: Unpack[MirrorOptions],
+    source: str | os.PathLike[str], destination: str | os.PathLike[str], **options: Unpack[OneMirrorOptions]
 ) -> MirrorReport:
-    """Make one directory equal to another, as ``FTP.mirror`` does; one of them is a URL."""
+    """Make one directory equal to another, as ``FTP.mirror`` does; one of them is a URL.
+
+    The arguments are those of ``FTP.mirror`` and ``FTP``.
+    """
     from ._mirror import command
 
     upload = "://" in os.fspath(destination)
     if upload == ("://" in os.fspath(source)):
         raise InvalidArgument("one of the two directories is a URL, and the other one is here")
     url, local = (destination, source) if upload else (source, destination)
-    session = FTP(
-        os.fspath(url),
-        user=user,
-        password=password,
-        account=account,
-        tls=tls,
-        timeout=timeout,
-        trace=trace,
-        proxy=proxy,
-        local_address=local_address,
-    )._session
-    wanted = command(session.path, local, upload, **options)
+    given: dict[str, Any] = dict(options)
+    of_mirror = {name: given.pop(name) for name in command.__kwdefaults__ or () if name in given}
+    session = native(FtpSession, "mirror", os.fspath(url), given)
+    wanted = command(session.path, local, upload, **of_mirror)
     session.connect()
     try:
         return session.run(wanted)
@@ -567,14 +458,6 @@ def download(
     url: str,
     local: LocalPath | Writer,
     *,
-    user: str | None = None,
-    password: str | None = None,
-    account: str | None = None,
-    tls: TLSConfig | None = None,
-    timeout: float | Timeout | None = None,
-    trace: Trace = None,
-    proxy: str | None = None,
-    local_address: str | None = None,
     resume: bool = False,
     on_change: OnChange = "refuse",
     verify: Verify = "none",
@@ -583,19 +466,13 @@ def download(
     retries: int = 0,
     segments: int = 1,
     progress: Progress | None = None,
+    **options: Unpack[FTPOptions],
 ) -> TransferReceipt:
-    """Download one file in a session of its own; the URL's path is the file."""
-    session = FTP(
-        url,
-        user=user,
-        password=password,
-        account=account,
-        tls=tls,
-        timeout=timeout,
-        trace=trace,
-        proxy=proxy,
-        local_address=local_address,
-    )
+    """Download one file in a session of its own; the URL's path is the file.
+
+    The arguments are those of ``FTP.download`` and ``FTP``.
+    """
+    session = FTP(url, **options)
     with _for_one_file(session) as path:
         return session.download(
             path,
@@ -615,14 +492,6 @@ def upload(
     local: LocalPath | Content,
     url: str,
     *,
-    user: str | None = None,
-    password: str | None = None,
-    account: str | None = None,
-    tls: TLSConfig | None = None,
-    timeout: float | Timeout | None = None,
-    trace: Trace = None,
-    proxy: str | None = None,
-    local_address: str | None = None,
     resume: bool = False,
     on_change: OnChange = "refuse",
     part: bool | str = False,
@@ -632,19 +501,13 @@ def upload(
     rate_limit: int | None = None,
     retries: int = 0,
     progress: Progress | None = None,
+    **options: Unpack[FTPOptions],
 ) -> TransferReceipt:
-    """Upload one file in a session of its own; the URL's path is the file."""
-    session = FTP(
-        url,
-        user=user,
-        password=password,
-        account=account,
-        tls=tls,
-        timeout=timeout,
-        trace=trace,
-        proxy=proxy,
-        local_address=local_address,
-    )
+    """Upload one file in a session of its own; the URL's path is the file.
+
+    The arguments are those of ``FTP.upload`` and ``FTP``.
+    """
+    session = FTP(url, **options)
     with _for_one_file(session) as path:
         return session.upload(
             local,

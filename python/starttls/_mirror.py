@@ -11,29 +11,13 @@ from ._value import Frozen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Literal, TypedDict
+    from typing import Literal
 
     from ._files import LocalPath
     from ._ftp import RemotePath
 
     Action = Literal["created", "updated", "deleted", "unchanged", "skipped", "failed"]
     Kind = Literal["file", "directory", "symlink", "other"]
-
-    class MirrorOptions(TypedDict, total=False):
-        """How a tree is made equal to another one: the keyword arguments of ``mirror``."""
-
-        include: Iterable[str]
-        exclude: Iterable[str]
-        rules: Iterable[tuple[Literal["include", "exclude"], str]]
-        compare: Literal["size+time", "size", "newer", "hash", "always"]
-        symlinks: Literal["skip", "follow", "copy"]
-        delete: bool
-        max_delete: int | None
-        dry_run: bool
-        parallel: int
-        in_place: bool
-        keep_times: bool
-        on_file: Callable[[FileReport], object] | None
 
 
 class FileReport(Frozen):

@@ -5,19 +5,20 @@ from __future__ import annotations
 from . import _many, _message
 from ._native import SmtpCommand, SmtpSession
 from ._outcome import judged
-from ._settings import sink, stages, wishes
+from ._session import Session, native
+from ._settings import wishes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Self
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Unpack
 
     from ._files import Progress
+    from ._keywords import SMTPOptions
     from ._message import Letter, Message
-    from ._native import DKIM, Routes, TLSConfig
+    from ._native import Routes
     from ._options import SendOptions
-    from ._results import DeliveryReport, LoginInfo, Reply, TLSInfo
-    from ._settings import Timeout, Trace
+    from ._results import DeliveryReport, LoginInfo, Reply
 
 
 def command(
@@ -35,12 +36,12 @@ def command(
     )
 
 
-class SMTP:
+class SMTP(Session):
     """A session with a server that takes messages.
 
     ``url`` is ``smtp://`` (port 587, STARTTLS required), ``smtps://`` (port 465, TLS from the first byte) or
-    ``lmtp://`` (RFC 2033: port 24, STARTTLS required, a verdict for each recipient after the message), with the
-    user and the password in it or beside it. In a ``with`` statement it connects and logs in at the beginning, and
+    ``lmtp://`` (RFC 2033: port 24, STARTTLS required, a verdict for each recipient after the message), with ``user``
+    and ``password`` in it or beside it. In a ``with`` statement it connects and logs in at the beginning, and
     says good-bye at the end.
 
     ``token`` is an OAuth 2.0 access token instead of a password, or what gives one when it is called, at each login.
@@ -59,69 +60,12 @@ class SMTP:
     memory first then.
     """
 
-    __slots__ = ("_session",)
+    __slots__ = ()
 
-    def __init__(
-        self,
-        url: str | Routes,
-        *,
-        user: str | None = None,
-        password: str | None = None,
-        token: str | Callable[[], str] | None = None,
-        authzid: str | None = None,
-        auth: str | None = None,
-        tls: TLSConfig | None = None,
-        timeout: float | Timeout | None = None,
-        trace: Trace = None,
-        ehlo_name: str | None = None,
-        pipelining: bool = True,
-        chunking: bool = True,
-        chunk_size: int | None = None,
-        proxy: str | None = None,
-        local_address: str | None = None,
-        dkim: DKIM | None = None,
-    ) -> None:
-        self._session = SmtpSession(
-            url,
-            user=user,
-            password=password,
-            token=token,
-            authzid=authzid,
-            auth=auth,
-            tls=tls,
-            timeout=stages(timeout),
-            trace=sink(trace, "starttls.smtp"),
-            ehlo_name=ehlo_name,
-            pipelining=pipelining,
-            chunking=chunking,
-            chunk_size=chunk_size,
-            proxy=proxy,
-            local_address=local_address,
-            dkim=dkim,
-        )
+    _session: SmtpSession
 
-    def connect(self) -> None:
-        """Open the session and log in."""
-        self._session.connect()
-
-    def close(self) -> None:
-        """Say good-bye and close. It is no error if the session is closed already."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        self.connect()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<SMTP {self._session.url} {'open' if self._session.is_open else 'closed'}>"
-
-    @property
-    def tls(self) -> TLSInfo | None:
-        """What TLS agreed on."""
-        return self._session.tls
+    def __init__(self, url: str | Routes, **options: Unpack[SMTPOptions]) -> None:
+        self._session = native(SmtpSession, "SMTP", url, options)
 
     @property
     def login(self) -> LoginInfo | None:
@@ -239,39 +183,8 @@ def send(
     sender: str | None = None,
     recipients: Iterable[str] | None = None,
     options: SendOptions | None = None,
-    user: str | None = None,
-    password: str | None = None,
-    token: str | Callable[[], str] | None = None,
-    authzid: str | None = None,
-    auth: str | None = None,
-    tls: TLSConfig | None = None,
-    timeout: float | Timeout | None = None,
-    trace: Trace = None,
-    ehlo_name: str | None = None,
-    pipelining: bool = True,
-    chunking: bool = True,
-    chunk_size: int | None = None,
-    proxy: str | None = None,
-    local_address: str | None = None,
-    dkim: DKIM | None = None,
+    **session_options: Unpack[SMTPOptions],
 ) -> DeliveryReport:
-    """Send one message in a session of its own."""
-    with SMTP(
-        url,
-        user=user,
-        password=password,
-        token=token,
-        authzid=authzid,
-        auth=auth,
-        tls=tls,
-        timeout=timeout,
-        trace=trace,
-        ehlo_name=ehlo_name,
-        pipelining=pipelining,
-        chunking=chunking,
-        chunk_size=chunk_size,
-        proxy=proxy,
-        local_address=local_address,
-        dkim=dkim,
-    ) as session:
+    """Send one message in a session of its own. The other arguments are those of ``SMTP``."""
+    with SMTP(url, **session_options) as session:
         return session.send_and_quit(message, sender=sender, recipients=recipients, options=options)

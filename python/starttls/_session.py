@@ -1,0 +1,103 @@
+"""What the sessions of both protocols have in common."""
+
+from __future__ import annotations
+
+from ._settings import listening, sink, stages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Self, TypeVar
+
+    from ._aio import Driver
+    from ._native import FtpSession, Host, Routes, SmtpSession
+    from ._results import TLSInfo
+
+    S = TypeVar("S")
+
+
+def native(
+    kind: Callable[..., S], face: str, url: str | Routes, options: Mapping[str, Any], host: Host | None = None
+) -> S:
+    """What is behind a session or a pool, from the arguments of the class or function named ``face``."""
+    given = {**options, "trace": sink(options.get("trace"), f"starttls.{'smtp' if 'SMTP' in face else 'ftp'}")}
+    if "timeout" in given:
+        given["timeout"] = stages(given["timeout"])
+    if "active" in given:
+        given["active"] = listening(given["active"])
+    try:
+        return kind(url, **given, host=host)
+    except TypeError:
+        # It knows all keywords. Who tells them imports more than a session needs.
+        from ._keywords import check
+
+        check(face, options)
+        raise
+
+
+class Session:
+    """A session whose calls return when they are done."""
+
+    __slots__ = ("_session",)
+
+    _session: SmtpSession | FtpSession
+
+    def connect(self) -> None:
+        """Open the session and log in."""
+        self._session.connect()
+
+    def close(self) -> None:
+        """Say good-bye and close. It is no error if the session is closed already."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return shown(self, self._session)
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on; with FTP, for the control connection."""
+        return self._session.tls
+
+
+class AsyncSession:
+    """A session whose calls are awaited."""
+
+    __slots__ = ("_driver", "_session")
+
+    _driver: Driver
+    _session: SmtpSession | FtpSession
+
+    async def connect(self) -> None:
+        """Open the session and log in."""
+        await self._driver.drive(self._session.start_connect())
+
+    async def close(self) -> None:
+        """Say good-bye and close. It is no error if the session is closed already."""
+        await self._driver.drive(self._session.start_close())
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return shown(self, self._session)
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on; with FTP, for the control connection."""
+        return self._session.tls
+
+
+def shown(face: Session | AsyncSession, session: SmtpSession | FtpSession) -> str:
+    """For people: where it goes, and whether it is open."""
+    return f"<{type(face).__name__} {session.url} {'open' if session.is_open else 'closed'}>"
