@@ -9,46 +9,23 @@
 //! A cancelled or failed exchange leaves `owed` above zero, so that the next use is a clear error and never another
 //! reply's answer. No verb is known here, and of the codes only 421, which is about the connection itself.
 
+mod context;
+mod flight;
+
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use zeroize::{Zeroize as _, Zeroizing};
-
+pub(crate) use self::context::Context;
 use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::line::Line;
-use crate::link::{Channel, FLIGHT, Link, Plain, Secure};
+use crate::link::{Channel, Link, Plain, Secure};
 use crate::mismatch;
-use crate::options::{Options, Timeouts};
+use crate::options::Options;
 use crate::reply::{Assembler, Budget, Dialect, Reply, printable};
 use crate::tls::{ChannelBinding, ServerName, TlsInfo, TlsSession};
-use crate::trace::{self, Event, Trace};
+use crate::trace::{self, Event};
 use crate::transport::{Endpoint, Purpose, Stream, Transport, Unreached};
-
-/// The most content of a TLS record.
-const RECORD: usize = 16 * 1024;
-
-/// What a conversation knows besides its channel.
-pub(crate) struct Context {
-    dialect: Dialect,
-    endpoint: Endpoint,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) trace: Trace,
-    /// Never shown, whoever says them.
-    secrets: Vec<Zeroizing<Vec<u8>>>,
-    /// Whether a login is under way, whose challenges must be read as they are.
-    pub(crate) verbatim: bool,
-    /// Replies to what was sent, not yet received.
-    owed: usize,
-    /// Why nothing more can be said.
-    ended: Option<&'static str>,
-    /// What to try if this goes wrong, for a greeting that is another protocol's.
-    stranger: Option<String>,
-    /// When the operation under way must be done.
-    pub(crate) ends: Option<Instant>,
-    /// The server's good-bye (421): the reason for everything that fails behind it.
-    farewell: Option<Reply>,
-}
 
 /// A conversation over a channel.
 pub(crate) struct Dialogue<C> {
@@ -201,64 +178,6 @@ impl<C: Channel> Dialogue<C> {
         Err(self.context.explain(error))
     }
 
-    /// Adds a command to the flight.
-    pub(crate) fn send(&mut self, line: &Line) -> Result<()> {
-        if line.is_secret() {
-            // Room at once: a buffer that moves leaves a copy behind.
-            self.flight.reserve(line.len() + 2);
-            self.flight_is_secret = true;
-        }
-        line.append_to(&mut self.flight);
-        self.context.trace.emit(|| Event::Sent(line.to_string()));
-        self.context.owed += 1;
-        if self.flight.len() >= FLIGHT { self.launch() } else { Ok(()) }
-    }
-
-    /// Where in all that was said the next word stands.
-    pub(crate) fn position(&self) -> u64 {
-        self.launched + self.flight.len() as u64
-    }
-
-    /// Whether what stands before `position` may have left: it is not waiting here any more.
-    pub(crate) fn has_launched(&self, position: u64) -> bool {
-        self.launched >= position
-    }
-
-    /// How much of all that was said may have left.
-    pub(crate) fn launched(&self) -> u64 {
-        self.launched
-    }
-
-    /// Whether what was said after the first `launched` bytes is most of a flight, or more.
-    pub(crate) fn is_flight_ready(&self, launched: u64) -> bool {
-        self.position() - launched >= FLIGHT as u64 / 4 * 3
-    }
-
-    /// Hands the flight to the channel.
-    fn launch(&mut self) -> Result<()> {
-        if self.flight.is_empty() {
-            return Ok(());
-        }
-        let outcome = self.channel.queue(&self.flight);
-        if std::mem::take(&mut self.flight_is_secret) {
-            self.flight.as_mut_slice().zeroize();
-        }
-        self.launched += self.flight.len() as u64;
-        self.flight.clear();
-        outcome
-    }
-
-    /// Sends the flight; its replies have the usual time from now on.
-    pub(crate) async fn flush(&mut self) -> Result<()> {
-        self.launch()?;
-        if self.channel.queued() == 0 {
-            return Ok(());
-        }
-        self.channel.set_deadline(self.context.within(self.context.timeouts.reply));
-        let outcome = self.channel.flush().await;
-        outcome.map_err(|error| self.context.explain(error))
-    }
-
     /// The next reply owed. If it is not there yet, it may take so long from now, or as long as its flight has left.
     pub(crate) async fn reply_within(&mut self, within: Option<Duration>) -> Result<Reply> {
         if let Some(within) = within
@@ -382,24 +301,6 @@ impl<C: Channel> Dialogue<C> {
         self.reply().await
     }
 
-    /// Content that is part of the conversation (a message body): sent in flights, each with the time of a stall.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.flight.len() + bytes.len() < FLIGHT {
-            self.flight.extend_from_slice(bytes);
-            return Ok(());
-        }
-        // The first record is filled up, so that what follows it is cut as if it had come alone.
-        let (first, bytes) = bytes.split_at(bytes.len().min(RECORD - self.flight.len() % RECORD));
-        self.flight.extend_from_slice(first);
-        self.launch()?;
-        self.launched += bytes.len() as u64;
-        for flight in bytes.chunks(FLIGHT) {
-            self.channel.set_deadline(self.context.within(self.context.timeouts.stall));
-            self.channel.write(flight).await.map_err(|error| self.context.explain(error))?;
-        }
-        Ok(())
-    }
-
     /// Nothing is owed any more: a reply came that only the last command can have.
     pub(crate) fn settle(&mut self) {
         self.context.owed = 0;
@@ -454,76 +355,5 @@ impl<C: Channel> Dialogue<C> {
     /// What the connection is after the handshake, for those who must refuse to go on in clear text.
     pub(crate) fn is_secure(&self) -> bool {
         self.channel.tls().is_some()
-    }
-}
-
-impl Context {
-    /// The error of a server that cannot do what every server of the protocol can: it may be none.
-    pub(crate) fn unfit(&self, error: Error) -> Error {
-        self.explain(self.stranger.clone().into_iter().fold(error, Error::advise))
-    }
-
-    /// The error of a server that offers no upgrade.
-    pub(crate) fn no_upgrade(&self, error: Error) -> Error {
-        self.unfit(error).advise(mismatch::no_upgrade(self.dialect, &self.endpoint))
-    }
-
-    /// From now on [`Timeouts::total`] counts.
-    pub(crate) fn begin_operation(&mut self) {
-        self.ends = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
-    }
-
-    /// Whether that time is up.
-    pub(crate) fn is_out_of_time(&self) -> bool {
-        self.ends.is_some_and(|ends| ends <= Instant::now())
-    }
-
-    /// A stage's time, or what is left of the operation's if that is less.
-    pub(crate) fn within(&self, stage: Duration) -> Duration {
-        self.ends.map_or(stage, |ends| stage.min(ends.saturating_duration_since(Instant::now())))
-    }
-
-    /// Never show this again, in the trace or in an error, whoever says it.
-    pub(crate) fn keep_secret(&mut self, secret: &[u8]) {
-        use base64::prelude::{BASE64_STANDARD, Engine as _};
-        // Shorter ones would blot out ordinary words.
-        if secret.len() >= 4 {
-            self.secrets.push(Zeroizing::new(secret.to_vec()));
-            self.secrets.push(Zeroizing::new(BASE64_STANDARD.encode(secret).into_bytes()));
-        }
-    }
-
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        error.redact(|bytes| self.scrub(bytes)).with_peer(&self.endpoint.to_string())
-    }
-
-    /// What may be shown of a line. Most have nothing to hide, and are not copied.
-    fn without_secrets<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
-        let mut line = Cow::Borrowed(line);
-        for secret in &self.secrets {
-            // Most lines are shorter than a secret in Base64, too.
-            while secret.len() <= line.len()
-                && let Some(at) = memchr::memmem::find(&line, secret)
-            {
-                line.to_mut().splice(at..at + secret.len(), *b"***");
-            }
-        }
-        line
-    }
-
-    fn scrub(&self, line: Vec<u8>) -> Vec<u8> {
-        match self.without_secrets(&line) {
-            Cow::Owned(shown) => shown,
-            Cow::Borrowed(_) => line,
-        }
-    }
-
-    /// A reply for a report, which people will see.
-    pub(crate) fn scrub_reply(&self, reply: Reply) -> Reply {
-        reply.map(|line| self.scrub(line))
     }
 }
