@@ -40,4 +40,4 @@ def test_figures_are_those_of_the_benchmark() -> None:
     keys = {operation.key for operation in OPERATIONS}
     told = re.findall(r"^\| .* \| `(smtp-[a-z, ]+)` \|", PAGE.text, re.MULTILINE)
     assert set(told) <= keys
-    assert set(told) == {target.operation for target in TARGETS}
+    assert set(told) == {target.operation for target in TARGETS if target.operation.startswith("smtp-")}
