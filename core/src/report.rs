@@ -9,6 +9,9 @@
 //! | [`Finding`] | `topic`, `state`, `seen`, `cause`, `remedy` |
 //! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `close_notify_sent`, `reply`, `digest`, `attempts`, `seconds` |
 //! | [`Digest`] | `algorithm`, `value` (hexadecimal), `range` |
+//! | [`fxp::Receipt`] | `status`, `size`, `digest`, `protected`, `source`, `target` |
+//! | [`Removal`] | `complete`, `files`, `directories`, `left` |
+//! | [`NotRemoved`] | `path`, `error` |
 //! | [`FileReport`] | `path`, `kind`, `action`, `size`, `reason`, `error` |
 //! | [`MirrorReport`] | `complete`, `created`, `updated`, `deleted`, `unchanged`, `skipped`, `failed`, `bytes`, `sessions`, `deletions_refused`, `dry_run` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
@@ -26,7 +29,7 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use crate::error::{Error, ErrorKind, Phase, TlsFault};
 use crate::ftp::hash::Digest;
 use crate::ftp::mirror::{FileReport, MirrorReport};
-use crate::ftp::{Diagnosis, Finding, TransferReceipt};
+use crate::ftp::{Diagnosis, Finding, NotRemoved, Removal, TransferReceipt, fxp};
 use crate::moment;
 use crate::reply::Reply;
 use crate::smtp::{DeliveryReport, LoginInfo, RecipientVerdict};
@@ -114,6 +117,27 @@ keys!(Digest, it, {
     "algorithm": it.algorithm.name(),
     "value": it.to_string(),
     "range": it.range.as_ref().map(|range| [range.start, range.end]),
+});
+
+keys!(fxp::Receipt, it, {
+    "status": it.status.as_str(),
+    "size": it.size,
+    "digest": it.digest,
+    "protected": it.protected,
+    "source": it.source,
+    "target": it.target,
+});
+
+keys!(Removal, it, {
+    "complete": it.is_complete(),
+    "files": it.files,
+    "directories": it.directories,
+    "left": it.left,
+});
+
+keys!(NotRemoved, it, {
+    "path": String::from_utf8_lossy(&it.path),
+    "error": it.error,
 });
 
 keys!(Finding, it, {

@@ -12,11 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.cli import DEADLINE, PROGRAM, environment, starttls
+from tests.conftest import Servers
 from tests.servers.ftp import PASSWORD, FTPServer
 from tests.servers.postfix import PostfixServer
 
 PRIVATE_KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 PAGE = Path(__file__).parents[2] / "docs/cli.md"
+
+
+VERBS = "send ask get put mirror fxp ls mkdir mv rm chmod hash site quote probe".split()
 
 
 def examples(page: Path) -> list[str]:
@@ -31,6 +35,7 @@ def on_our_servers(example: str, postfix: PostfixServer, ftp: FTPServer) -> str:
         "smtps://ann@mail.example.org": f"smtps://{user}@localhost:{postfix.implicit_port}",
         "smtp://mail.example.org": f"smtp://localhost:{postfix.port}",
         "ftp://ann@files.example.org": f"ftp://{ftp.user}@{there}",
+        "ftp://ann@other.example.org": f"ftp://{ftp.user}@{there}",
         "ftp://files.example.org": f"ftp://localhost:{ftp.port}",
         "example.net": postfix.domain,
         " old/": f" {ftp.path('old/')}",
@@ -41,7 +46,9 @@ def on_our_servers(example: str, postfix: PostfixServer, ftp: FTPServer) -> str:
     return example
 
 
-def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) -> None:
+def test_examples(postfix: PostfixServer, servers: Servers, tmp_path: Path) -> None:
+    proftpd = servers.ftp("proftpd-copying", None)
+    proftpd.put("old-reports/july", b"rain\n")
     (tmp_path / "message.eml").write_bytes(b"From: ann@example.org\nSubject: hello\n\nHello.\n")
     (tmp_path / "reminder.eml").write_bytes(b"From: ann@example.org\nSubject: hello again\n\nStill there?\n")
     (tmp_path / "dkim.pem").write_bytes(PRIVATE_KEY)
@@ -49,7 +56,7 @@ def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) ->
     (tmp_path / "report.pdf").write_bytes(report)
     blocks = examples(PAGE)
     page = "\n".join(on_our_servers(block, postfix, proftpd) for block in blocks)
-    trust = f'starttls() {{ {shlex.quote(str(PROGRAM))} "$@" --ca-file {shlex.quote(str(postfix.ca_file))}; }}\n'
+    trust = f'starttls() {{ {shlex.quote(str(PROGRAM))} --ca-file {shlex.quote(str(postfix.ca_file))} "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", trust + page],
         cwd=tmp_path,
@@ -60,10 +67,18 @@ def test_examples(postfix: PostfixServer, proftpd: FTPServer, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for verb in ("send", "ask", "get", "put", "mirror", "ls", "mkdir", "mv", "rm", "probe"):
+    for verb in VERBS:
         assert any(f"starttls {verb} " in block for block in blocks), verb
     assert len(postfix.messages(10)) == 10
-    assert sorted(path.name for path in proftpd.root.iterdir()) == ["copy", "report.pdf"]
+    assert sorted(path.name for path in proftpd.root.iterdir()) == [
+        "copy",
+        "from-files.pdf",
+        "old-reports",
+        "piped.pdf",
+        "report.pdf",
+    ]
+    assert (proftpd.root / "old-reports/july").stat().st_mode & 0o777 == 0o750
+    assert (proftpd.root / "from-files.pdf").read_bytes() == (proftpd.root / "piped.pdf").read_bytes() == report
     for name in ("copy.pdf", "half.pdf"):
         assert (tmp_path / name).read_bytes() == report
 
@@ -72,6 +87,11 @@ def test_exit_codes_are_those_of_the_help() -> None:
     table = re.findall(r"^\| (\d+) \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
     told = re.findall(r"^ +(\d+)  (.*)$", starttls("--help").out.decode(), re.MULTILINE)
     assert table == told and len(table) == 14
+
+
+def test_every_verb_is_told() -> None:
+    told = re.search(r"^Commands:\n(.*?)\n\n", starttls("--help").out.decode(), re.MULTILINE | re.DOTALL)
+    assert told and sorted(re.findall(r"^  (\w+)", told[1], re.MULTILINE)) == sorted([*VERBS, "help"])
 
 
 def test_every_flag_of_every_verb_is_told() -> None:

@@ -37,6 +37,15 @@ FTP: dict[str, Serve[FTPServer]] = {
     "proftpd": proftpd.serve,
     "proftpd-ipv6": partial(proftpd.serve, host=HOST6),
     "proftpd-lenient": partial(proftpd.serve, tls_options="NoSessionReuseRequired"),
+    # Copies from server to server: it can be the client of the other one's TLS (SSCN), and checks its certificate.
+    "proftpd-copying": partial(
+        proftpd.serve, modules=proftpd.MODULES, tls_options="NoSessionReuseRequired", copies=True
+    ),
+    "proftpd-copying-ipv6": partial(
+        proftpd.serve, modules=proftpd.MODULES, tls_options="NoSessionReuseRequired", copies=True, host=HOST6
+    ),
+    # One more virtual host, which HOST chooses: by the name that TLS asked for, and by no other.
+    "proftpd-virtual": partial(proftpd.serve, tls_options="NoSessionReuseRequired", alias="localhost"),
     # HASH, XCRC, XMD5, XSHA…; MODE Z; SITE COPY; SITE MKDIR, RMDIR, SYMLINK, UTIME.
     "proftpd-modules": partial(proftpd.serve, modules=proftpd.MODULES),
     # Clear data connections are possible; TLS is demanded at login. No implicit TLS.

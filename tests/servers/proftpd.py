@@ -69,6 +69,20 @@ MaxLoginAttempts 3
   Port {implicit_port}
   TLSOptions UseImplicitSSL {more_options}
 </VirtualHost>
+{more}"""
+
+_COPIES = """\
+  TLSCACertificateFile {}
+  AllowForeignAddress on
+"""
+
+_ALIAS = """\
+<VirtualHost {host}>
+  ServerName "virtual"
+  ServerAlias {alias}
+  Port {port}
+  TLSOptions {options}
+</VirtualHost>
 """
 
 
@@ -100,12 +114,16 @@ def serve(
     host: str = HOST,
     modules: Sequence[str] = (),
     settings: str = "",
+    copies: bool = False,
+    alias: str = "",
 ) -> Iterator[FTPServer]:
     """Run one ProFTPD with two virtual hosts, explicit and implicit, over one folder.
 
     ``modules`` are loaded besides mod_tls. ``tls_options`` are values of ``TLSOptions`` for both
     (none by default), ``settings`` are further directives for both; ``client_ca`` demands a
-    client certificate by that authority.
+    client certificate by that authority. With ``copies``, files go from server to server: either
+    can be the client of the other's TLS. ``alias`` is the name of one more virtual host on the
+    explicit port.
     """
     identity = identity or pki.server
     with scratch("proftpd") as folder:
@@ -137,8 +155,9 @@ def serve(
                 certificate=identity.cert_file,
                 key=identity.key_file,
                 chain=_chain(identity),
-                settings=settings + _client_certificates(client_ca),
+                settings=settings + (_COPIES.format(pki.ca_file) if copies else "") + _client_certificates(client_ca),
                 options=f"TLSOptions {tls_options}" if tls_options else "",
+                more=_ALIAS.format(alias=alias, host=host, port=port, options=tls_options) if alias else "",
                 more_options=tls_options,
             )
         )

@@ -44,7 +44,7 @@ impl Ask {
             (None, What::Help) => "",
             (None, _) => return Err(Failure::usage("vrfy, expn and etrn need to know about whom, or what")),
         };
-        let settings = Settings { lmtp: target.url.lmtp, ..Settings::default() };
+        let settings = Settings { lmtp: target.url.lmtp, pipelining: !common.no_pipelining, ..Settings::default() };
         let reply = block(async {
             let mut client = target.smtp(common, &settings).await?;
             let reply = match self.what {

@@ -15,11 +15,12 @@ use starttls::transport::{Blocking, Endpoint, Proxied, Proxy};
 use starttls::url::{Protocol, Url};
 use starttls::{Error, Options, Security, Timeouts, ftp, smtp};
 
-use crate::credentials::{self, Login};
+use crate::credentials::{self, Found, Login};
 use crate::data::Data;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::note;
+use crate::session::Session;
 
 const TLS: &str = "TLS";
 const LOGIN: &str = "Login";
@@ -70,6 +71,12 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "ADDRESS", help_heading = NETWORK)]
     local_address: Option<IpAddr>,
 
+    /// Wait for the reply to each command before the next one, for servers that lose those that come together
+    #[arg(long, global = true, help_heading = NETWORK)]
+    pub(crate) no_pipelining: bool,
+
+    #[command(flatten)]
+    session: Session,
     #[command(flatten)]
     data: Data,
 
@@ -105,7 +112,7 @@ impl Common {
             return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));
         }
         if protocol == Protocol::Smtp {
-            self.data.refuse_for_mail()?;
+            self.refuse_for_mail()?;
         }
         let options = self.options(&url)?;
         Ok(Target { url, fallbacks: Vec::new(), options, network: self.network() })
@@ -151,14 +158,51 @@ impl Common {
 
     /// Who logs in for files, if anybody is named.
     pub(crate) fn ftp_credentials(&self, url: &Url) -> Result<Option<ftp::Credentials>, Failure> {
-        Ok(match credentials::find(&self.login, url)? {
+        let found = credentials::find(&self.login, url)?;
+        let credentials = self.ftp_login(found, credentials::no_password)?;
+        Ok(match self.login.account()? {
+            Some(account) => credentials.map(|credentials| credentials.account(account.as_str())),
+            None => credentials,
+        })
+    }
+
+    /// Who logs in at the second of two servers: never with what is meant for the first one.
+    pub(crate) fn ftp_credentials_of_target(
+        &self,
+        url: &Url,
+        file: Option<&Path>,
+    ) -> Result<ftp::Credentials, Failure> {
+        let found = credentials::find_for_target(&self.login, url, file)?;
+        let credentials = self.ftp_login(found, credentials::no_password_for_target)?;
+        Ok(credentials.unwrap_or_else(ftp::Credentials::anonymous))
+    }
+
+    fn ftp_login(&self, found: Option<Found>, none: fn(&str) -> Failure) -> Result<Option<ftp::Credentials>, Failure> {
+        Ok(match found {
             None => None,
             Some((user, Some(password))) => Some(ftp::Credentials::password(user, password.as_str())),
             Some((user, None)) if matches!(user.as_str(), "anonymous" | "ftp") => Some(ftp::Credentials::anonymous()),
             // The certificate may be the login (RFC 4217 §4).
             Some((user, None)) if self.client_cert.is_some() => Some(ftp::Credentials::password(user, "")),
-            Some((user, None)) => return Err(credentials::no_password(&user)),
+            Some((user, None)) => return Err(none(&user)),
         })
+    }
+
+    /// How sessions with files are to be; says aloud what is dangerous about them.
+    pub(crate) fn ftp_settings(&self) -> ftp::Settings {
+        let mut settings = ftp::Settings { pipelining: !self.no_pipelining, ..ftp::Settings::default() };
+        self.session.apply(&mut settings);
+        self.data.apply(&mut settings);
+        settings
+    }
+
+    /// Mail has no use for what is about files.
+    fn refuse_for_mail(&self) -> Result<(), Failure> {
+        if self.login.is_for_files() {
+            return Err(Failure::usage("--account-file is about files"));
+        }
+        self.session.refuse_for_mail()?;
+        self.data.refuse_for_mail()
     }
 
     /// What TLS is to be, but for pins, policies and `--insecure`.
@@ -201,17 +245,25 @@ pub(crate) struct Target {
 impl Target {
     /// An FTP session, logged in.
     pub(crate) async fn ftp(&self, common: &Common) -> Result<ftp::Client<Network>, Failure> {
+        let credentials = common.ftp_credentials(&self.url)?.unwrap_or_else(ftp::Credentials::anonymous);
+        self.ftp_as(common, &credentials).await
+    }
+
+    /// An FTP session, logged in so.
+    pub(crate) async fn ftp_as(
+        &self,
+        common: &Common,
+        credentials: &ftp::Credentials,
+    ) -> Result<ftp::Client<Network>, Failure> {
         if common.login.is_for_mail() {
             return Err(Failure::usage("--auth, --authzid and --token-file are about mail"));
         }
-        let credentials = common.ftp_credentials(&self.url)?.unwrap_or_else(ftp::Credentials::anonymous);
         let fail = |error| self.failure(error, Exit::Unavailable);
-        let mut settings = ftp::Settings::default();
-        common.data.apply(&mut settings);
+        let settings = common.ftp_settings();
         let client = ftp::Client::connect_with(self.network.clone(), self.endpoint(), self.options.clone(), &settings);
         let mut client = client.await.map_err(fail)?;
         warn(client.tls());
-        client.login(&credentials).await.map_err(fail)?;
+        client.login(credentials).await.map_err(fail)?;
         Ok(client)
     }
 
@@ -306,7 +358,8 @@ fn version(text: &str) -> Result<Version, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A number of seconds above 0.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

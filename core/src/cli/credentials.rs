@@ -17,6 +17,9 @@ use crate::netrc;
 /// The variable that may hold the password.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
 
+/// The variable that may hold the password for the second of two servers.
+const TARGET_VARIABLE: &str = "STARTTLS_TARGET_PASSWORD";
+
 /// No password file is longer than this.
 const LONGEST: u64 = 1024 * 1024;
 
@@ -32,6 +35,9 @@ pub(crate) struct Login {
     /// Look for user and password in this file, usually ~/.netrc
     #[arg(long, global = true, value_name = "FILE", help_heading = LOGIN_HEADING)]
     netrc: Option<PathBuf>,
+    /// FTP: the account, for servers that ask for one (ACCT), is the first line of this file; - is standard input
+    #[arg(long, global = true, value_name = "FILE", help_heading = LOGIN_HEADING)]
+    account_file: Option<PathBuf>,
     /// Mail: log in with the OAuth 2.0 token in the first line of this file; - is standard input
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["password_file", "netrc"], help_heading = LOGIN_HEADING)]
     token_file: Option<PathBuf>,
@@ -55,6 +61,7 @@ impl Login {
         match () {
             () if reads(&self.password_file) => Some("--password-file -"),
             () if reads(&self.token_file) => Some("--token-file -"),
+            () if reads(&self.account_file) => Some("--account-file -"),
             () => None,
         }
     }
@@ -64,6 +71,27 @@ impl Login {
         self.user.is_some() || self.password_file.is_some() || self.netrc.is_some() || self.is_for_mail()
     }
 
+    /// The account, if there is one.
+    pub(crate) fn account(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+        let Some(file) = &self.account_file else { return Ok(None) };
+        if self.password_file.as_ref() == Some(file) && file == Path::new("-") {
+            return Err(Failure::usage("standard input holds one secret: the password or the account"));
+        }
+        first_line(file, "account").map(Some)
+    }
+
+    /// For the second of two servers: nothing that is meant for the first one but the netrc, which has entries for both.
+    fn of_target(&self, password_file: Option<&Path>) -> Self {
+        let password_file = password_file.map(Path::to_owned);
+        let netrc = self.netrc.clone();
+        Self { user: None, password_file, netrc, account_file: None, token_file: None, auth: None, authzid: None }
+    }
+
+    /// Whether anything is asked for that only files know.
+    pub(crate) fn is_for_files(&self) -> bool {
+        self.account_file.is_some()
+    }
+
     /// Whether anything is asked for that only mail knows.
     pub(crate) fn is_for_mail(&self) -> bool {
         self.token_file.is_some() || self.auth.is_some() || self.authzid.is_some()
@@ -71,10 +99,23 @@ impl Login {
 }
 
 /// A user, and the password if there is one.
-type Found = (String, Option<Zeroizing<String>>);
+pub(crate) type Found = (String, Option<Zeroizing<String>>);
 
 /// Who logs in at `url`, and with which password; `None` if nobody is named anywhere.
 pub(crate) fn find(login: &Login, url: &Url) -> Result<Option<Found>, Failure> {
+    find_by(login, url, VARIABLE)
+}
+
+/// The same for the second of two servers. What is said of the first one is never told to it.
+pub(crate) fn find_for_target(
+    login: &Login,
+    url: &Url,
+    password_file: Option<&Path>,
+) -> Result<Option<Found>, Failure> {
+    find_by(&login.of_target(password_file), url, TARGET_VARIABLE)
+}
+
+fn find_by(login: &Login, url: &Url, variable: &str) -> Result<Option<Found>, Failure> {
     let mut user = user(login, url)?;
     let mut password = url.password.clone();
     if let Some(file) = login.password_file.as_deref().filter(|_| password.is_none()) {
@@ -82,7 +123,7 @@ pub(crate) fn find(login: &Login, url: &Url) -> Result<Option<Found>, Failure> {
     }
     // A password without a user would be sent nowhere: a variable that is always set does no harm then.
     if password.is_none() && user.is_some() {
-        password = std::env::var(VARIABLE).ok().map(Zeroizing::new);
+        password = std::env::var(variable).ok().map(Zeroizing::new);
     }
     if let Some(file) = login.netrc.as_deref().filter(|_| password.is_none()) {
         let text = read(file)?;
@@ -151,6 +192,12 @@ fn user(login: &Login, url: &Url) -> Result<Option<String>, Failure> {
 pub(crate) fn no_password(user: &str) -> Failure {
     Failure::usage(format!("no password for {user}"))
         .advise(format!("give --password-file, the variable {VARIABLE}, or --netrc"))
+}
+
+/// The same for the second of two servers.
+pub(crate) fn no_password_for_target(user: &str) -> Failure {
+    Failure::usage(format!("no password for {user} at the target"))
+        .advise(format!("give --target-password-file, the variable {TARGET_VARIABLE}, or --netrc"))
 }
 
 fn first_line(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {

@@ -51,6 +51,7 @@ URLs:
 
 Password, from the first of these that has one:
   the URL, --password-file, the variable STARTTLS_PASSWORD, --netrc.
+  fxp: the target's are in its URL, --target-password-file, STARTTLS_TARGET_PASSWORD, --netrc.
   A URL on a command line can be seen by other users of this machine: the other ways cannot.
 
 Exit codes:
@@ -66,5 +67,5 @@ Exit codes:
   76  TLS or protocol: certificate not trusted, TLS not offered, injected bytes, nonsense
   77  the login was refused or is missing, or the host's policy forbids the connection
   78  a certificate or key file of ours cannot be used
-  79  send: accepted for some recipients, refused for others; mirror: done but for some files
+  79  send: accepted for some recipients, refused for others; mirror, rm -r: done but for some files
   80  send: the connection was lost before the server's verdict: the message may have been accepted";

@@ -2,19 +2,23 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `send` `ask` `get` `put` `mirror` `ls` `rm` `mv` `mkdir` `probe` | one verb each: arguments, and what it does |
+//! | `send` `ask` `get` `put` `mirror` `fxp` `ls` `rm` `mv` `mkdir` `chmod` `hash` `probe` | one verb each: arguments, and what it does |
+//! | `say` | `site` and `quote` |
 //! | `whole` | how a whole file is transferred: the flags of `get` and `put` |
-//! | `common` `credentials` `netrc` | the flags that all have |
+//! | `common` `credentials` `netrc` `session` `data` | the flags that all have |
 //! | `exit` `failure` `view` `output` `progress` | how it ends, and how that is told |
 #![forbid(unsafe_code)]
 
 mod ask;
+mod chmod;
 mod common;
 mod credentials;
 mod data;
 mod exit;
 mod failure;
+mod fxp;
 mod get;
+mod hash;
 mod ls;
 mod mirror;
 mod mkdir;
@@ -25,7 +29,9 @@ mod probe;
 mod progress;
 mod put;
 mod rm;
+mod say;
 mod send;
+mod session;
 mod view;
 mod whole;
 
@@ -57,10 +63,15 @@ enum Verb {
     Get(get::Get),
     Put(put::Put),
     Mirror(Box<mirror::Mirror>),
+    Fxp(fxp::Fxp),
     Ls(ls::Ls),
     Rm(rm::Rm),
     Mv(mv::Mv),
     Mkdir(mkdir::Mkdir),
+    Chmod(chmod::Chmod),
+    Hash(hash::Hash),
+    Site(say::Site),
+    Quote(say::Quote),
     Probe(probe::Probe),
 }
 
@@ -79,10 +90,15 @@ fn run(CommandLine { verb, common }: &CommandLine) -> Exit {
         Verb::Get(verb) => verb.run(common),
         Verb::Put(verb) => verb.run(common),
         Verb::Mirror(verb) => verb.run(common),
+        Verb::Fxp(verb) => verb.run(common),
         Verb::Ls(verb) => verb.run(common),
         Verb::Rm(verb) => verb.run(common),
         Verb::Mv(verb) => verb.run(common),
         Verb::Mkdir(verb) => verb.run(common),
+        Verb::Chmod(verb) => verb.run(common),
+        Verb::Hash(verb) => verb.run(common),
+        Verb::Site(verb) => verb.run(common),
+        Verb::Quote(verb) => verb.run(common),
         Verb::Probe(verb) => verb.run(common),
     };
     let written = report.and_then(|mut report| {

@@ -16,6 +16,9 @@ use crate::view;
 pub(crate) struct Mkdir {
     /// ftp://[USER@]HOST[:PORT]/PATH or ftps://…
     url: String,
+    /// Make those above it, too; it is no error if it is there already
+    #[arg(short, long)]
+    parents: bool,
 }
 
 impl Mkdir {
@@ -24,9 +27,15 @@ impl Mkdir {
         let path = &target.url.path;
         let reply = block(async {
             let mut client = target.ftp(common).await?;
-            let reply = client.mkdir(path).await.map_err(|error| target.failure(error, Exit::CantCreate))?;
+            // With the others there is no one reply that says it all.
+            let made = if self.parents {
+                client.makedirs(path).await.map(|()| None)
+            } else {
+                client.mkdir(path).await.map(Some)
+            };
+            let reply = made.map_err(|error| target.failure(error, Exit::CantCreate))?;
             client.quit().await;
-            Ok(reply)
+            Ok::<_, Failure>(reply)
         })?;
         let path = String::from_utf8_lossy(path);
         let json = json!({"made": path, "reply": reply, "error": null});

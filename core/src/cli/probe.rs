@@ -124,7 +124,7 @@ impl Probe {
         }
         let examination = Examination { directory: url.path.clone(), write_test: self.write_test };
         let credentials = credentials.filter(|_| trusted);
-        let settings = ftp::Settings::default();
+        let settings = common.ftp_settings();
         let (to, who) = (&url.endpoint, credentials.as_ref());
         Ok(block(ftp::doctor(network, to, options, &settings, who, &examination)))
     }

@@ -55,7 +55,7 @@ impl Send {
         for address in self.from.iter().filter(|from| !from.is_empty()).chain(&self.to) {
             address.parse::<Mailbox>().map_err(Failure::early)?;
         }
-        let (settings, options) = (self.asked.settings(target.url.lmtp)?, self.asked.options()?);
+        let (settings, options) = (self.asked.settings(target.url.lmtp, !common.no_pipelining)?, self.asked.options()?);
         let standard_input = PathBuf::from("-");
         let files = if self.file.is_empty() { std::slice::from_ref(&standard_input) } else { &self.file };
         let piped = files.iter().filter(|file| file.as_os_str() == "-").count();

@@ -186,7 +186,8 @@ async fn connect<S: Transport, T: Transport>(
     options: &Options,
 ) -> Result<(Reply, Reply)> {
     let address = source.listen_for_fxp(handshake == Handshake::SourceByCpsv).await?;
-    target.session.expect(&tell(address)).await?;
+    let told = target.session.expect(&tell(address)).await;
+    told.map_err(|error| if matches!(error.kind(), ErrorKind::Rejected) { error.advise(ALLOW) } else { error })?;
     source.begin_fxp(retr).await?;
     // Most servers that do not have the file say so at once, and the target keeps what it has.
     if source.session.dialogue.is_answered_within(A_MOMENT).await {
@@ -211,6 +212,11 @@ async fn connect<S: Transport, T: Transport>(
     let target_reply = target.last_word(options.within).await?;
     Ok((source_reply, target_reply))
 }
+
+/// What helps where a server refuses the other one's address. Most do so unless they are told otherwise: whoever can have
+/// a server connect anywhere can have it attack others.
+const ALLOW: &str = "if the server refuses the other one's address, its administrator must allow copies from server to \
+                     server (FXP), for these two alone; else copy the file through here";
 
 /// How long a refusal may take that is no surprise to the server.
 const A_MOMENT: Duration = Duration::from_millis(300);
@@ -316,7 +322,7 @@ impl<T: Transport> Client<T> {
 
     fn refused_fxp(&self, reply: Reply) -> Error {
         let error = self.session.refused(reply, Phase::Data);
-        error.advise("servers must be told to allow copies from server to server")
+        error.advise(ALLOW)
     }
 
     /// The reply about the copy, once it is over.

@@ -65,9 +65,6 @@ pub(crate) struct Asked {
     /// The name to give in EHLO
     #[arg(long, value_name = "NAME", help_heading = SESSION)]
     ehlo: Option<String>,
-    /// Wait for the reply to each command
-    #[arg(long, help_heading = SESSION)]
-    no_pipelining: bool,
     /// Send messages by DATA, never by BDAT
     #[arg(long, help_heading = SESSION)]
     no_chunking: bool,
@@ -132,12 +129,12 @@ impl Asked {
     }
 
     /// For the session.
-    pub(crate) fn settings(&self, lmtp: bool) -> Result<Settings, Failure> {
+    pub(crate) fn settings(&self, lmtp: bool, pipelining: bool) -> Result<Settings, Failure> {
         let defaults = Settings::default();
         Ok(Settings {
             name: self.ehlo.as_ref().map_or_else(|| Ok(EhloName::default()), EhloName::new).map_err(Failure::early)?,
             lmtp,
-            pipelining: !self.no_pipelining,
+            pipelining,
             chunking: !self.no_chunking,
             chunk_size: self.chunk_size.map_or(defaults.chunk_size, |size| size as usize),
             ..defaults
