@@ -190,28 +190,59 @@ async fn connect<S: Transport, T: Transport>(
     told.map_err(|error| if matches!(error.kind(), ErrorKind::Rejected) { error.advise(ALLOW) } else { error })?;
     source.begin_fxp(retr).await?;
     // Most servers that do not have the file say so at once, and the target keeps what it has.
-    if source.session.dialogue.is_answered_within(A_MOMENT).await {
-        let reply = source.session.dialogue.reply().await?;
-        if !reply.code().is_preliminary() {
-            return Err(source.refused_fxp(reply));
-        }
-    }
+    let first = source.last_word_within(A_MOMENT, options.within).await?;
     if let Err(error) = target.begin_fxp(stor).await {
         source.stop(None, Direction::Down).await;
         return Err(error);
     }
-    // The target has its last word once the source closed, so the source is heard first; a refusal of either ends both.
-    let first = source.last_word(options.within).await;
-    let source_reply = match first {
-        Ok(reply) => reply,
-        Err(error) => {
-            target.stop(None, Direction::Up).await;
-            return Err(error);
-        }
-    };
-    let target_reply = target.last_word(options.within).await?;
-    Ok((source_reply, target_reply))
+    hear(source, target, first, options.within).await
 }
+
+/// The last words of both. A server that the other one has refused waits for it in vain, so both are heard in turns, and
+/// what ends one ends the other.
+async fn hear<S: Transport, T: Transport>(
+    source: &mut Client<S>,
+    target: &mut Client<T>,
+    first: Option<Reply>,
+    within: Duration,
+) -> Result<(Reply, Reply)> {
+    let (mut from, mut to) = (first, None);
+    let turns = within.as_millis() / (2 * A_TURN).as_millis();
+    for _ in 0..=turns {
+        if from.is_none() {
+            from = match source.last_word_within(A_TURN, within).await {
+                Ok(word) => word,
+                Err(error) => {
+                    if to.is_none() {
+                        target.stop(None, Direction::Up).await;
+                    }
+                    return Err(error);
+                }
+            };
+        }
+        if to.is_none() {
+            to = match target.last_word_within(A_TURN, within).await {
+                Ok(word) => word,
+                Err(error) => {
+                    if from.is_none() {
+                        source.stop(None, Direction::Down).await;
+                    }
+                    return Err(error);
+                }
+            };
+        }
+        match (from, to) {
+            (Some(from), Some(to)) => return Ok((from, to)),
+            still => (from, to) = still,
+        }
+    }
+    source.stop(None, Direction::Down).await;
+    target.stop(None, Direction::Up).await;
+    Err(target.explain(Error::new(ErrorKind::TimedOut).during(Phase::Data)))
+}
+
+/// For how long one of the two is heard at a time.
+const A_TURN: Duration = Duration::from_millis(50);
 
 /// What helps where a server refuses the other one's address. Most do so unless they are told otherwise: whoever can have
 /// a server connect anywhere can have it attack others.
@@ -325,14 +356,17 @@ impl<T: Transport> Client<T> {
         error.advise(ALLOW)
     }
 
-    /// The reply about the copy, once it is over.
-    async fn last_word(&mut self, within: Duration) -> Result<Reply> {
-        let mut reply = self.session.dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
+    /// The reply about the copy, if it is over and something of that comes within `turn`.
+    async fn last_word_within(&mut self, turn: Duration, within: Duration) -> Result<Option<Reply>> {
+        if !self.session.dialogue.is_answered_within(turn).await {
+            return Ok(None);
+        }
+        let reply = self.session.dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
         if reply.code().is_preliminary() {
-            reply = self.session.dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
+            return Ok(None);
         }
         if reply.code().is_completion() {
-            return Ok(self.session.dialogue.context.scrub_reply(reply));
+            return Ok(Some(self.session.dialogue.context.scrub_reply(reply)));
         }
         if reply.code() == 426 {
             // Another one may follow.

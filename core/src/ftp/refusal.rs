@@ -4,7 +4,7 @@
 //! them apart in words only, so this reads the words: a best guess, for error classes and exit codes, never for decisions
 //! of the dialogue.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Phase};
 
 /// Why a server refused an operation on a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +43,8 @@ impl Refusal {
                 Self::PermissionDenied
             }
             550 if says(&["no such", "not found", "not exist", "cannot find", "can't find"]) => Self::NotFound,
-            521 => Self::Exists,
+            // In a transfer it is about protection: "cannot be opened with this PROT setting".
+            521 if error.phase() != Some(Phase::Data) => Self::Exists,
             550 if says(&["exists"]) => Self::Exists,
             550 if says(&["not empty", "is a directory", "not a "]) => Self::Other,
             550 => Self::Unavailable,

@@ -1,0 +1,142 @@
+"""Copies from server to server (FXP), between real servers, from both faces."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import starttls
+
+from tests.conftest import Servers
+from tests.python.faces import Face, settled
+from tests.servers import proftpd, pureftpd
+from tests.servers.ftp import FTPServer
+from tests.servers.pki import PKI
+
+CONTENT = os.urandom(300_000)
+
+ELSEWHERE = "127.0.0.2"
+"""An address that is not the client's: what a server sees as foreign."""
+
+
+class End:
+    """A session with one of the two servers, and what was said in it."""
+
+    def __init__(self, face: Face, server: FTPServer) -> None:
+        self.server = server
+        self.trace: list[str] = []
+        name = "::1" if ":" in server.host else "localhost"
+        tls = starttls.TLSConfig(ca_file=server.ca_file, server_name=name)
+        self.face = face.ftp(server.url, tls=tls, trace=self.trace.append)
+        # The session itself, as an argument for another one.
+        self.session = getattr(self.face, "session", self.face)
+
+    def said(self, verb: str) -> list[str]:
+        return [line[3:] for line in self.trace if line.startswith(f"C: {verb}")]
+
+
+@contextlib.contextmanager
+def pair(face: Face, here: FTPServer, there: FTPServer) -> Iterator[tuple[End, End]]:
+    """Two sessions, of which the first one's server has a file; both must work afterwards."""
+    here.put("here.bin", CONTENT)
+    source, target = End(face, here), End(face, there)
+    with source.face, target.face:
+        yield source, target
+        for end in (source, target):
+            settled(end.face)
+            assert end.face.upload(b"after", f"{end.server.directory}/after").status == "verified"
+            assert end.said("PROT")[-1] == "PROT P"
+
+
+def copy(source: End, target: End, name: str = "here.bin", **options: Any) -> Any:
+    return source.face.copy_to(name, target.session, f"{target.server.directory}/there.bin", **options)
+
+
+def arrived(receipt: Any, target: End) -> None:
+    assert (target.server.root / "there.bin").read_bytes() == CONTENT
+    assert (receipt.status, receipt.size) == ("verified", len(CONTENT))
+
+
+@pytest.mark.parametrize("other", ["proftpd-copying", "pureftpd"])
+def test_under_tls_one_of_the_two_is_the_client(face: Face, servers: Servers, other: str) -> None:
+    able, unable = servers.ftp("proftpd-copying", None), servers.ftp(other, None)
+    for here, there in ((able, unable), (unable, able)):
+        with pair(face, here, there) as (source, target):
+            receipt = copy(source, target)
+            arrived(receipt, target)
+            assert receipt.protected
+            # The target, where it can; and for this file alone.
+            client = target if there is able else source
+            assert client.said("SSCN") == ["SSCN ON", "SSCN OFF"]
+            assert not source.said("PROT C") and not target.said("PROT C")
+            assert (receipt.digest is not None) == (other == "proftpd-copying")
+
+
+def test_over_ipv6(face: Face, servers: Servers) -> None:
+    server = servers.ftp("proftpd-copying-ipv6", None)
+    with pair(face, server, server) as (source, target):
+        receipt = copy(source, target)
+        arrived(receipt, target)
+        assert receipt.protected
+        assert target.said("EPRT")[0].startswith("EPRT |2|::1|") and not source.said("PASV")
+
+
+def test_over_ipv6_to_another_kind_of_server(face: Face, servers: Servers) -> None:
+    here, there = servers.ftp("proftpd-copying-ipv6", None), servers.ftp("pureftpd-ipv6", None)
+    with pair(face, here, there) as (source, target):
+        arrived(copy(source, target), target)
+        assert source.said("SSCN") == ["SSCN ON", "SSCN OFF"]
+
+
+def test_neither_can_be_the_client(face: Face, servers: Servers) -> None:
+    server = servers.ftp("pureftpd", None)
+    with pair(face, server, server) as (source, target):
+        with pytest.raises(starttls.InvalidState, match="SSCN, CPSV") as caught:
+            copy(source, target)
+        assert "ask for clear text by name" in str(caught.value)
+        assert not (server.root / "there.bin").exists() and not source.said("PASV")
+        receipt = copy(source, target, clear=True)
+        arrived(receipt, target)
+        assert not receipt.protected and source.said("PROT C") == target.said("PROT C") == ["PROT C"]
+
+
+def test_servers_that_insist_on_protection(face: Face, servers: Servers) -> None:
+    strict, lenient = servers.ftp("pureftpd-strict", None), servers.ftp("pureftpd", None)
+    for here, there in ((strict, lenient), (lenient, strict)):
+        with pair(face, here, there) as (source, target):
+            with pytest.raises(starttls.Rejected) as caught:
+                copy(source, target, clear=True)
+            assert caught.value.code == 521 and not isinstance(caught.value, FileExistsError)
+            # A server that makes the file before it refuses leaves an empty one.
+            there_now = there.root / "there.bin"
+            assert not there_now.exists() or there_now.stat().st_size == 0
+
+
+def test_a_target_that_refuses_foreign_addresses(face: Face, pki: PKI) -> None:
+    options = "NoSessionReuseRequired"
+    with (
+        proftpd.serve(pki, host=ELSEWHERE, tls_options=options, copies=True) as there,
+        pureftpd.serve(pki) as here,
+        proftpd.serve(pki, tls_options=options) as strict,
+    ):
+        for server in (here, strict):
+            with pair(face, there, server) as (source, target):
+                with pytest.raises(starttls.Rejected) as caught:
+                    copy(source, target)
+                error = caught.value
+                assert error.code == 500 and target.said("PORT 127,0,0,2,"), error
+                assert str(server.port) in str(error) and "its administrator must allow" in str(error)
+                assert not source.said("RETR") and not (server.root / "there.bin").exists()
+
+
+def test_what_is_not_there_makes_no_empty_file(face: Face, servers: Servers) -> None:
+    server = servers.ftp("proftpd-copying", None)
+    with pair(face, server, server) as (source, target):
+        with pytest.raises(starttls.RemoteFileNotFound):
+            copy(source, target, "nothing")
+        assert not target.said("PORT") and not (server.root / "there.bin").exists()
+        # Both ends may be one session: the copy is made by a connection of its own.
+        arrived(copy(source, source), source)
