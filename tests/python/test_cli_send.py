@@ -145,6 +145,38 @@ def test_several_messages_in_one_session(postfix: PostfixServer, tmp_path: Path)
     assert second < next(at for at, line in enumerate(wire) if "queued as" in line)
 
 
+def test_a_server_that_takes_no_more_gets_another_session(tmp_path: Path) -> None:
+    sessions: list[list[str]] = []
+
+    def script(peer: Peer) -> None:
+        sessions.append(subjects := [])
+        if len(sessions) == 3:
+            return peer.say("554 5.3.2 not now")
+        peer.say("220 mail.test")
+        peer.line()
+        peer.say("250-mail.test", "250-PIPELINING", "250 LIMITS MAILMAX=2")
+        for _ in range(40):  # an empty line is one of the message
+            if (line := peer.line()) == "QUIT":
+                return peer.say("221 bye")
+            if line.startswith("Subject: "):
+                subjects.append(line.removeprefix("Subject: "))
+            elif line == "DATA":
+                peer.say("354 go on")
+            elif line.startswith(("MAIL", "RCPT")) or line == ".":
+                peer.say("250 2.0.0 ok")
+        return None
+
+    files = [tmp_path / f"{number}.eml" for number in range(5)]
+    for number, file in enumerate(files):
+        file.write_text(f"Subject: {number}\n\nHello.\n")
+    with scripted(script) as server:
+        url = f"smtp://127.0.0.1:{server.port}?tls=none"
+        done = starttls("send", url, *FROM, *TO, "--json", "-f", *files)
+    assert [one["outcome"] for one in done.json["messages"]] == ["accepted"] * 4 + ["not-sent"]
+    assert "not now" in done.json["messages"][4]["error"]["message"]
+    assert sessions == [["0", "1"], ["2", "3"], []]
+
+
 def test_a_file_that_is_missing_is_known_before_anything_is_sent(tmp_path: Path) -> None:
     here = tmp_path / "here.eml"
     here.write_bytes(MESSAGE)

@@ -130,10 +130,16 @@ impl<T: Transport> Client<T> {
         answer.map(|extensions| self.extensions = extensions).is_ok()
     }
 
+    /// Whether the server takes another message on this connection, as far as it says (RFC 9422 §4, MAILMAX). If not, a
+    /// new session does; a [`Pool`](super::Pool) opens it by itself.
+    pub fn takes_more(&self) -> bool {
+        self.extensions.limits().messages.is_none_or(|limit| self.messages < limit)
+    }
+
     /// Another transaction on this connection, if the server takes one more.
     pub(super) fn count_message(&mut self) -> Result<()> {
-        if let Some(limit) = self.extensions.limits().messages.filter(|&limit| self.messages >= limit) {
-            let why = format!("the server takes {limit} messages on one connection");
+        if !self.takes_more() {
+            let why = format!("the server takes {} messages on one connection", self.messages);
             return Err(Error::invalid_state(why).advise("open a new session"));
         }
         self.messages += 1;

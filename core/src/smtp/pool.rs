@@ -367,7 +367,7 @@ impl<T: Transport + Clone> Lease<T> {
         let sent = self.sent + 1;
         let most = self.place.shared.settings.messages;
         // One message may have taken several transactions.
-        let used_up = client.extensions().limits().messages.is_some_and(|limit| client.messages >= limit);
+        let used_up = !client.takes_more();
         let kept = {
             let mut state = self.place.shared.lock();
             if state.closed || used_up || sent >= most {

@@ -1,10 +1,12 @@
-//! Several messages in one session, with several of them in flight.
+//! Several messages in one session, or in as few as the server allows, with several of them in flight.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::slice::Iter;
 
 use serde_json::{Value, json};
-use starttls::smtp::{DeliveryReport, Pipeline, SendOptions, Settings};
+use starttls::smtp::{Client, DeliveryReport, Pipeline, SendOptions, Settings};
+use starttls::transport::Transport;
 
 use super::message::Message;
 use super::{Send, exit, notes};
@@ -31,37 +33,61 @@ pub(super) async fn deliver<'f>(
         std::fs::metadata(file).map_err(|error| Failure::file(Exit::NoInput, file, &error))?;
     }
     let mut client = target.smtp(common, settings).await?;
+    let mut told = Vec::with_capacity(files.len());
+    let mut coming = files.iter();
+    loop {
+        in_session(send, target, options, &mut client, &mut coming, &mut told).await;
+        client.quit().await;
+        client = loop {
+            let Some(file) = coming.as_slice().first() else { return Ok(told) };
+            match target.smtp(common, settings).await {
+                Ok(client) => break client,
+                Err(failure) => told.push((file, Err(failure))),
+            }
+            coming.next();
+        };
+    }
+}
+
+/// Sends as many of the messages as the server takes in one session.
+async fn in_session<'f, T: Transport>(
+    send: &Send,
+    target: &Target,
+    options: &SendOptions,
+    client: &mut Client<T>,
+    coming: &mut Iter<'f, PathBuf>,
+    told: &mut Vec<Story<'f>>,
+) {
     let utf8 = client.extensions().offers("SMTPUTF8");
     let mut pipeline = Pipeline::<Message>::new();
     // `None` is in the pipeline.
     let mut waiting: VecDeque<(&Path, Option<Failure>)> = VecDeque::new();
-    let mut told = Vec::with_capacity(files.len());
     let fail = |error| target.failure(error, Exit::Unavailable);
-    let mut coming = files.iter();
     loop {
-        while let Some(file) = Some(&mut coming).filter(|_| pipeline.has_room()).and_then(Iterator::next) {
+        while pipeline.has_room()
+            && client.takes_more()
+            && let Some(file) = coming.next()
+        {
             match send.open(file, options) {
                 Ok(mut message) => {
                     message.envelope.utf8 &= utf8;
                     let envelope = message.envelope.clone();
-                    pipeline.push(&mut client, envelope, message).await;
+                    pipeline.push(client, envelope, message).await;
                     waiting.push_back((file, None));
                 }
                 Err(failure) => waiting.push_back((file, Some(failure))),
             }
         }
-        let Some((file, failure)) = waiting.pop_front() else { break };
+        let Some((file, failure)) = waiting.pop_front() else { return };
         let story = match failure {
             Some(failure) => Err(failure),
-            None => match pipeline.next(&mut client).await {
+            None => match pipeline.next(client).await {
                 Some(report) => report.map_err(fail),
-                None => break,
+                None => return,
             },
         };
         told.push((file, story));
     }
-    client.quit().await;
-    Ok(told)
 }
 
 /// A line or more for each message, one object for all.
