@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use server::{ALL, Fault, World, lock};
 use starttls::ftp::{
-    Changed, Client, Credentials, Download, LocalFailure, Once, RateLimit, RemoteFile, Status, Upload, Verify,
+    Changed, Client, Credentials, Download, LocalFailure, Once, Placement, RateLimit, RemoteFile, Status, Upload,
+    Verify,
 };
 use starttls::transport::{Blocking, block};
 use starttls::{Error, ErrorKind, Options, Security, Timeouts};
@@ -412,6 +413,138 @@ fn segments_are_put_together() {
         assert_eq!(folder.names(), ["b"]);
         assert!(world.heard("RETR") >= count.min(most), "{}", world.heard("RETR"));
     }
+}
+
+/// Where the server is told where a segment ends, nothing has to be aborted; where it does not take that, the rest is.
+#[test]
+fn segments_end_where_the_server_is_told() {
+    let folder = Folder::new("ranges");
+    let content = pattern(8_000_001);
+    let world = with(&content, ALL);
+    download(&world, &folder.at("b"), segments(4)).unwrap();
+    assert!(fs::read(folder.at("b")).unwrap() == content);
+    assert_eq!((world.heard("RANG"), world.heard("REST"), world.heard("ABOR")), (3, 1, 0));
+    let world = with(&content, ALL);
+    *lock(&world.refused) = vec!["RANG"];
+    download(&world, &folder.at("b"), segments(4)).unwrap();
+    assert!(fs::read(folder.at("b")).unwrap() == content);
+    assert!(world.heard("RANG") >= 1 && world.heard("REST") == 3);
+}
+
+#[test]
+fn a_part_of_a_file() {
+    let content = pattern(5_000_000);
+    for features in [ALL, PLAIN] {
+        let world = with(&content, features);
+        let mut client = connect(&world);
+        for (offset, end) in
+            [(0, 1), (1, 1_000), (100_000, 4_000_000), (4_999_999, 5_000_000), (7, 7), (4_000_000, 9_000_000)]
+        {
+            let how = Download { end: Some(end), verify: Verify::Size, ..Download::default() };
+            let (mut got, mut told) = (Vec::new(), (0, None));
+            let receipt = block(client.download_into(
+                "a",
+                &mut got,
+                offset,
+                &how,
+                Some(&mut |done, total| {
+                    told = (done, total);
+                    Ok(())
+                }),
+            ))
+            .unwrap();
+            let last = end.min(5_000_000);
+            assert!(got == content[offset as usize..last as usize], "{offset} to {end} of {features:?}");
+            assert_eq!((receipt.offset, receipt.size, told.0), (offset, last - offset, last));
+        }
+        // The session is in step, and the next file is whole.
+        let mut got = Vec::new();
+        block(client.get("a", &mut got)).unwrap();
+        assert!(got == content);
+        assert_eq!(world.heard("RANG") > 0, features == ALL);
+        let refused = |offset, how: Download| {
+            block(connect(&world).download_into("a", &mut Vec::new(), offset, &how, None)).unwrap_err()
+        };
+        let error = refused(9, Download { end: Some(8), ..Download::default() });
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument(_)), "{error}");
+        let error = refused(0, Download { end: Some(8), verify: Verify::Hash, ..Download::default() });
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument(_)), "{error}");
+    }
+}
+
+/// What is cut in the middle of a part is gone on with; a range that was not used up is taken back.
+#[test]
+fn a_part_of_a_file_is_gone_on_with() {
+    let content = pattern(500_000);
+    for features in [ALL, PLAIN] {
+        let world = with(&content, features);
+        world.will([Fault::Cut(1_000), Fault::Cut(100_000)]);
+        let how = Download { end: Some(400_000), retries: 5, backoff: Duration::ZERO, ..Download::default() };
+        let mut got = Vec::new();
+        let receipt = block(connect(&world).download_into("a", &mut got, 5, &how, None)).unwrap();
+        assert_eq!((receipt.attempts, receipt.size), (3, 399_995));
+        assert!(got == content[5..400_000]);
+        world.will([Fault::Refuse("550 not now")]);
+        let mut client = connect(&world);
+        let error = block(client.download_into("a", &mut Vec::new(), 5, &how, None)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Rejected), "{error}");
+        let mut got = Vec::new();
+        block(client.get("a", &mut got)).unwrap();
+        assert!(got == content);
+    }
+}
+
+fn placed(placement: Placement) -> Upload {
+    Upload { placement, backoff: Duration::ZERO, ..Upload::default() }
+}
+
+#[test]
+fn what_is_added_is_gone_on_with() {
+    let content = pattern(300_000);
+    for fault in [Fault::Cut(0), Fault::Cut(100_000), Fault::Abort(299_999), Fault::Cut(300_000)] {
+        let world = with(b"before", ALL);
+        world.will([fault.clone(), Fault::None]);
+        let how = Upload { retries: 1, verify: Verify::Hash, ..placed(Placement::End) };
+        let receipt = upload(&world, &content, how).unwrap();
+        assert_eq!((receipt.offset, receipt.size + receipt.offset), (6, 300_006), "{fault:?}");
+        assert_eq!((receipt.status, receipt.attempts), (Status::Verified, 2));
+        assert_eq!(receipt.digest.unwrap().range, Some(6..300_006));
+        assert!(world.content("a").unwrap() == [b"before", &content[..]].concat(), "{fault:?}");
+    }
+    // To what is not there, and by a source that can be read only once.
+    let world = with(b"", PLAIN);
+    block(connect(&world).upload_from(&mut Once(&b"new"[..]), "b", &placed(Placement::End), None)).unwrap();
+    assert_eq!(world.content("b").unwrap(), b"new");
+    // What is told to be complete and is not.
+    world.will([Fault::Lie(2)]);
+    let error = upload(&world, b"four", placed(Placement::End)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::SizeMismatch { .. }), "{error}");
+}
+
+#[test]
+fn what_is_written_over_a_part_is_gone_on_with() {
+    let content = pattern(300_000);
+    let world = with(&content[..1_000], ALL);
+    world.will([Fault::Cut(100_000), Fault::None]);
+    let how = Upload { retries: 1, verify: Verify::Hash, ..placed(Placement::At(500)) };
+    let receipt = upload(&world, &content, how).unwrap();
+    assert_eq!((receipt.offset, receipt.size, receipt.status), (500, 299_500, Status::Verified));
+    assert!(world.content("a").unwrap() == content);
+    // What can be read only once comes as it is.
+    let receipt =
+        block(connect(&world).upload_from(&mut Once(&b"xyz"[..]), "a", &placed(Placement::At(2)), None)).unwrap();
+    assert_eq!((receipt.offset, receipt.size), (2, 3));
+    assert_eq!(&world.content("a").unwrap()[..5], [content[0], content[1], b'x', b'y', b'z']);
+    for how in [
+        Upload { resume: true, ..placed(Placement::At(1)) },
+        Upload { part: Some(".part".into()), ..placed(Placement::End) },
+    ] {
+        let error = upload(&world, b"x", how).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidArgument(_)), "{error}");
+    }
+    let error =
+        upload(&with(b"x", PLAIN), b"x", Upload { verify: Verify::Hash, ..placed(Placement::End) }).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NotOffered(_)), "{error}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
 use starttls::ftp::hash::Algorithm;
 use starttls::ftp::{
-    self, Client, Credentials, Download, Examination, RemoteFile, Settings, TransferReceipt, Upload, fxp,
+    self, Client, Credentials, Download, Examination, Placement, RemoteFile, Settings, TransferReceipt, Upload, fxp,
 };
 use starttls::tls::TlsInfo;
 use starttls::transport::{Endpoint, Transport};
@@ -37,7 +37,6 @@ pub(crate) struct Ftp {
 pub(crate) enum Command {
     Download { path: PyBackedBytes, offset: u64, into: Target, how: Box<Download>, progress: Told },
     Upload { path: PyBackedBytes, from: Origin, how: Box<Upload>, progress: Told },
-    Place { path: PyBackedBytes, how: Placement, from: Source, pulse: Pulse },
     StartDownload(PyBackedBytes, u64),
     BeginFile(SharedFile, u64),
     ReadFile(SharedFile, u64, usize),
@@ -125,15 +124,6 @@ pub(crate) enum Origin {
     Source(Source),
 }
 
-/// Where uploaded bytes go.
-#[derive(Clone, Copy)]
-pub(crate) enum Placement {
-    /// From this byte of the remote file on; 0 replaces it.
-    At(u64),
-    /// Behind what is there.
-    Append,
-}
-
 impl Protocol for Ftp {
     type Client<T: Transport + Clone + 'static> = Client<T>;
     type Command = Command;
@@ -172,16 +162,6 @@ impl Protocol for Ftp {
                     Origin::Path(local) => client.upload(local, &path, &how, Some(&mut tell)).await?,
                     Origin::Source(mut source) => client.upload_from(&mut source, &path, &how, Some(&mut tell)).await?,
                 };
-                Value::Receipt(receipt)
-            }
-            Command::Place { path, how, mut from, mut pulse } => {
-                start_upload(client, &path, how).await?;
-                match transmit_all(client, &mut from, &mut pulse).await {
-                    Ok(()) => {}
-                    Err(failure) => return Err(given_up(client, failure).await),
-                }
-                let receipt = client.finish().await?;
-                pulse.tell()?;
                 Value::Receipt(receipt)
             }
             Command::StartDownload(path, offset) => {
@@ -347,11 +327,9 @@ impl Protocol for Ftp {
             | Command::CopyTo { .. }
             | Command::Hash { .. } => Hint::Existing,
             Command::Mirror(mirroring) => mirroring.hint(),
-            Command::Upload { .. }
-            | Command::Place { .. }
-            | Command::StartUpload(..)
-            | Command::Mkdir(_)
-            | Command::UploadText { .. } => Hint::New,
+            Command::Upload { .. } | Command::StartUpload(..) | Command::Mkdir(_) | Command::UploadText { .. } => {
+                Hint::New
+            }
             _ => Hint::None,
         }
     }
@@ -367,8 +345,9 @@ impl Protocol for Ftp {
 
 async fn start_upload<T: Transport>(client: &mut Client<T>, path: &[u8], how: Placement) -> starttls::Result<()> {
     match how {
+        Placement::Whole => client.start_upload(path, 0).await,
         Placement::At(offset) => client.start_upload(path, offset).await,
-        Placement::Append => client.start_append(path).await,
+        Placement::End => client.start_append(path).await,
     }
 }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ._aio import Driver
-from ._errors import InvalidState
-from ._files import PIECE, destination, is_async, seconds_of, source, suffix
+from ._errors import InvalidArgument, InvalidState
+from ._files import PIECE, check_mode, destination, is_async, seconds_of, source, suffix
 from ._ftp import here, join
 from ._native import FtpCommand, FtpSession, Host, RemoteFile
 from ._session import AsyncSession, native
@@ -66,6 +66,7 @@ class AsyncFTP(AsyncSession):
         local: LocalPath | Writer,
         *,
         offset: int = 0,
+        end: int | None = None,
         resume: bool = False,
         on_change: OnChange = "refuse",
         verify: Verify = "none",
@@ -80,6 +81,7 @@ class AsyncFTP(AsyncSession):
             self._session.encode(path),
             destination(local),
             offset=offset,
+            end=end,
             resume=resume,
             on_change=on_change,
             verify=verify,
@@ -110,29 +112,30 @@ class AsyncFTP(AsyncSession):
     ) -> TransferReceipt:
         """Upload content, as ``FTP.upload`` does; it may be an asynchronous iterable of bytes too.
 
-        Of one of those, nothing is asked but ``offset``, ``append`` and ``progress``.
+        Of one of those, nothing can be asked but ``offset``, ``append`` and ``progress``.
         """
         if is_async(local):
+            if resume or part or replace or keep_times or rate_limit or retries or verify != "none":
+                raise InvalidArgument(
+                    "what is awaited goes up as it comes: of options, it has offset, append and progress"
+                )
             return await self._upload_pieces(local, path, offset, append, progress)
         content = source(local)  # type: ignore[arg-type] # not asynchronous
-        if offset or append:
-            command = FtpCommand.place(
-                content, self._session.encode(path), offset=offset, append=append, progress=progress
-            )
-        else:
-            command = FtpCommand.upload(
-                content,
-                self._session.encode(path),
-                resume=resume,
-                on_change=on_change,
-                part=suffix(part),
-                replace=replace,
-                verify=verify,
-                keep_times=keep_times,
-                rate_limit=rate_limit,
-                retries=retries,
-                progress=progress,
-            )
+        command = FtpCommand.upload(
+            content,
+            self._session.encode(path),
+            offset=offset,
+            append=append,
+            resume=resume,
+            on_change=on_change,
+            part=suffix(part),
+            replace=replace,
+            verify=verify,
+            keep_times=keep_times,
+            rate_limit=rate_limit,
+            retries=retries,
+            progress=progress,
+        )
         return await self._run(command)
 
     async def _upload_pieces(
@@ -157,8 +160,9 @@ class AsyncFTP(AsyncSession):
     ) -> AsyncRemoteFile:
         """Open a remote file to read (``rb``), to replace (``wb``) or to add to (``ab``), in one transfer.
 
-        The session can do nothing else until it is closed.
+        The session can do nothing else until it is closed. See ``FTP.open``.
         """
+        check_mode(mode)
         if mode == "rb":
             file = RemoteFile(self._session.encode(path))
             await self._run(FtpCommand.begin_file(file, offset=offset))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 
-from ._errors import LocalError, LocalFileNotFound, LocalPermissionDenied
+from ._errors import InvalidArgument, LocalError, LocalFileNotFound, LocalPermissionDenied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +98,18 @@ def destination(local: LocalPath | Writer) -> LocalPath | Callable[[bytes], obje
 def suffix(part: bool | str) -> str | None:
     """What comes behind an upload's name until it is whole."""
     return (".part" if part else None) if isinstance(part, bool) else part or None
+
+
+def check_mode(mode: str) -> None:
+    """Whether remote files are opened so: a file is written from somewhere on, and never changed in the middle."""
+    if mode in ("rb", "wb", "ab"):
+        return
+    if "+" in mode:
+        raise InvalidArgument(
+            f"no server promises to keep what stands behind what is written over, so there is no {mode}: download the "
+            "file, change it here, and upload it with part=True; or overwrite it from an offset to its end"
+        )
+    raise InvalidArgument(f"a remote file is opened with rb, wb or ab and not with {mode}; io.TextIOWrapper reads text")
 
 
 def remote(path: str | bytes | os.PathLike[str]) -> bytes:

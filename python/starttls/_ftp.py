@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ._errors import InvalidArgument
-from ._files import destination, seconds_of, source, suffix
+from ._files import check_mode, destination, seconds_of, source, suffix
 from ._native import FtpCommand, FtpSession
 from ._session import Session, native
 
@@ -96,6 +96,7 @@ class FTP(Session):
         local: LocalPath | Writer,
         *,
         offset: int = 0,
+        end: int | None = None,
         resume: bool = False,
         on_change: OnChange = "refuse",
         verify: Verify = "none",
@@ -105,7 +106,7 @@ class FTP(Session):
         segments: int = 1,
         progress: Progress | None = None,
     ) -> TransferReceipt:
-        """Download a file to a path, or into a file object from ``offset`` on.
+        """Download a file to a path, or all or a part of it into a file object: from ``offset`` on, before ``end``.
 
         A path has the file only when it is whole: until then it is ``NAME.part``, which is removed if the download
         fails. With ``resume`` it is kept, and a ``NAME.part`` that is there is continued, if size and time are those
@@ -116,12 +117,14 @@ class FTP(Session):
         the server computes none), or the ``"best"`` there is. ``keep_times`` gives a path the remote file's time,
         ``rate_limit`` is in bytes a second. After a failure of the network, and of nothing else, the download goes on
         up to ``retries`` times, in a new session if need be. ``segments`` downloads to a path by so many sessions at
-        once. ``progress`` is called with the bytes so far and the total, if that is known.
+        once. A part is ended by the server where it can (RANG); elsewhere the transfer is broken off when all of it is
+        there, and ``complete`` at most. ``progress`` is called with the bytes so far and the total, if that is known.
         """
         command = FtpCommand.download(
             self._session.encode(path),
             destination(local),
             offset=offset,
+            end=end,
             resume=resume,
             on_change=on_change,
             verify=verify,
@@ -153,35 +156,33 @@ class FTP(Session):
         """Upload a path, bytes, a binary file or an iterable of bytes.
 
         The remote file is replaced; with ``append`` it is added to. With ``offset`` it is overwritten from there on,
-        by what a path or bytes have from there on, or by all that comes of a file object or iterable. A local file that
-        cannot be read is an error before anything is sent. The arguments from ``resume`` to ``retries`` are for whole
-        files, and of no consequence with these two.
+        by what a path or bytes have from there on, or by all that comes of a file object or iterable. Most servers keep
+        what stands behind that, and some end the file there. A local file that cannot be read is an error before
+        anything is sent.
 
         With ``part`` the file gets its name when it is whole: until then it is ``NAME.part``, or ``NAME`` and the
         suffix given. Where the server does not rename onto a file that is there, ``replace`` deletes it before.
         ``resume`` goes on where the remote file, or its part, ends, if that is the beginning of this file; else that is
         ``RemoteFileChanged``, or the upload begins anew with ``on_change="restart"``. ``keep_times`` gives the remote
         file a path's time. ``verify``, ``rate_limit`` and ``retries`` are as in ``download``; what can be read only
-        once is not tried again.
+        once is not tried again. With ``append`` or ``offset`` they are about what is sent; ``resume`` and ``part`` are
+        for whole files.
         """
-        if offset or append:
-            command = FtpCommand.place(
-                source(local), self._session.encode(path), offset=offset, append=append, progress=progress
-            )
-        else:
-            command = FtpCommand.upload(
-                source(local),
-                self._session.encode(path),
-                resume=resume,
-                on_change=on_change,
-                part=suffix(part),
-                replace=replace,
-                verify=verify,
-                keep_times=keep_times,
-                rate_limit=rate_limit,
-                retries=retries,
-                progress=progress,
-            )
+        command = FtpCommand.upload(
+            source(local),
+            self._session.encode(path),
+            offset=offset,
+            append=append,
+            resume=resume,
+            on_change=on_change,
+            part=suffix(part),
+            replace=replace,
+            verify=verify,
+            keep_times=keep_times,
+            rate_limit=rate_limit,
+            retries=retries,
+            progress=progress,
+        )
         return self._session.run(command)
 
     def open(
@@ -190,9 +191,12 @@ class FTP(Session):
         """Open a remote file to read (``rb``), to replace (``wb``) or to add to (``ab``), in one transfer.
 
         The session can do nothing else until it is closed. Closing a writer raises if the upload did not succeed.
+        A file is read at any place, and written from ``offset`` on. It cannot be changed in the middle (``r+b``):
+        servers differ in what becomes of what stands behind. Download it, change it here, and upload it with ``part``.
         """
         from ._remote_file import open_reader, open_writer
 
+        check_mode(mode)
         if mode == "rb":
             return open_reader(self._session, self._session.encode(path), offset)
         return open_writer(self._session, self._session.encode(path), offset, append=mode == "ab")

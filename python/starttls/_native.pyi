@@ -399,6 +399,7 @@ class FtpCommand(Generic[_T_co]):
         into: _Path | Callable[[bytes], object],
         *,
         offset: int = 0,
+        end: int | None = None,
         resume: bool = False,
         on_change: str = "refuse",
         verify: str = "none",
@@ -413,6 +414,8 @@ class FtpCommand(Generic[_T_co]):
         content: bytes | _Path | Iterable[bytes],
         path: bytes,
         *,
+        offset: int = 0,
+        append: bool = False,
         resume: bool = False,
         on_change: str = "refuse",
         part: str | None = None,
@@ -421,15 +424,6 @@ class FtpCommand(Generic[_T_co]):
         keep_times: bool = False,
         rate_limit: int | None = None,
         retries: int = 0,
-        progress: _Progress | None = None,
-    ) -> FtpCommand[TransferReceipt]: ...
-    @staticmethod
-    def place(
-        content: bytes | _Path | Iterable[bytes],
-        path: bytes,
-        *,
-        offset: int = 0,
-        append: bool = False,
         progress: _Progress | None = None,
     ) -> FtpCommand[TransferReceipt]: ...
     @staticmethod

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +11,9 @@ import starttls
 
 from tests.cli import starttls as run
 from tests.python.faces import Face
-from tests.python.scripted import DEADLINE, Peer, scripted
+from tests.python.liar import liar
+from tests.python.scripted import scripted
 from tests.servers.pki import PKI
-
-Listing = Callable[[str], str]
-"""What the server says is in a directory, by its path."""
-
-
-def liar(pki: PKI, listing: Listing) -> Callable[[Peer], None]:
-    """A server whose every file says ``evil``, and whose directories are what ``listing`` makes them."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki.server.cert_file, pki.server.key_file)
-
-    def send(peer: Peer, listener: socket.socket, content: bytes) -> None:
-        peer.say("150 here it comes")
-        connection, _ = listener.accept()
-        connection.settimeout(DEADLINE)
-        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-            secure.sendall(content)
-            secure.unwrap().close()
-        peer.say("226 done")
-
-    def script(peer: Peer) -> None:
-        peer.say("220 ready")
-        with contextlib.ExitStack() as running:
-            listener = running.enter_context(socket.create_server(("127.0.0.1", 0)))
-            while line := peer.line():
-                verb, _, argument = line.partition(" ")
-                if verb == "AUTH":
-                    peer.say("234 go on")
-                    peer.secure(pki.server)
-                elif verb == "FEAT":
-                    peer.say("211-Features", " MLST type*;size*;modify*;", " UTF8", "211 End")
-                elif verb == "USER":
-                    peer.say("331 password")
-                elif verb == "PWD":
-                    peer.say('257 "/"')
-                elif verb == "EPSV":
-                    listener = running.enter_context(socket.create_server(("127.0.0.1", 0)))
-                    listener.settimeout(DEADLINE)
-                    peer.say(f"229 here (|||{listener.getsockname()[1]}|)")
-                elif verb == "MLSD":
-                    send(peer, listener, listing(argument).encode("utf-8", "surrogateescape"))
-                elif verb == "RETR":
-                    send(peer, listener, b"evil")
-                elif verb == "QUIT":
-                    peer.say("221 bye")
-                elif verb == "MLST":
-                    peer.say("550 no")
-                else:
-                    peer.say("230 fine" if verb == "PASS" else "200 fine")
-
-    return script
 
 
 def entry(name: str, kind: str = "file") -> str:

@@ -173,6 +173,11 @@ class Session:
                 receipt = session.download(data[0], into, offset=offset)
                 wrong = "" if into.getvalue() == data[-1] else " with wrong content"
                 return f"{receipt.status} {receipt.size}{wrong}"
+            case "get-part":
+                into = io.BytesIO()
+                receipt = session.download(data[0], into, offset=int(data[1]), end=int(data[2]))
+                wrong = "" if into.getvalue() == data[3] else " with wrong content"
+                return f"{receipt.status} {receipt.size}{wrong}"
             case "put":
                 receipt = session.upload(data[1], data[0])
                 return f"{receipt.status} {receipt.size}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _strptime  # noqa: F401 - wanted for MFMT, when files of ours can be read no more
 import contextlib
+import io
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from .pki import PKI, Identity
 from .process import HOST, SERVANT, Daemon, ServerError, TLSVersion, free_ports, scratch
 
 PASSIVE_PORTS = 200
+ZEROS = bytes(1 << 18)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -39,7 +41,8 @@ def serve(
     ``announced`` the address PASV tells, ``without`` commands it does not know, ``encoding`` of
     names, ``clock`` seconds it is ahead, ``cut`` data connections that end without close_notify,
     ``closed`` passive ports where nobody listens, ``lines`` listings nobody can read, ``drip`` seconds
-    between two bytes of data.
+    between two bytes of data. With ``holes`` uploads leave holes where they have nothing but zeros, so
+    that large files take no room.
     """
     if os.geteuid() != 0:
         raise ServerError("pyftpdlib drops its privileges: run these tests as root")
@@ -109,7 +112,25 @@ def main(folder: Path) -> None:
 
     odd = settings["odd"]
 
+    class Holes(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            if data != ZEROS[: len(data)]:
+                return super().write(data)
+            self.seek(len(data), os.SEEK_CUR)
+            return len(data)
+
+        def close(self) -> None:
+            if not self.closed and self.writable():
+                # What it ends in may be a hole.
+                self.truncate(max(self.tell(), os.fstat(self.fileno()).st_size))
+            super().close()
+
     class Files(AbstractedFS):
+        def open(self, filename: str, mode: str) -> Any:
+            if odd.get("holes") and mode != "rb":
+                return Holes(filename, mode.replace("b", ""))
+            return super().open(filename, mode)
+
         def getmtime(self, path: str) -> float:
             return super().getmtime(path) + odd.get("clock", 0)
 

@@ -214,6 +214,13 @@ impl Client {
                 let download = face.call_retrieve(&mut *store, session, path, offset).expect("no trap")?;
                 return receive(&mut self.sandbox, download, bytes(task, if from { 2 } else { 1 }));
             }
+            "get-part" => {
+                let (offset, end) = (number(task, 1), number(task, 2));
+                let (content, receipt) =
+                    face.call_retrieve_part(&mut *store, session, path, offset, end).expect("no trap")?;
+                let wrong = if content == bytes(task, 3) { "" } else { " with wrong content" };
+                return Ok(transfer(&receipt) + wrong);
+            }
             "put" | "put-from" => {
                 let from = task.verb == "put-from";
                 let offset = if from { number(task, 1) } else { 0 };

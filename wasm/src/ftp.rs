@@ -251,6 +251,14 @@ impl GuestSession for Files {
         Ok(Download::new(Incoming { slot: Some(self.0.clone()), pending: RefCell::default() }))
     }
 
+    fn retrieve_part(&self, path: Vec<u8>, offset: u64, end: u64) -> Result<(Vec<u8>, TransferReceipt), Error> {
+        let how = ftp::Download { end: Some(end), ..ftp::Download::default() };
+        let mut content = Vec::new();
+        let receipt =
+            self.0.with(|client| block(client.download_into(&path, &mut content, offset, &how, None)))?;
+        Ok((content, receipt.into()))
+    }
+
     fn store(&self, path: Vec<u8>, offset: u64) -> Result<Upload, Error> {
         self.0.with(|client| block(client.start_upload(&path, offset)))?;
         Ok(Upload::new(Outgoing(Some(self.0.clone()))))

@@ -7,7 +7,6 @@
 //!   226, and the signs agree ── [SIZE or HASH agrees] ── [the time is kept] ── on disk ── NAME
 //! ```
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -17,13 +16,11 @@ use super::client::Client;
 use super::hash::{Algorithm, Hasher};
 use super::job::{Attempts, Changed, FileFacts, Pace, Progress, RateLimit, Verify};
 use super::local::Part;
+use super::overlap::{OVERLAP, Overlap, changed};
 use super::receipt::{Status, TransferReceipt};
 use super::transfer::Direction;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::transport::Transport;
-
-/// How much of what is there is transferred again and compared, before anything is added to it.
-pub(super) const OVERLAP: u64 = 64 * 1024;
 
 /// As much of what a writer was given is kept for that.
 const KEPT: usize = 4 * 1024;
@@ -52,6 +49,9 @@ pub struct Download {
     pub known: Option<FileFacts>,
     /// Whether the file is on disk, and not only in the system's memory, before it gets its name.
     pub sync: bool,
+    /// Where it ends, in bytes from the file's beginning, into a writer; the file's end if that comes before it. `None`: the
+    /// file's end.
+    pub end: Option<u64>,
     /// By how many sessions, each a part of the file, into a path. One if the server cannot begin in the middle, fewer if
     /// it does not let so many in.
     pub segments: NonZeroUsize,
@@ -71,6 +71,7 @@ impl Default for Download {
             backoff: Duration::from_secs(1),
             known: None,
             sync: true,
+            end: None,
             segments: NonZeroUsize::MIN,
         }
     }
@@ -155,6 +156,7 @@ impl<T: Transport> Client<T> {
         if let Some(receipt) = self.download_in_segments(path, local, how, &pace).await? {
             return Ok(receipt);
         }
+        let how = &Download { end: None, ..how.clone() };
         let part = Part::open(local, how.resume, how.resume || how.keep_part)?;
         let mut fetch = Fetch::new(path, how, Sink::Part(part), pace);
         let outcome = self.fetch(&mut fetch).await;
@@ -166,11 +168,15 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Downloads a file from `offset` on into a writer. What it was given stays given, so a file that changed is always an
-    /// error; of `how`, what is about local files is of no consequence.
+    /// Downloads a file from `offset` on into a writer, to its end or that of [`Download::end`]. What the writer was given
+    /// stays given, so a file that changed is always an error; of `how`, what is about local files is of no consequence.
+    ///
+    /// Where it ends before the file does, the server is told so where it offers that (RANG); elsewhere the transfer is
+    /// ended from here (ABOR), its status is `complete` at most, and its reply the one that began it.
     ///
     /// # Errors
-    /// As [`Client::download`]; [`InvalidArgument`](ErrorKind::InvalidArgument) for a digest of what begins in the middle.
+    /// As [`Client::download`]; [`InvalidArgument`](ErrorKind::InvalidArgument) for a digest of a part, and for one that ends
+    /// before it begins.
     pub async fn download_into(
         &mut self,
         path: impl AsRef<[u8]>,
@@ -179,10 +185,11 @@ impl<T: Transport> Client<T> {
         how: &Download,
         progress: Option<Progress<'_>>,
     ) -> Result<TransferReceipt> {
-        if offset > 0 && how.verify == Verify::Hash {
-            return Err(Error::invalid_argument(
-                "a digest is of the whole file, and this download begins in the middle",
-            ));
+        if (offset > 0 || how.end.is_some()) && how.verify == Verify::Hash {
+            return Err(Error::invalid_argument("a digest is of the whole file, and this download is of a part"));
+        }
+        if how.end.is_some_and(|end| end < offset) {
+            return Err(Error::invalid_argument("this part of a file ends before it begins"));
         }
         let how = &Download { keep_times: false, keep_part: false, changed: Changed::Refuse, ..how.clone() };
         let keep = if how.retries > 0 { KEPT } else { 0 };
@@ -194,7 +201,7 @@ impl<T: Transport> Client<T> {
 
     async fn fetch(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
         let anchor = self.anchor(fetch.how.retries).await?;
-        let algorithm = self.algorithm(fetch.how.verify)?;
+        let algorithm = self.algorithm(fetch.how.verify, false)?;
         fetch.begin(algorithm)?;
         loop {
             match self.attempt(fetch).await {
@@ -222,10 +229,13 @@ impl<T: Transport> Client<T> {
     /// From what there is to the end, once.
     async fn attempt(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
         self.look_at(fetch).await?;
-        let mut overlap = Overlap(fetch.sink.tail()?.into());
-        let begin = fetch.sink.length() - overlap.0.len() as u64;
-        self.start_download(fetch.path, begin).await?;
-        fetch.announce(self.transfer_size().filter(|_| begin == 0));
+        let mut overlap = Overlap::with(fetch.sink.tail()?);
+        let begin = fetch.sink.length() - overlap.left();
+        let ends = match fetch.how.end {
+            None => self.start_download(fetch.path, begin).await.map(|()| true)?,
+            Some(end) => self.start_part(fetch.path, begin..end).await?,
+        };
+        fetch.announce(self.transfer_size().filter(|_| begin == 0 && fetch.how.end.is_none()));
         loop {
             let (mut fresh, mut outcome) = (0, Ok(()));
             let more = self
@@ -244,9 +254,12 @@ impl<T: Transport> Client<T> {
             if let Err(error) = fetch.pace.advance(&self.transport, fresh).await {
                 return Err(self.give_up(error).await);
             }
+            if !ends && fetch.has_all() {
+                return self.cut_off().await;
+            }
         }
         let receipt = self.finish().await?;
-        if overlap.0.is_empty() { Ok(receipt) } else { Err(self.explain(changed("it is shorter than what is there"))) }
+        if overlap.is_over() { Ok(receipt) } else { Err(self.explain(changed("it is shorter than what is there"))) }
     }
 
     /// A failure on this side ends the transfer under way.
@@ -272,11 +285,11 @@ impl<T: Transport> Client<T> {
         fetch.pace.is_at(length);
         (receipt.offset, receipt.size) = (fetch.start, length - fetch.start);
         (receipt.attempts, receipt.duration) = (fetch.attempts.made, fetch.attempts.began.elapsed());
-        receipt.digest = self.compare_digest(fetch.path, fetch.how.verify, fetch.hasher.take()).await?;
+        receipt.digest = self.compare_digest(fetch.path, fetch.how.verify, fetch.hasher.take(), None).await?;
         let compared = receipt.digest.is_some() || receipt.status == Status::Verified;
         let expected = match fetch.facts.size {
-            Some(size) => Some(size),
-            None if compared || fetch.how.verify == Verify::None => None,
+            Some(size) => Some(size.min(fetch.how.end.unwrap_or(size))),
+            None if compared || fetch.how.end.is_some() || fetch.how.verify == Verify::None => None,
             None => self.told_size(fetch.path).await?,
         };
         receipt.status = self.judge_size(receipt.status, expected, length, Direction::Down)?;
@@ -330,7 +343,8 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
 
     /// Looks at what there is already.
     fn begin(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
-        self.hasher = algorithm.filter(|_| self.start == 0 || self.goes_on()).map(Hasher::new);
+        self.hasher =
+            algorithm.filter(|_| self.how.end.is_none() && (self.start == 0 || self.goes_on())).map(Hasher::new);
         if let Sink::Part(part) = &mut self.sink
             && part.length > 0
         {
@@ -368,7 +382,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
 
     fn set_facts(&mut self, facts: FileFacts) {
         self.facts = facts;
-        self.pace.expects(facts.size);
+        self.pace.expects(facts.size.map(|size| size.min(self.how.end.unwrap_or(size))));
         if let Sink::Part(part) = &mut self.sink {
             part.facts = facts;
         }
@@ -385,11 +399,18 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
     /// What came: first what is there already, then what is new. How much of it was new.
     fn take(&mut self, overlap: &mut Overlap, bytes: &[u8]) -> Result<usize> {
         let fresh = overlap.compare(bytes)?;
+        let room = self.how.end.map_or(u64::MAX, |end| end - self.sink.length());
+        let fresh = &fresh[..fresh.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
         if let Some(hasher) = &mut self.hasher {
             hasher.update(fresh);
         }
         self.sink.write(fresh)?;
         Ok(fresh.len())
+    }
+
+    /// Whether the part of the file that was asked for is there.
+    fn has_all(&self) -> bool {
+        self.how.end.is_some_and(|end| self.sink.length() >= end)
     }
 
     /// Whether a file that changed is transferred anew.
@@ -407,24 +428,4 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
         self.hasher = algorithm.map(Hasher::new);
         Ok(())
     }
-}
-
-/// What is there and comes again: it must be the same.
-pub(super) struct Overlap(pub(super) VecDeque<u8>);
-
-impl Overlap {
-    /// Takes from `bytes` what must be the same; what is left of them is new.
-    pub(super) fn compare<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8]> {
-        let (again, fresh) = bytes.split_at(self.0.len().min(bytes.len()));
-        if self.0.drain(..again.len()).eq(again.iter().copied()) {
-            Ok(fresh)
-        } else {
-            Err(changed("its content is not what is there"))
-        }
-    }
-}
-
-pub(super) fn changed(why: &str) -> Error {
-    let error = Error::new(ErrorKind::FileChanged(why.to_owned()));
-    error.during(Phase::Data).advise("what is there is no beginning of this file: transfer it anew")
 }

@@ -289,13 +289,18 @@ impl<T: Transport> Client<T> {
     /// The entry of a name in a directory, from its listing.
     async fn find(&mut self, directory: &[u8], name: &[u8]) -> Result<Option<Entry>> {
         self.list(directory).await?;
-        let mut found = None;
+        let (mut found, mut seen) = (None, 0);
         loop {
             let next = self.next_entries().await?;
             if next.is_empty() {
                 return Ok(found);
             }
+            seen += next.len();
             found = found.or_else(|| next.into_iter().find(|entry| entry.raw_name() == name));
+            if seen > ENTRIES {
+                self.abort().await;
+                return found.map(Some).ok_or_else(|| self.explain(too_many("entries").during(Phase::Data)));
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use super::client::Client;
+use super::extent::Extent;
 use super::listing::EntryKind;
 use super::{Direction, Refusal, commands};
 use crate::error::{Error, ErrorKind, Phase, Result};
@@ -152,7 +153,7 @@ impl<T: Transport> Client<T> {
     /// As [`Client::start_upload`].
     pub async fn start_upload_unique(&mut self, wish: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let line = commands::stou(wish.as_ref())?;
-        let reply = self.start(&line, Direction::Up, 0).await?;
+        let reply = self.start(&line, Direction::Up, Extent::WHOLE).await?;
         Ok(unique_name(&reply))
     }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -295,30 +296,38 @@ impl<T: Transport> Client<T> {
         unless_refused(self.size(path).await)
     }
 
-    /// The algorithm to verify by; `None`: by size at most.
-    pub(super) fn algorithm(&self, verify: Verify) -> Result<Option<Algorithm>> {
-        let offered = || self.session.features.hashes().first().copied();
+    /// The algorithm to verify a file by, or a part of one; `None`: by size at most.
+    pub(super) fn algorithm(&self, verify: Verify, of_part: bool) -> Result<Option<Algorithm>> {
+        let features = &self.session.features;
+        let offered = || features.hashes().into_iter().find(|&algorithm| !of_part || features.hashes_parts(algorithm));
         match verify {
             Verify::None | Verify::Size => Ok(None),
             Verify::Best => Ok(offered()),
             Verify::Hash => offered().map(Some).ok_or_else(|| {
-                let error = Error::not_offered("the server does not offer to compute digests");
+                let error = Error::not_offered(match of_part {
+                    true => "the server does not offer to compute digests of parts of files",
+                    false => "the server does not offer to compute digests",
+                });
                 self.explain(error.advise("verify by size, or by the best there is"))
             }),
         }
     }
 
-    /// Holds what was computed here against what the server computes; `None` if it does not, which is no matter when
-    /// verifying by the best there is.
+    /// Holds what was computed here against what the server computes of the file, or of a part of it; `None` if it does not,
+    /// which is no matter when verifying by the best there is.
     pub(super) async fn compare_digest(
         &mut self,
         path: &[u8],
         verify: Verify,
         hasher: Option<Hasher>,
+        part: Option<Range<u64>>,
     ) -> Result<Option<Digest>> {
-        let Some(ours) = hasher.map(Hasher::finish) else { return Ok(None) };
-        match self.hash(path, Some(ours.algorithm), None).await {
-            Ok(theirs) if theirs.value == ours.value => Ok(Some(ours)),
+        let Some(ours) = hasher.filter(|_| part.as_ref().is_none_or(|part| !part.is_empty())).map(Hasher::finish)
+        else {
+            return Ok(None);
+        };
+        match self.hash(path, Some(ours.algorithm), part.clone()).await {
+            Ok(theirs) if theirs.value == ours.value => Ok(Some(Digest { range: part, ..ours })),
             Ok(theirs) => {
                 let (expected, computed) = (theirs.to_string(), ours.to_string());
                 let kind = ErrorKind::DigestMismatch { algorithm: ours.algorithm.name(), expected, computed };

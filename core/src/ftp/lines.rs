@@ -2,6 +2,7 @@
 //! sizes, offsets and digests say nothing about it.
 
 use super::client::Client;
+use super::extent::Extent;
 use super::{Direction, commands};
 use crate::error::Result;
 use crate::line::Line;
@@ -80,7 +81,7 @@ impl<T: Transport> Client<T> {
             self.session.ascii = true;
             self.session.expect(&commands::type_ascii()).await?;
         }
-        self.start_as_set(line, direction, 0).await?;
+        self.start_as_set(line, direction, Extent::WHOLE).await?;
         if let Some(transfer) = &mut self.transfer {
             transfer.lines = Some(LineEnds::default());
         }
@@ -88,10 +89,10 @@ impl<T: Transport> Client<T> {
     }
 
     /// Begins a transfer of bytes as they are; the server's 150.
-    pub(super) async fn start(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
+    pub(super) async fn start(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Reply> {
         self.idle()?;
         self.image().await?;
-        self.start_as_set(command, direction, offset).await
+        self.start_as_set(command, direction, extent).await
     }
 
     /// Bytes as they are again, if lines were transferred last.

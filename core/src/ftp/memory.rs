@@ -14,6 +14,8 @@ pub(super) struct Facts {
     pub(super) no_epsv: bool,
     /// It offers MODE Z, and refuses it.
     pub(super) no_compression: bool,
+    /// It offers RANG, and does not know it.
+    pub(super) no_ranges: bool,
     /// It does not know EPRT.
     pub(super) no_eprt: bool,
     /// It leaves data connections open after an upload: waiting for its end is of no use.

@@ -44,6 +44,7 @@ mod doctor;
 mod download;
 mod encoding;
 mod entries;
+mod extent;
 mod features;
 mod files;
 pub mod fxp;
@@ -54,6 +55,8 @@ mod listing;
 mod local;
 mod memory;
 pub mod mirror;
+mod overlap;
+mod parts;
 mod passive;
 mod queries;
 mod receipt;
@@ -62,6 +65,7 @@ mod remote_file;
 mod segments;
 mod session;
 mod settings;
+mod source;
 mod start;
 mod transfer;
 mod upload;
@@ -85,8 +89,9 @@ pub use refusal::Refusal;
 pub use remote_file::RemoteFile;
 pub use session::{Auth, DataProtection};
 pub use settings::{PassiveHost, Settings};
+pub use source::{Once, Source};
 pub use transfer::Direction;
-pub use upload::{Once, Source, Upload};
+pub use upload::{Placement, Upload};
 
 /// A future that is not `Send` over every transport is noticed here, and not by who embeds it.
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How a transfer begins.
 //!
 //! ```text
-//!   the first of a session   EPSV ─ 229 │ TCP │ [REST ─ 350] │ RETR ─ 150 │ TLS ═ ═ │
+//!   the first of a session   EPSV ─ 229 │ TCP │ [REST ─ 350] │ RETR ─ 150 │ TLS ═ ═ │   (RANG in place of REST
 //!   after it                 [EPSV] [REST] RETR, EPSV for the next ─ TCP, hello ─ 150 ═ ═ │
 //! ```
 //!
@@ -13,6 +13,7 @@
 use std::time::Instant;
 
 use super::client::Client;
+use super::extent::Extent;
 use super::transfer::Transfer;
 use super::verdict::Beside;
 use super::{Direction, PassiveHost, commands, passive};
@@ -28,7 +29,7 @@ fn is_end(error: &Error) -> bool {
 
 impl<T: Transport> Client<T> {
     /// Begins a transfer of the type that is set; the server's 150.
-    pub(super) async fn start_as_set(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
+    pub(super) async fn start_as_set(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Reply> {
         self.idle()?;
         let began = Instant::now();
         self.ensure_resumable().await?;
@@ -40,12 +41,12 @@ impl<T: Transport> Client<T> {
         // Where the server connects, or says where to, its answer comes first.
         let plain = self.settings.active.is_none() && self.settings.passive_host == PassiveHost::ControlPeer;
         let reply = match self.reachable && plain && self.settings.pipelining && !self.known.no_epsv {
-            true => self.start_swiftly(command, direction, offset).await?,
+            true => self.start_swiftly(command, direction, extent).await?,
             false => None,
         };
         let reply = match reply {
             Some(reply) => reply,
-            None => self.start_step_by_step(command, direction, offset).await?,
+            None => self.start_step_by_step(command, direction, extent).await?,
         };
         if let Some(transfer) = &mut self.transfer {
             transfer.began = began;
@@ -53,23 +54,23 @@ impl<T: Transport> Client<T> {
         Ok(reply)
     }
 
-    async fn start_step_by_step(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Reply> {
+    async fn start_step_by_step(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Reply> {
         let opening = self.open_data().await?;
-        if offset > 0 {
-            let reply = self.session.dialogue.exchange(&commands::rest(offset)).await?;
+        if let Some(line) = extent.line() {
+            let reply = self.session.dialogue.exchange(&line).await?;
             self.begins_at(reply)?;
         }
         let reply = self.session.dialogue.exchange(command).await.map_err(|error| error.during(Phase::Data))?;
         let reply = self.begins(reply)?;
         let stream = self.opened(opening, direction).await?;
         let data = self.secure_data(stream, direction).await?;
-        self.transfer = Some(Transfer::new(data, direction, offset, self.session.compressed));
+        self.transfer = Some(Transfer::new(data, direction, extent, self.session.compressed));
         self.reachable = true;
         Ok(reply)
     }
 
     /// `None`: it came to nothing, and did no harm. It is to be begun again, one step after another.
-    async fn start_swiftly(&mut self, command: &Line, direction: Direction, offset: u64) -> Result<Option<Reply>> {
+    async fn start_swiftly(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Option<Reply>> {
         // A first command that is sent ahead does no harm to anybody, and shows what the server does with such.
         let beside = match (self.known.one_at_a_time || self.known.at_once, self.known.in_order) {
             (true, _) => Beside::default(),
@@ -77,14 +78,15 @@ impl<T: Transport> Client<T> {
             (false, false) => Beside { trial: true, noops: 1, ..Beside::default() },
         };
         let known_port = self.next_port.take();
-        let waits = offset > 0 || (direction == Direction::Up && known_port.is_none());
+        let place = extent.line();
+        let waits = place.is_some() || (direction == Direction::Up && known_port.is_none());
         let dialogue = &mut self.session.dialogue;
         dialogue.ready()?;
         if known_port.is_none() {
             dialogue.send(&commands::epsv())?;
         }
-        if offset > 0 {
-            dialogue.send(&commands::rest(offset))?;
+        if let Some(line) = &place {
+            dialogue.send(line)?;
         }
         if !waits {
             dialogue.send(command)?;
@@ -106,7 +108,7 @@ impl<T: Transport> Client<T> {
                 }
             }
         };
-        if offset > 0 {
+        if place.is_some() {
             let reply = self.session.dialogue.reply().await.map_err(|error| error.during(Phase::Data))?;
             self.begins_at(reply)?;
         }
@@ -152,7 +154,7 @@ impl<T: Transport> Client<T> {
             }
             Err(error) => return Err(self.broken(error, direction).await),
         };
-        self.transfer = Some(Transfer::new(data, direction, offset, self.session.compressed));
+        self.transfer = Some(Transfer::new(data, direction, extent, self.session.compressed));
         Ok(Some(reply))
     }
 
@@ -183,7 +185,7 @@ impl<T: Transport> Client<T> {
         Ok(())
     }
 
-    /// The answer to REST.
+    /// The answer to REST or RANG.
     fn begins_at(&self, reply: Reply) -> Result<()> {
         if reply.code().is_intermediate() {
             return Ok(());

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::data_link::DataLink;
+use super::extent::Extent;
 use super::lines::LineEnds;
 use super::receipt::{Status, TransferReceipt};
 use super::{commands, passive};
@@ -42,10 +43,12 @@ pub(super) struct Transfer<S> {
     direction: Direction,
     /// The path of an upload, for the look at its size afterwards.
     uploaded: Option<Vec<u8>>,
-    offset: u64,
+    extent: Extent,
     size: u64,
     /// What the server says the size is, with or without the offset: servers differ.
     announced: Option<u64>,
+    /// The reply that began a download.
+    opening: Option<Reply>,
     tls_resumed: bool,
     end: End,
     /// When something was last said on the control connection.
@@ -58,28 +61,48 @@ pub(super) struct Transfer<S> {
     pub(super) lines: Option<LineEnds>,
     /// Which one it is.
     number: u64,
+    /// Whether an upload's end is the file's.
+    ends_the_file: bool,
     /// Whether it is given up for another one, since its reader can begin again.
     may_be_stopped: bool,
 }
 
 impl<S: Stream> Transfer<S> {
-    pub(super) fn new(data: Link<S>, direction: Direction, offset: u64, compressed: bool) -> Self {
+    pub(super) fn new(data: Link<S>, direction: Direction, extent: Extent, compressed: bool) -> Self {
         Self {
             tls_resumed: data.tls().is_some_and(|tls| tls.resumed),
             data: Some(DataLink::new(data, direction, compressed)),
             direction,
             uploaded: None,
             lines: None,
-            offset,
+            extent,
             size: 0,
             announced: None,
+            opening: None,
             end: End::Open,
             last_sign: Instant::now(),
             ended: false,
             began: Instant::now(),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             may_be_stopped: false,
+            ends_the_file: false,
         }
+    }
+
+    /// The receipt of a download that is ended here, with the reply that began it.
+    pub(super) fn receipt_so_far(&self) -> Option<TransferReceipt> {
+        Some(TransferReceipt {
+            status: Status::Complete,
+            size: self.size,
+            offset: self.extent.offset,
+            tls_resumed: self.tls_resumed,
+            close_notify: false,
+            close_notify_sent: false,
+            reply: self.opening.clone()?,
+            digest: None,
+            attempts: 1,
+            duration: self.began.elapsed(),
+        })
     }
 }
 
@@ -161,22 +184,27 @@ impl<T: Transport> Client<T> {
     /// with the data connection.
     pub async fn start_download(&mut self, path: impl AsRef<[u8]>, offset: u64) -> Result<()> {
         let line = commands::retr(path.as_ref())?;
-        let reply = self.start(&line, Direction::Down, offset).await?;
-        let announced = announced_size(&reply);
+        self.start_retr(&line, Extent::from(offset)).await
+    }
+
+    pub(super) async fn start_retr(&mut self, line: &Line, extent: Extent) -> Result<()> {
+        let reply = self.start(line, Direction::Down, extent).await?;
         if let Some(transfer) = &mut self.transfer {
-            transfer.announced = announced;
+            transfer.announced = announced_size(&reply);
+            transfer.opening = Some(reply);
         }
         Ok(())
     }
 
-    /// Begins an upload at `offset` bytes: 0 replaces the remote file. Then [`Client::transmit`] and
+    /// Begins an upload at `offset` bytes: 0 replaces the remote file. What stands behind an upload into the middle is kept
+    /// by most servers, and cut off by some. Then [`Client::transmit`] and
     /// [`Client::finish`].
     ///
     /// # Errors
     /// As [`Client::start_download`].
     pub async fn start_upload(&mut self, path: impl AsRef<[u8]>, offset: u64) -> Result<()> {
         let line = commands::stor(path.as_ref())?;
-        self.start(&line, Direction::Up, offset).await?;
+        self.start(&line, Direction::Up, Extent::from(offset)).await?;
         if let Some(transfer) = &mut self.transfer {
             transfer.uploaded = Some(path.as_ref().to_vec());
         }
@@ -189,11 +217,11 @@ impl<T: Transport> Client<T> {
     /// As [`Client::start_download`].
     pub async fn start_append(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
         let line = commands::appe(path.as_ref())?;
-        self.start(&line, Direction::Up, 0).await.map(drop)
+        self.start(&line, Direction::Up, Extent::WHOLE).await.map(drop)
     }
 
     pub(super) async fn start_listing(&mut self, line: &Line) -> Result<()> {
-        self.start(line, Direction::Down, 0).await.map(drop)
+        self.start(line, Direction::Down, Extent::WHOLE).await.map(drop)
     }
 
     /// Hands the next piece of a download to `sink`; `false` at its end. Whether the end is a good one is told by
@@ -308,6 +336,13 @@ impl<T: Transport> Client<T> {
         self.transfer.as_ref().map(|transfer| transfer.number)
     }
 
+    /// What the upload under way ends with is the file's end.
+    pub(super) fn ends_the_file(&mut self) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.ends_the_file = true;
+        }
+    }
+
     /// The download under way may be given up for another one.
     pub(super) fn may_be_stopped(&mut self) {
         if let Some(transfer) = &mut self.transfer {
@@ -373,8 +408,17 @@ impl<T: Transport> Client<T> {
 
     async fn judge(&mut self, transfer: Transfer<T::Stream>, reply: Reply) -> Result<TransferReceipt> {
         let reply = self.session.dialogue.context.scrub_reply(reply);
-        let Transfer { direction, uploaded, offset, size, announced, tls_resumed, end, ended, began, .. } = transfer;
+        let Transfer { direction, uploaded, size, announced, tls_resumed, end, ended, began, ends_the_file, .. } =
+            transfer;
+        let Extent { offset, end: until } = transfer.extent;
+        if until.is_some_and(|until| offset + size > until) {
+            self.learn(|known| known.no_ranges = true);
+            let error = Error::violation("the server sent more than the part that it was asked for");
+            return Err(self.explain(error.with_reply(reply).during(Phase::Data)));
+        }
         let expected = match (&uploaded, announced) {
+            // Of a part, servers tell its size or the file's. All of it is what was asked for; less is a file's end.
+            (None, _) if until.is_some() => until.filter(|&until| offset + size == until),
             (None, Some(announced)) => Some(announced),
             (Some(path), _) if self.settings.verify_uploads && self.session.features.offers("SIZE") => {
                 match self.size(path).await {
@@ -389,7 +433,11 @@ impl<T: Transport> Client<T> {
         let secure = self.session.private;
         if let Some(expected) = expected {
             let whole = offset + size;
-            let agrees = expected == whole || (direction == Direction::Down && expected == size);
+            let agrees = match direction {
+                Direction::Down => expected == whole || expected == size,
+                // Of what is written into the middle, the rest may stand behind it.
+                _ => expected == whole || (expected > whole && offset > 0 && !ends_the_file),
+            };
             if !agrees {
                 let error = Error::new(ErrorKind::SizeMismatch { expected, transferred: whole });
                 return Err(self.explain(error.with_reply(reply).during(Phase::Data)));
@@ -447,7 +495,7 @@ impl<T: Transport> Client<T> {
         self.explain(error)
     }
 
-    fn under_way(&mut self, direction: Direction) -> Result<&mut Transfer<T::Stream>> {
+    pub(super) fn under_way(&mut self, direction: Direction) -> Result<&mut Transfer<T::Stream>> {
         if self.transfer.as_ref().is_none_or(|transfer| transfer.direction != direction) {
             return Err(self.explain(no_transfer()));
         }

@@ -8,17 +8,18 @@
 //! ```
 
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::client::Client;
 use super::commands;
-use super::download::{OVERLAP, Overlap, changed};
 use super::hash::{Algorithm, Hasher};
 use super::job::{Attempts, Changed, Pace, Progress, RateLimit, Verify};
 use super::local::LocalFailure;
+use super::overlap::{OVERLAP, changed};
 use super::receipt::{Status, TransferReceipt};
+use super::source::Source;
 use super::transfer::Direction;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::transport::Transport;
@@ -26,73 +27,24 @@ use crate::transport::Transport;
 /// What is read at once.
 const PIECE: usize = 256 * 1024;
 
-/// Where an upload's bytes come from.
-pub trait Source: Send {
-    /// The next bytes; 0 at the end.
-    ///
-    /// # Errors
-    /// The source's own: the upload is given up.
-    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize>;
-
-    /// Goes to a place in it, so that the next bytes are those from there on. `false`: it can be read only once.
-    ///
-    /// # Errors
-    /// The source's own.
-    fn seek_to(&mut self, _offset: u64) -> io::Result<bool> {
-        Ok(false)
-    }
-
-    /// How many bytes there are in all, where it is known.
-    fn length(&self) -> Option<u64> {
-        None
-    }
-}
-
-impl Source for File {
-    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, into)
-    }
-
-    fn seek_to(&mut self, offset: u64) -> io::Result<bool> {
-        if !self.metadata()?.is_file() {
-            return Ok(false);
-        }
-        self.seek(SeekFrom::Start(offset)).map(|_| true)
-    }
-
-    fn length(&self) -> Option<u64> {
-        self.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
-    }
-}
-
-impl<B: AsRef<[u8]> + Send> Source for Cursor<B> {
-    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, into)
-    }
-
-    fn seek_to(&mut self, offset: u64) -> io::Result<bool> {
-        self.set_position(offset);
-        Ok(true)
-    }
-
-    fn length(&self) -> Option<u64> {
-        Some(self.get_ref().as_ref().len() as u64)
-    }
-}
-
-/// A reader, of which each byte comes once.
-#[derive(Debug)]
-pub struct Once<R>(pub R);
-
-impl<R: Read + Send> Source for Once<R> {
-    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
-    }
+/// Where in the remote file an upload goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Placement {
+    /// In place of what is there.
+    #[default]
+    Whole,
+    /// From this byte of the remote file on, above 0: what the source has from there on, or all that it gives if it is read
+    /// only once. Servers differ in what becomes of what stands behind it: most keep it, some end the file there.
+    At(u64),
+    /// Behind what is there (APPE).
+    End,
 }
 
 /// How a file is uploaded.
 #[derive(Clone, Debug)]
 pub struct Upload {
+    /// Where in the remote file it goes.
+    pub placement: Placement,
     /// Go on where the remote file, or its part, ends, if it is the beginning of this one: if it is not longer, and its end
     /// is the same here.
     pub resume: bool,
@@ -122,6 +74,7 @@ impl Default for Upload {
     /// From the beginning, under its name, in one attempt.
     fn default() -> Self {
         Self {
+            placement: Placement::Whole,
             resume: false,
             changed: Changed::Refuse,
             part: None,
@@ -136,6 +89,18 @@ impl Default for Upload {
     }
 }
 
+impl Upload {
+    /// Only whole files are gone on with, and have another name meanwhile.
+    fn check(&self) -> Result<()> {
+        if self.placement != Placement::Whole && (self.resume || self.part.is_some()) {
+            let why =
+                "what is added to a file, or written over a part of it, is not resumed, and has no part of its own";
+            return Err(Error::invalid_argument(why));
+        }
+        Ok(())
+    }
+}
+
 /// An upload under way.
 struct Push<'s, 'p> {
     path: &'s [u8],
@@ -143,7 +108,9 @@ struct Push<'s, 'p> {
     target: Vec<u8>,
     how: &'s Upload,
     source: &'s mut dyn Source,
-    /// Where this upload began.
+    /// Where in the remote file the source begins.
+    base: u64,
+    /// Where in the source this upload began.
     start: u64,
     /// How much of the source has been read, and where it stands.
     at: u64,
@@ -195,8 +162,9 @@ impl<T: Transport> Client<T> {
         progress: Option<Progress<'_>>,
     ) -> Result<TransferReceipt> {
         let path = path.as_ref();
+        how.check()?;
         let anchor = self.anchor(how.retries).await?;
-        let algorithm = self.algorithm(how.verify)?;
+        let algorithm = self.algorithm(how.verify, how.placement != Placement::Whole)?;
         let mut push = Push::new(path, how, source, progress, algorithm);
         loop {
             let error = match self.push(&mut push).await {
@@ -212,10 +180,26 @@ impl<T: Transport> Client<T> {
 
     /// From where the remote file ends to the end of the source, once.
     async fn push(&mut self, push: &mut Push<'_, '_>) -> Result<TransferReceipt> {
-        let goes_on = push.how.resume || push.attempts.made > 1;
-        let offset = if goes_on { self.remote_end(push).await? } else { 0 };
-        push.go_to(offset)?;
-        self.start_at(&push.target, offset).await?;
+        let repeated = push.attempts.made > 1;
+        match push.how.placement {
+            Placement::Whole => {
+                let offset = if push.how.resume || repeated { self.remote_end(push).await? } else { 0 };
+                push.go_to(offset)?;
+                self.start_at(&push.target, offset).await?;
+            }
+            Placement::At(offset) => {
+                push.place_at(offset)?;
+                self.start_upload(&push.target, offset).await?;
+            }
+            Placement::End => {
+                let there = self.appended(push, repeated).await?;
+                push.go_to(there)?;
+                match repeated {
+                    false => self.start_append(&push.target).await?,
+                    true => self.start_at(&push.target, push.base + there).await?,
+                }
+            }
+        }
         let mut piece = vec![0; push.pace.piece(PIECE)];
         loop {
             let count = match push.read(&mut piece) {
@@ -235,17 +219,37 @@ impl<T: Transport> Client<T> {
     /// comes to the same.
     async fn start_at(&mut self, target: &[u8], offset: u64) -> Result<()> {
         match self.start_upload(target, offset).await {
+            Ok(()) => {
+                self.ends_the_file();
+                Ok(())
+            }
             Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => {
                 self.start_append(target).await
             }
-            outcome => outcome,
+            Err(error) => Err(error),
         }
+    }
+
+    /// How much of the source stands behind what was there.
+    async fn appended(&mut self, push: &mut Push<'_, '_>, repeated: bool) -> Result<u64> {
+        let told = self.told_size(&push.target).await?;
+        if !repeated {
+            push.base = told.unwrap_or(0);
+            return Ok(0);
+        }
+        let Some(there) = told.unwrap_or(0).checked_sub(push.base) else {
+            return Err(self.explain(changed("what is there became shorter")));
+        };
+        if there > 0 {
+            self.is_beginning(push, there).await?;
+        }
+        Ok(there)
     }
 
     /// Where what is there of the file ends, if it is its beginning.
     async fn remote_end(&mut self, push: &mut Push<'_, '_>) -> Result<u64> {
         let Some(size) = self.told_size(&push.target).await?.filter(|&size| size > 0) else { return Ok(0) };
-        let outcome = self.compare_end(push, size).await;
+        let outcome = self.is_beginning(push, size).await;
         match outcome {
             Err(error) if matches!(error.kind(), ErrorKind::FileChanged(_)) => match push.how.changed {
                 Changed::Restart => Ok(0),
@@ -255,7 +259,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    async fn compare_end(&mut self, push: &mut Push<'_, '_>, size: u64) -> Result<()> {
+    /// Whether what the remote file has of the source, `size` bytes, are its first.
+    async fn is_beginning(&mut self, push: &mut Push<'_, '_>, size: u64) -> Result<()> {
         if push.source.length().is_some_and(|length| length < size) {
             return Err(self.explain(changed("what is there is longer than the file")));
         }
@@ -263,38 +268,28 @@ impl<T: Transport> Client<T> {
         let Some(tail) = push.source_part(begin, size)? else {
             return Err(Error::invalid_argument("an upload can be continued only from what can be read again"));
         };
-        let mut overlap = Overlap(tail.into());
-        self.start_download(&push.target, begin).await?;
-        let mut outcome = Ok(());
-        while self
-            .receive(&mut |bytes| {
-                if outcome.is_ok() {
-                    outcome = overlap.compare(bytes).map(drop);
-                }
-            })
-            .await?
-        {
-            if let Err(error) = outcome {
-                return Err(self.give_up(error).await);
-            }
-        }
-        self.finish().await?;
-        if overlap.0.is_empty() { outcome } else { Err(self.explain(changed("what is there became shorter"))) }
+        self.compare_end(&push.target, push.base + begin, tail).await
     }
 
     /// Everything was sent, and every sign agrees: now what was asked for beyond them, the time and the name.
     async fn settle(&mut self, push: &mut Push<'_, '_>, mut receipt: TransferReceipt) -> Result<TransferReceipt> {
-        let Push { how, start, at, .. } = *push;
-        (receipt.offset, receipt.size) = (start, at - start);
+        let Push { how, base, start, at, .. } = *push;
+        (receipt.offset, receipt.size) = (base + start, at - start);
+        let part = (how.placement != Placement::Whole).then_some(base + start..base + at);
+        let is_nothing = part.as_ref().is_some_and(std::ops::Range::is_empty);
         let hasher = push.hasher.take().filter(|_| push.hashed == at);
-        receipt.digest = self.compare_digest(&push.target, how.verify, hasher).await?;
+        receipt.digest = self.compare_digest(&push.target, how.verify, hasher, part).await?;
         if receipt.digest.is_some() {
             receipt.status = Status::Verified;
-        } else if how.verify == Verify::Hash {
+        } else if how.verify == Verify::Hash && !is_nothing {
             return Err(self.explain(Error::invalid_state("this upload has no digest: it began in the middle")));
-        } else if receipt.status == Status::Complete && how.verify != Verify::None {
-            let told = self.told_size(&push.target).await?;
-            receipt.status = self.judge_size(receipt.status, told, at, Direction::Up)?;
+        } else if receipt.status == Status::Complete && (how.verify != Verify::None || self.looks_at_sizes(how)) {
+            let (told, end) = (self.told_size(&push.target).await?, base + at);
+            let told = match how.placement {
+                Placement::At(_) => told.map(|told| told.min(end)),
+                _ => told,
+            };
+            receipt.status = self.judge_size(receipt.status, told, end, Direction::Up)?;
         }
         if let Some(modified) = how.modified {
             self.give_time(&push.target, modified).await?;
@@ -305,6 +300,12 @@ impl<T: Transport> Client<T> {
         (receipt.attempts, receipt.duration) = (push.attempts.made, push.attempts.began.elapsed());
         push.pace.tell()?;
         Ok(receipt)
+    }
+
+    /// Whether the size is compared of what was added: of other uploads it was, when they ended.
+    fn looks_at_sizes(&self, how: &Upload) -> bool {
+        let offered = self.settings.verify_uploads && self.session.features.offers("SIZE");
+        how.placement == Placement::End && offered
     }
 
     /// Sets the time, where the server takes one: a file without its time is whole all the same.
@@ -358,6 +359,7 @@ impl<'s, 'p> Push<'s, 'p> {
             target,
             how,
             source,
+            base: 0,
             start: 0,
             at: 0,
             hasher: algorithm.map(Hasher::new),
@@ -404,6 +406,16 @@ impl<'s, 'p> Push<'s, 'p> {
         }
         self.pace.is_at(offset);
         Ok(())
+    }
+
+    /// The source from the byte on that comes there, in each attempt.
+    fn place_at(&mut self, offset: u64) -> Result<()> {
+        if self.attempts.made == 1 {
+            let seeks = self.source.seek_to(offset).map_err(Error::local)?;
+            let at = if seeks { offset } else { 0 };
+            (self.base, self.at, self.hashed) = (offset - at, at, at);
+        }
+        self.go_to(if self.attempts.made == 1 { self.at } else { self.start })
     }
 
     fn seek(&mut self, offset: u64) -> Result<()> {

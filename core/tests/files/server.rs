@@ -243,6 +243,8 @@ impl Session<'_> {
     fn retrieve(&mut self, name: &str) -> Outcome {
         let fault = self.fault();
         if let Fault::Refuse(reply) = fault {
+            // A range stays until it is used or taken back.
+            self.rest = 0;
             return self.say(reply);
         }
         let Some(content) = self.world.content(name) else { return self.say("550 no such file") };

@@ -12,13 +12,13 @@ use pyo3::types::{PyBytes, PyString};
 use starttls::ftp::fxp;
 use starttls::ftp::hash::Algorithm;
 use starttls::ftp::{
-    Active, Auth, Credentials, DataProtection, Download, Encoding, Examination, PassiveHost, RateLimit, Settings,
-    Upload,
+    Active, Auth, Credentials, DataProtection, Download, Encoding, Examination, PassiveHost, Placement, RateLimit,
+    Settings, Upload,
 };
 use starttls::url::{Protocol as Scheme, Url};
 use zeroize::Zeroizing;
 
-use super::{Command, Ftp, Origin, Placement, SharedFile, Target};
+use super::{Command, Ftp, Origin, SharedFile, Target};
 use crate::body::{Pulse, Source, Told, Writer};
 use crate::config::{self, TLSConfig, TimeoutArgument};
 use crate::entry;
@@ -63,21 +63,27 @@ fn target(into: &Bound<'_, PyAny>) -> Target {
     }
 }
 
-fn placement(offset: u64, append: bool) -> Placement {
-    if append { Placement::Append } else { Placement::At(offset) }
+fn placement(py: Python<'_>, offset: u64, append: bool) -> PyResult<Placement> {
+    match (offset, append) {
+        (0, false) => Ok(Placement::Whole),
+        (0, true) => Ok(Placement::End),
+        (offset, false) => Ok(Placement::At(offset)),
+        (_, true) => Err(error::argument(py, "an upload goes to an offset or to the end, and not to both")),
+    }
 }
 
 #[pymethods]
 impl FtpCommand {
     /// A whole file into a path, or a `write` method from `offset` on.
     #[staticmethod]
-    #[pyo3(signature = (path, into, *, offset=0, resume=false, on_change="refuse", verify="none", keep_times=false,
-        rate_limit=None, retries=0, segments=1, progress=None))]
+    #[pyo3(signature = (path, into, *, offset=0, end=None, resume=false, on_change="refuse", verify="none",
+        keep_times=false, rate_limit=None, retries=0, segments=1, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn download(
         path: PyBackedBytes,
         into: &Bound<'_, PyAny>,
         offset: u64,
+        end: Option<u64>,
         resume: bool,
         on_change: &str,
         verify: &str,
@@ -89,6 +95,7 @@ impl FtpCommand {
     ) -> PyResult<Self> {
         let py = into.py();
         let how = Download {
+            end,
             resume,
             changed: word(py, on_change)?,
             verify: word(py, verify)?,
@@ -99,17 +106,22 @@ impl FtpCommand {
             ..Download::default()
         };
         let into = target(into);
+        if matches!(into, Target::Path(_)) && (offset > 0 || end.is_some()) {
+            return Err(error::argument(py, "a part of a file is downloaded into a file object, not to a path"));
+        }
         Ok(Command::Download { path, offset, into, how: Box::new(how), progress: Told(progress) }.into())
     }
 
     /// A whole file from bytes, a path or an iterable of bytes.
     #[staticmethod]
-    #[pyo3(signature = (content, path, *, resume=false, on_change="refuse", part=None, replace=false, verify="none",
-        keep_times=false, rate_limit=None, retries=0, progress=None))]
+    #[pyo3(signature = (content, path, *, offset=0, append=false, resume=false, on_change="refuse", part=None,
+        replace=false, verify="none", keep_times=false, rate_limit=None, retries=0, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn upload(
         content: &Bound<'_, PyAny>,
         path: PyBackedBytes,
+        offset: u64,
+        append: bool,
         resume: bool,
         on_change: &str,
         part: Option<String>,
@@ -122,6 +134,7 @@ impl FtpCommand {
     ) -> PyResult<Self> {
         let py = content.py();
         let how = Upload {
+            placement: placement(py, offset, append)?,
             resume,
             changed: word(py, on_change)?,
             part,
@@ -137,22 +150,6 @@ impl FtpCommand {
             _ => Origin::Source(Source::new(content, 0)?),
         };
         Ok(Command::Upload { path, from, how: Box::new(how), progress: Told(progress) }.into())
-    }
-
-    /// Bytes, a path from `offset` on or an iterable of bytes, to a place in a file.
-    #[staticmethod]
-    #[pyo3(signature = (content, path, *, offset=0, append=false, progress=None))]
-    fn place(
-        content: &Bound<'_, PyAny>,
-        path: PyBackedBytes,
-        offset: u64,
-        append: bool,
-        progress: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let from = Source::new(content, offset)?;
-        let total = from.remaining().map(|rest| rest + offset);
-        let pulse = Pulse::new(progress, offset, total);
-        Ok(Command::Place { path, how: placement(offset, append), from, pulse }.into())
     }
 
     /// Begins a download that comes in pieces.
@@ -196,8 +193,8 @@ impl FtpCommand {
     /// Begins an upload that comes in pieces.
     #[staticmethod]
     #[pyo3(signature = (path, *, offset=0, append=false))]
-    fn start_upload(path: PyBackedBytes, offset: u64, append: bool) -> Self {
-        Command::StartUpload(path, placement(offset, append)).into()
+    fn start_upload(py: Python<'_>, path: PyBackedBytes, offset: u64, append: bool) -> PyResult<Self> {
+        Ok(Command::StartUpload(path, placement(py, offset, append)?).into())
     }
 
     /// The next piece of an upload.

@@ -316,6 +316,14 @@ async fn file<T: Transport>(client: &mut ftp::Client<T>, task: &Task) -> Result<
             let right = content == bytes(task, 2);
             return Ok(receipt_line(&receipt) + if right { "" } else { " with wrong content" });
         }
+        "get-part" => {
+            let number = |index| text(task, index).parse().unwrap_or_default();
+            let how = ftp::Download { end: Some(number(2)), ..ftp::Download::default() };
+            let mut content = Vec::new();
+            let receipt = client.download_into(path, &mut content, number(1), &how, None).await?;
+            let right = content == bytes(task, 3);
+            return Ok(receipt_line(&receipt) + if right { "" } else { " with wrong content" });
+        }
         "put" => return Ok(receipt_line(&client.put(path, &mut bytes(task, 1)).await?)),
         "put-from" => {
             let offset = text(task, 1).parse().unwrap_or_default();

@@ -35,6 +35,12 @@ impl Features {
         self.hash_names().find_map(|name| name.strip_suffix('*')?.parse().ok())
     }
 
+    /// Whether it computes digests of parts of files, too.
+    pub(in crate::ftp) fn hashes_parts(&self, algorithm: Algorithm) -> bool {
+        let older = self.older_command(algorithm).is_some_and(takes_range);
+        older || (self.hash_knows(algorithm) && self.offers("RANG"))
+    }
+
     fn older_command(&self, algorithm: Algorithm) -> Option<&'static str> {
         let verbs: &[_] = match algorithm {
             Algorithm::Sha256 => &["XSHA256"],

@@ -10,6 +10,9 @@
 //! meanwhile. A file has its name only when it is whole; until then it is `NAME.part`. So a mirror that was killed is
 //! simply started again: what is whole is found to be so by comparison, and what was begun is continued.
 
+mod deletion;
+mod file;
+mod job;
 mod local;
 mod pattern;
 mod place;
@@ -17,7 +20,10 @@ mod plan;
 mod remote;
 mod report;
 mod run;
+mod schedule;
+mod told;
 mod transfer;
+mod zone;
 
 use std::path::PathBuf;
 

@@ -11,13 +11,11 @@ use super::remote::RemoteTree;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::ftp::client::Client;
 use crate::ftp::hash::{Digest, Hasher};
+use crate::ftp::overlap::{OVERLAP, Overlap};
 use crate::transport::Transport;
 
 /// What is read and written here at once.
 const PIECE: usize = 256 * 1024;
-
-/// So much of what was begun is compared with the source's before it is continued.
-const OVERLAP: u64 = 64 * 1024;
 
 /// A file of which less was begun is begun again: going on costs round trips.
 const WORTH_GOING_ON: u64 = 1024 * 1024;
@@ -79,15 +77,15 @@ impl Move<'_> {
         let longer = self.file.node.size.is_some_and(|size| size > begun);
         let can = begun >= WORTH_GOING_ON && longer && !changed && client.features().offers("REST");
         let offset = if can { begun - OVERLAP } else { 0 };
-        let mut expected = Vec::new();
+        let mut overlap = Overlap::with(Vec::new());
         if offset > 0 {
-            expected = tail(file, offset).map_err(local)?;
+            overlap = Overlap::with(tail(file, offset).map_err(local)?);
         } else if begun > 0 {
             file.set_len(0).map_err(local)?;
         }
         match client.start_download(path, offset).await {
             Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !client.is_closed() => {
-                expected = Vec::new();
+                overlap = Overlap::with(Vec::new());
                 file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(local)?;
                 client.start_download(path, 0).await?;
             }
@@ -96,29 +94,26 @@ impl Move<'_> {
         let mut received = 0;
         buffer.clear();
         loop {
-            let mut failed = None;
+            let mut outcome = Ok(());
             let take = &mut |bytes: &[u8]| {
-                buffer.extend_from_slice(bytes);
-                if buffer.len() >= PIECE && expected.is_empty() && failed.is_none() {
-                    failed = file.write_all(buffer).err();
-                    received += buffer.len() as u64;
-                    buffer.clear();
+                if outcome.is_ok() {
+                    outcome = overlap.compare(bytes).map(|fresh| buffer.extend_from_slice(fresh));
                 }
             };
             let more = client.receive(take).await?;
-            if let Some(error) = failed {
+            if outcome.is_err() || (!more && !overlap.is_over()) {
+                // It is another file: this one is begun anew, by whoever tries again.
                 client.abort().await;
-                return Err(local(error));
+                file.set_len(0).map_err(local)?;
+                return Err(Error::new(ErrorKind::Truncated).during(Phase::Data));
             }
-            if !expected.is_empty() && (buffer.len() >= expected.len() || !more) {
-                if !buffer.starts_with(&expected) {
-                    // It is another file: this one is begun anew, by whoever tries again.
+            if buffer.len() >= PIECE {
+                if let Err(error) = file.write_all(buffer) {
                     client.abort().await;
-                    file.set_len(0).map_err(local)?;
-                    return Err(Error::new(ErrorKind::Truncated).during(Phase::Data));
+                    return Err(local(error));
                 }
-                buffer.drain(..expected.len());
-                expected = Vec::new();
+                received += buffer.len() as u64;
+                buffer.clear();
             }
             if !more {
                 break;
@@ -190,14 +185,8 @@ impl Move<'_> {
         let at = size - OVERLAP;
         let mut own = vec![0; OVERLAP as usize];
         file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut own)).map_err(local)?;
-        let mut theirs = Vec::new();
-        let read = async {
-            client.start_download(path, at).await?;
-            client.receive_all(&mut theirs).await
-        };
-        match read.await {
-            Ok(_) if theirs == own => Ok(size),
-            Ok(_) => Ok(0),
+        match client.compare_end(path, at, own).await {
+            Ok(()) => Ok(size),
             Err(error) if client.is_closed() => Err(error),
             Err(_) => Ok(0),
         }
