@@ -254,8 +254,7 @@ impl GuestSession for Files {
     fn retrieve_part(&self, path: Vec<u8>, offset: u64, end: u64) -> Result<(Vec<u8>, TransferReceipt), Error> {
         let how = ftp::Download { end: Some(end), ..ftp::Download::default() };
         let mut content = Vec::new();
-        let receipt =
-            self.0.with(|client| block(client.download_into(&path, &mut content, offset, &how, None)))?;
+        let receipt = self.0.with(|client| block(client.download_into(&path, &mut content, offset, &how, None)))?;
         Ok((content, receipt.into()))
     }
 

@@ -41,8 +41,7 @@ pub struct TransferReceipt {
     pub tls_resumed: bool,
     /// Whether the peer ended the data connection with close_notify; false in clear text, which has none.
     pub close_notify: bool,
-    /// Whether we ended it with close_notify: after uploads. A download is read to the peer's close_notify and closed: some
-    /// servers take an answer to that for an abort.
+    /// Whether we ended it with close_notify, too.
     pub close_notify_sent: bool,
     /// The server's final reply.
     pub reply: Reply,

@@ -314,6 +314,14 @@ impl<T: Transport> Client<T> {
         {
             return Err(self.broken(error, Direction::Up).await);
         }
+        if transfer.end == End::Orderly
+            && let Some(data) = transfer.data.as_mut().filter(|_| transfer.direction == Direction::Down)
+        {
+            // It is the peer's to know that all of it was read; the file is whole without that.
+            let context = &self.session.dialogue.context;
+            data.set_deadline(context.within(LINGER.min(context.timeouts.finish)));
+            transfer.ended = data.close().await.is_ok();
+        }
         transfer.data = None;
         self.trace_end(&transfer);
         // What was said before the end of an upload is no verdict on all of it, unless it is a no.

@@ -12,8 +12,16 @@ use starttls::transport::{Blocking, Endpoint, block};
 use starttls::{Error, Options};
 use starttls_daemons::Daemon;
 
-const SERVERS: [&str; 7] =
-    ["vsftpd", "vsftpd-lenient", "proftpd", "proftpd-lenient", "pureftpd", "pureftpd-strict", "pyftpdlib"];
+const SERVERS: [&str; 8] = [
+    "vsftpd",
+    "vsftpd-lenient",
+    "vsftpd-strict",
+    "proftpd",
+    "proftpd-lenient",
+    "pureftpd",
+    "pureftpd-strict",
+    "pyftpdlib",
+];
 
 /// Enough to be in the middle of it when it is given up.
 const LARGE: usize = 32 << 20;
