@@ -53,7 +53,7 @@ mod _native {
     #[pymodule_export]
     use crate::route::Routes;
     #[pymodule_export]
-    use crate::smtp::{SmtpCommand, SmtpSession, forget_server};
+    use crate::smtp::{SmtpCommand, SmtpSession, SmtpSetup, forget_server};
     #[pymodule_export]
     use crate::value::{read_certificate, tls_warnings};
     #[pymodule_export]

@@ -5,14 +5,10 @@ use starttls::smtp::dkim::Signer;
 use starttls::smtp::{Pool, PoolSettings};
 use starttls::transport::{Blocking, Hosted, Proxied, Transport, block_while};
 
-use crate::config::{self, TLSConfig, TimeoutArgument};
-use crate::dkim::Dkim;
 use crate::error::{self, Failure, Hint, Interrupted};
 use crate::hosted::{BoxedOperation, Host, Operation};
-use crate::login::Login;
 use crate::message::Message;
-use crate::route::Server;
-use crate::smtp::{Command, Manner, Smtp, SmtpCommand};
+use crate::smtp::{Command, SmtpCommand, SmtpSetup};
 use crate::value::Value;
 
 /// Submission sessions, kept for the next message.
@@ -37,53 +33,33 @@ const FORKED: &str = "this pool was made before a fork and belongs to the parent
 #[pymethods]
 impl SmtpPool {
     #[new]
-    #[pyo3(signature = (url, *, user=None, password=None, token=None, authzid=None, auth=None, tls=None, timeout=None, trace=None, ehlo_name=None, pipelining=true, chunking=true, chunk_size=None,
-        proxy=None, local_address=None, dkim=None, connections=4, idle=50.0, messages=100, host=None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+    #[pyo3(signature = (setup, *, connections=4, idle=50.0, messages=100, host=None))]
     fn new(
         py: Python<'_>,
-        url: Server<'_>,
-        user: Option<String>,
-        password: Option<String>,
-        token: Option<Py<PyAny>>,
-        authzid: Option<String>,
-        auth: Option<String>,
-        tls: Option<&TLSConfig>,
-        timeout: Option<TimeoutArgument>,
-        trace: Option<Py<PyAny>>,
-        ehlo_name: Option<String>,
-        pipelining: bool,
-        chunking: bool,
-        chunk_size: Option<usize>,
-        proxy: Option<&str>,
-        local_address: Option<&str>,
-        dkim: Option<&Dkim>,
+        setup: &SmtpSetup,
         connections: usize,
         idle: f64,
         messages: usize,
         host: Option<&Host>,
     ) -> PyResult<Self> {
-        let network = config::Network::new(py, proxy, local_address)?;
-        let login = Login { user, password, token, authzid, auth };
-        let manner = Manner { ehlo_name, pipelining, chunking, chunk_size };
-        let (smtp, shown) = Smtp::new(py, &url, login, tls, timeout, trace, manner)?;
+        let SmtpSetup { smtp, network, signer, url } = setup;
         let idle = std::time::Duration::try_from_secs_f64(idle)
             .map_err(|_| error::argument(py, "idle is a number of seconds"))?;
         if connections == 0 || messages == 0 {
             return Err(error::argument(py, "connections and messages are at least 1"));
         }
-        let settings = PoolSettings { connections, idle, messages, ..smtp.pool() };
+        let settings = PoolSettings { connections, idle, messages, ..smtp.clone().pool() };
         let interrupted = Interrupted::default();
         let face = match host {
-            Some(host) => Face::Hosted(Pool::new(Proxied::new(host.0.transport(), network.proxy), settings)),
+            Some(host) => Face::Hosted(Pool::new(Proxied::new(host.0.transport(), network.proxy.clone()), settings)),
             None => {
                 let hook = interrupted.clone();
                 let transport = Blocking::with_interrupt(std::sync::Arc::new(move || hook.check()));
-                let transport = Proxied::new(transport.local_address(network.local), network.proxy);
+                let transport = Proxied::new(transport.local_address(network.local), network.proxy.clone());
                 Face::Blocking(Pool::new(transport, settings))
             }
         };
-        let signer = dkim.map(|dkim| dkim.signer.clone());
+        let (signer, shown) = (signer.clone(), url.clone());
         Ok(Self { face, signer, interrupted, shown, process: std::process::id() })
     }
 

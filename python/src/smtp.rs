@@ -1,86 +1,34 @@
 //! Message submission: commands as values, performed over any transport.
 
 mod classes;
+mod setup;
 
 use std::convert::Infallible;
 
-use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use starttls::Options;
 use starttls::smtp::dkim::Signer;
-use starttls::smtp::{Client, Credentials, EhloName, Envelope, LoginInfo, PoolSettings, Routes, Settings};
+use starttls::smtp::{Client, Credentials, Envelope, LoginInfo, Routes, Settings};
 use starttls::tls::TlsInfo;
 use starttls::transport::Transport;
 
 use crate::body::{Pulse, Source};
-use crate::config::{self, TLSConfig, TimeoutArgument};
-use crate::error::{self, Failure, Hint};
-use crate::login::Login;
+use crate::error::{Failure, Hint};
 use crate::many::{Letter, Mailer};
 use crate::message::{Addressing, Message};
-use crate::route::Server;
 use crate::session::Protocol;
 use crate::value::Value;
 
 pub(crate) use classes::{SmtpCommand, SmtpSession, forget_server};
+pub(crate) use setup::SmtpSetup;
 
 /// How to open a session.
+#[derive(Clone)]
 pub(crate) struct Smtp {
     routes: Routes,
     options: Options,
     settings: Settings,
     credentials: Option<Credentials>,
-}
-
-impl Smtp {
-    /// From Python's arguments; with where it goes, for people.
-    pub(crate) fn new(
-        py: Python<'_>,
-        server: &Server<'_>,
-        login: Login,
-        tls: Option<&TLSConfig>,
-        timeout: Option<TimeoutArgument>,
-        trace: Option<Py<PyAny>>,
-        manner: Manner,
-    ) -> PyResult<(Self, String)> {
-        let url = server.url(py)?;
-        let settings = manner.settings(py)?;
-        let smtp = Self {
-            routes: server.routes(&url),
-            options: config::options(py, &url, tls, timeout, trace)?,
-            settings,
-            credentials: login.credentials(py, &url)?,
-        };
-        Ok((smtp, server.shown(&url)))
-    }
-
-    /// The same for a pool.
-    pub(crate) fn pool(self) -> PoolSettings {
-        let Self { routes, options, settings, credentials } = self;
-        PoolSettings { options, settings, credentials, ..PoolSettings::new(routes) }
-    }
-}
-
-/// How a session speaks.
-pub(crate) struct Manner {
-    pub(crate) ehlo_name: Option<String>,
-    pub(crate) pipelining: bool,
-    pub(crate) chunking: bool,
-    pub(crate) chunk_size: Option<usize>,
-}
-
-impl Manner {
-    fn settings(self, py: Python<'_>) -> PyResult<Settings> {
-        let name = self.ehlo_name.map(EhloName::new).transpose();
-        let name = name.map_err(|why| error::core(py, &why, Hint::None))?.unwrap_or_default();
-        let Self { pipelining, chunking, .. } = self;
-        let defaults = Settings::default();
-        let chunk_size = self.chunk_size.unwrap_or(defaults.chunk_size);
-        if chunk_size == 0 {
-            return Err(error::argument(py, "chunk_size is at least 1"));
-        }
-        Ok(Settings { name, pipelining, chunking, chunk_size, ..defaults })
-    }
 }
 
 /// What to do in it.

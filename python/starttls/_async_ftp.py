@@ -40,7 +40,7 @@ class AsyncFTP(AsyncSession):
     def __init__(self, url: str, **options: Unpack[FTPOptions]) -> None:
         host = Host()
         self._driver = Driver(host, options.get("local_address"))
-        self._session = native(FtpSession, "AsyncFTP", url, options, host)
+        self._session = native(FtpSession, "AsyncFTP", url, options, host=host)
 
     async def _run(self, command: FtpCommand[T]) -> T:
         return await self._driver.drive(self._session.start(command))

@@ -6,9 +6,9 @@ import asyncio
 
 from ._aio import SharedDriver
 from ._files import is_async
-from ._native import Host, SmtpPool
+from ._native import Host
 from ._outcome import judged
-from ._session import native
+from ._session import pool
 from ._smtp import command
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ class AsyncSMTPPool:
     def __init__(self, url: str | Routes, **options: Unpack[SMTPPoolOptions]) -> None:
         host = Host()
         self._driver = SharedDriver(host, options.get("local_address"))
-        self._pool = native(SmtpPool, "AsyncSMTPPool", url, options, host)
+        self._pool = pool("AsyncSMTPPool", url, options, host)
         # The pool would have them wait, too, and look at each of them whenever anything happens.
         self._places = asyncio.Semaphore(options.get("connections", 4))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import _many
 from ._aio import Driver
 from ._files import is_async
-from ._native import HeaderReader, Host, SmtpCommand, SmtpSession
+from ._native import HeaderReader, Host, SmtpCommand, SmtpSession, SmtpSetup
 from ._outcome import judged
 from ._results import DeliveryReport
 from ._session import AsyncSession, native
@@ -47,7 +47,7 @@ class AsyncSMTP(AsyncSession):
         self._fresh: list[str] = []
         if callable(token):
             options = {**options, "token": self._fresh.pop}
-        self._session = native(SmtpSession, "AsyncSMTP", url, options, host)
+        self._session = SmtpSession(native(SmtpSetup, "AsyncSMTP", url, options), host=host)
 
     async def _run(self, command: SmtpCommand[T]) -> T:
         return await self._driver.drive(self._session.start(command))

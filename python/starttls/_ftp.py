@@ -73,7 +73,7 @@ class FTP(Session):
     _session: FtpSession
 
     def __init__(self, url: str, **options: Unpack[FTPOptions]) -> None:
-        self._session = native(FtpSession, "FTP", url, options)
+        self._session = native(FtpSession, "FTP", url, options, host=None)
 
     def connect(self) -> None:
         """Open the session, log in, and go to the URL's directory."""
@@ -449,7 +449,7 @@ def mirror(
     url, local = (destination, source) if upload else (source, destination)
     given: dict[str, Any] = dict(options)
     of_mirror = {name: given.pop(name) for name in command.__kwdefaults__ or () if name in given}
-    session = native(FtpSession, "mirror", os.fspath(url), given)
+    session = native(FtpSession, "mirror", os.fspath(url), given, host=None)
     wanted = command(session.path, local, upload, **of_mirror)
     session.connect()
     try:

@@ -32,6 +32,7 @@ __all__ = [
     "SmtpCommand",
     "SmtpPool",
     "SmtpSession",
+    "SmtpSetup",
     "TLSConfig",
     "Wishes",
     "envelope_of",
@@ -189,7 +190,7 @@ class Wishes:
     ) -> Wishes: ...
 
 @final
-class SmtpSession:
+class SmtpSetup:
     def __new__(
         cls,
         url: str | Routes,
@@ -209,8 +210,11 @@ class SmtpSession:
         proxy: str | None = None,
         local_address: str | None = None,
         dkim: DKIM | None = None,
-        host: Host | None = None,
-    ) -> SmtpSession: ...
+    ) -> SmtpSetup: ...
+
+@final
+class SmtpSession:
+    def __new__(cls, setup: SmtpSetup, *, host: Host | None = None) -> SmtpSession: ...
     @property
     def url(self) -> str: ...
     @property
@@ -252,23 +256,8 @@ class Routes:
 class SmtpPool:
     def __new__(
         cls,
-        url: str | Routes,
+        setup: SmtpSetup,
         *,
-        user: str | None = None,
-        password: str | None = None,
-        token: str | Callable[[], str] | None = None,
-        authzid: str | None = None,
-        auth: str | None = None,
-        tls: TLSConfig | None = None,
-        timeout: float | _Stages | None = None,
-        trace: Callable[[str], object] | None = None,
-        ehlo_name: str | None = None,
-        pipelining: bool = True,
-        chunking: bool = True,
-        chunk_size: int | None = None,
-        proxy: str | None = None,
-        local_address: str | None = None,
-        dkim: DKIM | None = None,
         connections: int = 4,
         idle: float = 50.0,
         messages: int = 100,

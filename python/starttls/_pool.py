@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ._native import SmtpPool
 from ._outcome import judged
-from ._session import native
+from ._session import pool
 from ._smtp import command
 
 TYPE_CHECKING = False
@@ -34,7 +33,7 @@ class SMTPPool:
     __slots__ = ("_pool",)
 
     def __init__(self, url: str | Routes, **options: Unpack[SMTPPoolOptions]) -> None:
-        self._pool = native(SmtpPool, "SMTPPool", url, options)
+        self._pool = pool("SMTPPool", url, options)
 
     def send(
         self,

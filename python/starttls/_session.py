@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._native import SmtpPool, SmtpSetup
 from ._settings import listening, sink, stages
 
 TYPE_CHECKING = False
@@ -16,23 +17,28 @@ if TYPE_CHECKING:
     S = TypeVar("S")
 
 
-def native(
-    kind: Callable[..., S], face: str, url: str | Routes, options: Mapping[str, Any], host: Host | None = None
-) -> S:
-    """What is behind a session or a pool, from the arguments of the class or function named ``face``."""
+def native(kind: Callable[..., S], face: str, url: str | Routes, options: Mapping[str, Any], **more: Host | None) -> S:
+    """What is behind a session, from the arguments of the class or function named ``face``, and some of our own."""
     given = {**options, "trace": sink(options.get("trace"), f"starttls.{'smtp' if 'SMTP' in face else 'ftp'}")}
     if "timeout" in given:
         given["timeout"] = stages(given["timeout"])
     if "active" in given:
         given["active"] = listening(given["active"])
     try:
-        return kind(url, **given, host=host)
+        return kind(url, **given, **more)
     except TypeError:
         # It knows all keywords. Who tells them imports more than a session needs.
         from ._keywords import check
 
         check(face, options)
         raise
+
+
+def pool(face: str, url: str | Routes, options: Mapping[str, Any], host: Host | None = None) -> SmtpPool:
+    """The same for a pool."""
+    sizes = {name: options[name] for name in ("connections", "idle", "messages") if name in options}
+    rest = {name: value for name, value in options.items() if name not in sizes}
+    return SmtpPool(native(SmtpSetup, face, url, rest), **sizes, host=host)
 
 
 class Session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import _many, _message
-from ._native import SmtpCommand, SmtpSession
+from ._native import SmtpCommand, SmtpSession, SmtpSetup
 from ._outcome import judged
 from ._session import Session, native
 from ._settings import wishes
@@ -65,7 +65,7 @@ class SMTP(Session):
     _session: SmtpSession
 
     def __init__(self, url: str | Routes, **options: Unpack[SMTPOptions]) -> None:
-        self._session = native(SmtpSession, "SMTP", url, options)
+        self._session = SmtpSession(native(SmtpSetup, "SMTP", url, options))
 
     @property
     def login(self) -> LoginInfo | None:

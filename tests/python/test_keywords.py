@@ -20,16 +20,15 @@ FILES = "ftp://files.example.org/a"
 @pytest.mark.parametrize(
     ("options", "native"),
     [
-        (starttls.SMTPOptions, _native.SmtpSession),
-        (starttls.AsyncSMTPOptions, _native.SmtpSession),
-        (starttls.SMTPPoolOptions, _native.SmtpPool),
-        (starttls.FTPOptions, _native.FtpSession),
-        (starttls.MirrorOptions, _mirror.command),
+        (starttls.SMTPOptions, [_native.SmtpSetup]),
+        (starttls.AsyncSMTPOptions, [_native.SmtpSetup]),
+        (starttls.SMTPPoolOptions, [_native.SmtpSetup, _native.SmtpPool]),
+        (starttls.FTPOptions, [_native.FtpSession]),
+        (starttls.MirrorOptions, [_mirror.command]),
     ],
-    ids=lambda it: it.__name__,
 )
-def test_what_is_told_is_what_is_taken(options: type, native: Callable[..., object]) -> None:
-    taken = inspect.signature(native).parameters.values()
+def test_what_is_told_is_what_is_taken(options: type, native: list[Callable[..., object]]) -> None:
+    taken = [it for one in native for it in inspect.signature(one).parameters.values()]
     assert set(options.__annotations__) == {it.name for it in taken if it.kind is it.KEYWORD_ONLY} - {"host"}
 
 

@@ -9,16 +9,12 @@ use starttls::smtp::ServerMemory;
 use starttls::smtp::dkim::Signer;
 use starttls::url::Url;
 
-use super::{Command, Manner, Question, Smtp};
+use super::{Command, Question, Smtp, SmtpSetup};
 use crate::body::{Pulse, Source};
-use crate::config::{self, TLSConfig, TimeoutArgument};
-use crate::dkim::Dkim;
 use crate::error::{self, Hint};
 use crate::hosted::{Host, Operation};
-use crate::login::Login;
 use crate::many::Letter;
 use crate::message::{Addressing, HeaderReader};
-use crate::route::Server;
 use crate::session::{Job, Session};
 use crate::wishes::Wishes;
 
@@ -175,35 +171,11 @@ impl SmtpSession {
 #[pymethods]
 impl SmtpSession {
     #[new]
-    #[pyo3(signature = (url, *, user=None, password=None, token=None, authzid=None, auth=None, tls=None, timeout=None,
-        trace=None, ehlo_name=None, pipelining=true, chunking=true, chunk_size=None, proxy=None, local_address=None, dkim=None, host=None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
-    fn new(
-        py: Python<'_>,
-        url: Server<'_>,
-        user: Option<String>,
-        password: Option<String>,
-        token: Option<Py<PyAny>>,
-        authzid: Option<String>,
-        auth: Option<String>,
-        tls: Option<&TLSConfig>,
-        timeout: Option<TimeoutArgument>,
-        trace: Option<Py<PyAny>>,
-        ehlo_name: Option<String>,
-        pipelining: bool,
-        chunking: bool,
-        chunk_size: Option<usize>,
-        proxy: Option<&str>,
-        local_address: Option<&str>,
-        dkim: Option<&Dkim>,
-        host: Option<&Host>,
-    ) -> PyResult<Self> {
-        let network = config::Network::new(py, proxy, local_address)?;
-        let login = Login { user, password, token, authzid, auth };
-        let manner = Manner { ehlo_name, pipelining, chunking, chunk_size };
-        let (smtp, url) = Smtp::new(py, &url, login, tls, timeout, trace, manner)?;
-        let session = Session::new(smtp, network, host.map(|host| host.0.clone()));
-        Ok(Self { session, signer: dkim.map(|dkim| dkim.signer.clone()), url })
+    #[pyo3(signature = (setup, *, host=None))]
+    fn new(setup: &SmtpSetup, host: Option<&Host>) -> Self {
+        let SmtpSetup { smtp, network, signer, url } = setup;
+        let session = Session::new(smtp.clone(), network.clone(), host.map(|host| host.0.clone()));
+        Self { session, signer: signer.clone(), url: url.clone() }
     }
 
     /// The URL, without a password.
