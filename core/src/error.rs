@@ -118,6 +118,16 @@ impl Error {
         }
     }
 
+    /// Whether the server had ended the session, or ends it with this reply: closed or reset it, or said 421. Where the
+    /// operation's errors mean that nothing was done, as those of sending a message do, the same may be tried in a new
+    /// session.
+    pub fn is_end_of_session(&self) -> bool {
+        match self.kind() {
+            ErrorKind::ClosedByPeer | ErrorKind::Truncated => true,
+            _ => self.reply().is_some_and(|reply| reply.code().is_closing()),
+        }
+    }
+
     /// The same error once more, for another operation that it ended.
     pub(crate) fn echo(&self) -> Self {
         let kind = match &self.0.kind {

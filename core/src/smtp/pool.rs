@@ -6,13 +6,18 @@
 //!                                        it had ended before the message: a new one, once
 //! ```
 
+mod lease;
+mod place;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use self::lease::{Lease, quit};
+use self::place::Ticket;
 use super::body::{Body, MemoryBody};
 use super::client::Client;
 use super::envelope::Envelope;
@@ -20,16 +25,9 @@ use super::outcome::{DeliveryReport, Outcome};
 use super::route::Routes;
 use super::sasl::Credentials;
 use super::settings::Settings;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::transport::Transport;
-
-/// How long a good-bye may take: nobody waits for it gladly.
-const GOODBYE: Duration = Duration::from_secs(5);
-
-/// How long a session may have been idle and still be taken to be alive when a message leaves in one flight with its
-/// envelope: if the server had ended it, what became of the message would be unknown.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// What a pool's sessions are like, and how many there may be.
 #[derive(Clone, Debug)]
@@ -114,7 +112,7 @@ impl<T: Transport + Clone> Pool<T> {
     /// a word: nothing was accepted then. A message whose end may have left is never sent again.
     ///
     /// # Errors
-    /// As [`Client::connect_any`], [`Client::login`] and [`Client::send`]; [`InvalidState`](ErrorKind::InvalidState) for
+    /// As [`Client::connect_any`], [`Client::login`] and [`Client::send`]; [`InvalidState`](crate::ErrorKind::InvalidState) for
     /// a closed pool.
     pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<DeliveryReport> {
         self.send_body(envelope, MemoryBody::new(message)).await
@@ -125,7 +123,7 @@ impl<T: Transport + Clone> Pool<T> {
     /// in one flight (CHUNKING, PIPELINING), one that was idle for a second.
     ///
     /// # Errors
-    /// As [`Pool::send`]; [`Local`](ErrorKind::Local) if the bytes cannot be had.
+    /// As [`Pool::send`]; [`Local`](crate::ErrorKind::Local) if the bytes cannot be had.
     pub async fn send_body<B: Body>(&self, envelope: &Envelope, mut body: B) -> Result<DeliveryReport> {
         let mut lease = self.lease().await?;
         let twice = lease.kept && body.rewind().map_err(Error::local)?;
@@ -183,10 +181,10 @@ impl<T: Transport + Clone> Pool<T> {
 
     /// A place, and a session for it.
     async fn lease(&self) -> Result<Lease<T>> {
-        let mut ticket = Ticket { shared: &self.shared, number: None };
+        let mut ticket = Ticket::new(&self.shared);
         let place = poll_fn(|cx| ticket.poll(cx.waker())).await?;
         drop(ticket);
-        let mut lease = Lease { place, client: None, sent: 0, kept: false, idle: Duration::ZERO };
+        let mut lease = Lease::of(place);
         lease.take_idle().await;
         if lease.client.is_none() {
             lease.renew().await?;
@@ -241,154 +239,6 @@ impl<T: Transport> State<T> {
     }
 }
 
-/// A turn in the queue for a place.
-struct Ticket<'p, T: Transport> {
-    shared: &'p Arc<Shared<T>>,
-    number: Option<u64>,
-}
-
-impl<T: Transport> Ticket<'_, T> {
-    fn poll(&mut self, waker: &Waker) -> Poll<Result<Place<T>>> {
-        let mut state = self.shared.lock();
-        if state.closed {
-            return Poll::Ready(Err(Error::invalid_state("this pool is closed")));
-        }
-        let number = *self.number.get_or_insert_with(|| {
-            state.last_ticket += 1;
-            state.last_ticket
-        });
-        let first = state.queue.front().is_none_or(|(first, _)| *first == number);
-        if first && state.taken < self.shared.settings.connections.max(1) {
-            state.taken += 1;
-            return Poll::Ready(Ok(Place { shared: self.shared.clone() }));
-        }
-        match state.queue.iter_mut().find(|(waiting, _)| *waiting == number) {
-            Some((_, stored)) => stored.clone_from(waker),
-            None => state.queue.push_back((number, waker.clone())),
-        }
-        Poll::Pending
-    }
-}
-
-impl<T: Transport> Drop for Ticket<'_, T> {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            let mut state = self.shared.lock();
-            state.queue.retain(|(waiting, _)| *waiting != number);
-            // Who is first now may have missed a call that was for us.
-            state.wake_next();
-        }
-    }
-}
-
-/// One of the pool's places; free again when it is dropped.
-struct Place<T: Transport> {
-    shared: Arc<Shared<T>>,
-}
-
-impl<T: Transport> Drop for Place<T> {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.taken -= 1;
-        state.wake_next();
-    }
-}
-
-/// A session in its place. Dropped in the middle of anything, its connection closes.
-struct Lease<T: Transport> {
-    // Before the place: a connection is gone when its place is free.
-    client: Option<Client<T>>,
-    place: Place<T>,
-    sent: usize,
-    /// It carried messages before.
-    kept: bool,
-    /// And for so long none.
-    idle: Duration,
-}
-
-impl<T: Transport + Clone> Lease<T> {
-    fn client(&mut self) -> &mut Client<T> {
-        self.client.as_mut().expect("a lease has its client until it is given back")
-    }
-
-    /// The session that was used last; those that were idle for too long are closed.
-    async fn take_idle(&mut self) {
-        let (found, old) = {
-            let mut state = self.place.shared.lock();
-            let limit = self.place.shared.settings.idle;
-            let fresh = state.idle.iter().take_while(|idle| idle.since.elapsed() >= limit).count();
-            let old: Vec<_> = state.idle.drain(..fresh).collect();
-            (state.idle.pop_back(), old)
-        };
-        if let Some(Idle { client, sent, since }) = found {
-            (self.client, self.sent, self.kept, self.idle) = (Some(client), sent, true, since.elapsed());
-        }
-        for Idle { client, .. } in old {
-            quit(client).await;
-        }
-    }
-
-    /// Whether a message may be gone before it is known that the session was.
-    fn may_swallow(&mut self) -> bool {
-        let abilities = self.client().abilities();
-        let at_once = abilities.pipelining && abilities.chunking;
-        self.kept && at_once && self.idle >= FRESH
-    }
-
-    /// Whether a kept session goes on; if not, it is replaced.
-    async fn ask(&mut self) -> Result<()> {
-        if !self.kept {
-            return Ok(());
-        }
-        match self.client().rset().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_end_of_session() => self.renew().await,
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A new session.
-    async fn renew(&mut self) -> Result<()> {
-        (self.client, self.sent, self.kept) = (None, 0, false);
-        let Shared { transport, settings, .. } = &*self.place.shared;
-        let options = settings.options.clone();
-        let routes = &settings.routes;
-        let mut client = Client::connect_any(transport.clone(), routes, options, &settings.settings).await?;
-        if let Some(credentials) = &settings.credentials {
-            client.login(credentials).await?;
-        }
-        self.client = Some(client);
-        Ok(())
-    }
-
-    /// After a message.
-    async fn give_back(mut self) {
-        let Some(client) = self.client.take().filter(|client| !client.is_closed()) else { return };
-        let sent = self.sent + 1;
-        let most = self.place.shared.settings.messages;
-        // One message may have taken several transactions.
-        let used_up = !client.takes_more();
-        let kept = {
-            let mut state = self.place.shared.lock();
-            if state.closed || used_up || sent >= most {
-                Some(client)
-            } else {
-                state.idle.push_back(Idle { client, sent, since: Instant::now() });
-                None
-            }
-        };
-        if let Some(client) = kept {
-            quit(client).await;
-        }
-    }
-}
-
-async fn quit<T: Transport>(mut client: Client<T>) {
-    let timeouts = &mut client.dialogue.context.timeouts;
-    timeouts.reply = timeouts.reply.min(GOODBYE);
-    client.quit().await;
-}
-
 /// A message under way in a session of a [`Pool`]. Dropped unfinished, its connection closes, so that nothing half-written
 /// is delivered.
 #[must_use = "a message ends with finish()"]
@@ -427,17 +277,5 @@ impl<T: Transport> std::fmt::Debug for Pool<T> {
 impl<T: Transport> std::fmt::Debug for PooledMessage<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("smtp::PooledMessage").finish_non_exhaustive()
-    }
-}
-
-impl Error {
-    /// Whether the server had ended the session, or ends it with this reply: closed or reset it, or said 421. Where the
-    /// operation's errors mean that nothing was done, as those of sending a message do, the same may be tried in a new
-    /// session.
-    pub fn is_end_of_session(&self) -> bool {
-        match self.kind() {
-            ErrorKind::ClosedByPeer | ErrorKind::Truncated => true,
-            _ => self.reply().is_some_and(|reply| reply.code().is_closing()),
-        }
     }
 }
