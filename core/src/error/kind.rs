@@ -158,7 +158,7 @@ pub enum ErrorKind {
     },
     /// What there is of a file is not the beginning of the file as it is now, in words: nothing was added to it.
     FileChanged(String),
-    /// The server said no; [`Error::reply`] has its words.
+    /// The server said no; [`Error::reply`](crate::Error::reply) has its words.
     Rejected,
     /// The server's answer breaks the protocol.
     ProtocolViolation(String),
