@@ -8,12 +8,13 @@ use std::fs;
 use std::io::{Cursor, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant, SystemTime};
 
 use server::{ALL, Fault, World, lock};
 use starttls::ftp::{
-    Changed, Client, Credentials, Download, LocalFailure, Once, Placement, RateLimit, RemoteFile, Status, Upload,
-    Verify,
+    Changed, Client, Credentials, Download, LocalFailure, Once, Placement, RateLimit, RemoteFile, ServerMemory,
+    Settings, Status, Upload, Verify,
 };
 use starttls::transport::{Blocking, block};
 use starttls::{Error, ErrorKind, Options, Security, Timeouts};
@@ -21,13 +22,17 @@ use starttls::{Error, ErrorKind, Options, Security, Timeouts};
 const PLAIN: &[&str] = &["SIZE", "MDTM", "REST STREAM", "EPSV"];
 
 fn connect(world: &World) -> Client<Blocking> {
+    connect_with(world, &Settings::default())
+}
+
+fn connect_with(world: &World, settings: &Settings) -> Client<Blocking> {
     let options = Options {
         security: Security::Plaintext,
         timeouts: Timeouts::all(Duration::from_secs(5)),
         ..Options::default()
     };
     block(async {
-        let mut client = Client::connect(Blocking::new(), &world.endpoint(), options).await.unwrap();
+        let mut client = Client::connect_with(Blocking::new(), &world.endpoint(), options, settings).await.unwrap();
         client.login(&Credentials::anonymous()).await.unwrap();
         client
     })
@@ -405,7 +410,7 @@ fn segments_are_put_together() {
     let content = pattern(5_000_001);
     for (features, most, count) in [(ALL, 100, 4), (PLAIN, 100, 3), (PLAIN, 2, 8), (PLAIN, 1, 4)] {
         let world = with(&content, features);
-        world.most.store(most, std::sync::atomic::Ordering::SeqCst);
+        world.most.store(most, SeqCst);
         let receipt = download(&world, &folder.at("b"), segments(count)).unwrap();
         assert_eq!((receipt.status, receipt.size, receipt.offset), (Status::Verified, 5_000_001, 0));
         assert_eq!(receipt.digest.is_some(), features == ALL);
@@ -413,6 +418,45 @@ fn segments_are_put_together() {
         assert_eq!(folder.names(), ["b"]);
         assert!(world.heard("RETR") >= count.min(most), "{}", world.heard("RETR"));
     }
+}
+
+/// Sessions of all downloads together are as many as are allowed, and as the server had room for.
+#[test]
+fn segments_share_what_room_there_is() {
+    let folder = Folder::new("room");
+    let content = pattern(5_000_001);
+    let world = with(&content, PLAIN);
+    let (memory, how) = (ServerMemory::new(), segments(4));
+    let settings =
+        |most: usize| Settings { max_connections: most.try_into().ok(), memory: memory.clone(), ..Settings::default() };
+    // A server notices a little later that somebody left.
+    let seen = |left: usize| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while world.now.load(SeqCst) != left {
+            assert!(Instant::now() < deadline, "{} sessions are left", world.now.load(SeqCst));
+            std::thread::yield_now();
+        }
+        world.seen.swap(0, SeqCst)
+    };
+    let idle = connect_with(&world, &settings(3));
+    let mut client = connect_with(&world, &settings(3));
+    block(client.download("a", folder.at("b"), &how, None)).unwrap();
+    assert_eq!(seen(2), 3, "one beside the two");
+    drop(idle);
+    seen(1);
+    block(client.download("a", folder.at("b"), &how, None)).unwrap();
+    assert_eq!(seen(1), 3, "two beside the one");
+    let error = block(connect_with(&world, &settings(1)).another()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::LimitExceeded(_)), "{error}");
+    seen(1);
+    // What the server said is remembered, and nobody asks it again.
+    world.most.store(2, SeqCst);
+    client.settings().max_connections = None;
+    block(client.download("a", folder.at("b"), &how, None)).unwrap();
+    assert_eq!(seen(1), 3, "the third was turned away");
+    block(client.download("a", folder.at("b"), &how, None)).unwrap();
+    assert_eq!(seen(1), 2);
+    assert!(fs::read(folder.at("b")).unwrap() == content);
 }
 
 /// Where the server is told where a segment ends, nothing has to be aborted; where it does not take that, the rest is.
@@ -424,18 +468,21 @@ fn segments_end_where_the_server_is_told() {
     download(&world, &folder.at("b"), segments(4)).unwrap();
     assert!(fs::read(folder.at("b")).unwrap() == content);
     assert_eq!((world.heard("RANG"), world.heard("REST"), world.heard("ABOR")), (3, 1, 0));
-    let world = with(&content, ALL);
-    *lock(&world.refused) = vec!["RANG"];
-    download(&world, &folder.at("b"), segments(4)).unwrap();
-    assert!(fs::read(folder.at("b")).unwrap() == content);
-    assert!(world.heard("RANG") >= 1 && world.heard("REST") == 3);
+    for refused in ["RANG", "end of a range"] {
+        let world = with(&content, ALL);
+        *lock(&world.refused) = vec![refused];
+        download(&world, &folder.at("b"), segments(4)).unwrap();
+        assert!(fs::read(folder.at("b")).unwrap() == content);
+        assert!(world.heard("RANG") >= 1 && world.heard("REST") <= 3, "{refused}");
+    }
 }
 
 #[test]
 fn a_part_of_a_file() {
     let content = pattern(5_000_000);
-    for features in [ALL, PLAIN] {
+    for (features, refused) in [(ALL, vec![]), (ALL, vec!["beyond"]), (ALL, vec!["end of a range"]), (PLAIN, vec![])] {
         let world = with(&content, features);
+        *lock(&world.refused) = refused;
         let mut client = connect(&world);
         for (offset, end) in
             [(0, 1), (1, 1_000), (100_000, 4_000_000), (4_999_999, 5_000_000), (7, 7), (4_000_000, 9_000_000)]

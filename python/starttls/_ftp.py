@@ -64,6 +64,9 @@ class FTP(Session):
     (HOST), ``client_name`` who we say we are (CLNT), ``language`` that of replies (LANG), such as ``pt-BR``. Without
     ``pipelining`` each command waits for the answer to the one before. ``keep_alive`` is a number of seconds after
     which a sign of life (NOOP) is given during a transfer, for what is in between and forgets silent connections.
+    ``max_connections`` is the most sessions that this process is to have with the server: a ``mirror`` or a download in
+    ``segments`` opens no further ones then. Without it, the server's word that there are too many is believed for five
+    minutes.
     ``proxy`` is the URL of a proxy to connect through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or
     ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an address of this machine to connect from.
     """

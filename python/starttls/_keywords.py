@@ -97,6 +97,8 @@ class FTPOptions(ConnectionOptions, total=False):
     """Whether data connections resume the control connection's TLS session (``"prefer"``)."""
     danger_use_announced_host: bool
     """Whether data connections go to whatever host the server names (``False``)."""
+    max_connections: int | None
+    """The most sessions that this process is to have with the server, further ones counted (no limit)."""
     compression: bool
     """Whether files and listings are compressed on the way where the server offers it (``False``)."""
     auth: Literal["tls", "ssl"]

@@ -546,6 +546,7 @@ class FtpSession:
         session_binding: Literal["require", "prefer", "off"] = "prefer",
         danger_use_announced_host: bool = False,
         compression: bool = False,
+        max_connections: int | None = None,
         auth: Literal["tls", "ssl"] = "tls",
         virtual_host: str | None = None,
         client_name: str | None = None,

@@ -14,20 +14,22 @@ Listing = Callable[[str], str | Iterable[bytes]]
 """What the server says is in a directory, by its path."""
 
 
-def liar(pki: PKI, listing: Listing, *, machine: bool = True) -> Callable[[Peer], None]:
-    """A server whose every file says ``evil``, and whose directories are what ``listing`` makes them.
+def liar(
+    pki: PKI, listing: Listing, *, machine: bool = True, content: Iterable[bytes] = (b"evil",)
+) -> Callable[[Peer], None]:
+    """A server whose every file is the same, and whose directories are what ``listing`` makes them.
 
     Without ``machine`` it has LIST alone, and not MLSD.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki.server.cert_file, pki.server.key_file)
 
-    def send(peer: Peer, listener: socket.socket, content: Iterable[bytes]) -> None:
+    def send(peer: Peer, listener: socket.socket, pieces: Iterable[bytes]) -> None:
         peer.say("150 here it comes")
         connection, _ = listener.accept()
         connection.settimeout(DEADLINE)
         with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-            for piece in content:
+            for piece in pieces:
                 secure.sendall(piece)
             secure.unwrap().close()
         peer.say("226 done")
@@ -53,13 +55,13 @@ def liar(pki: PKI, listing: Listing, *, machine: bool = True) -> Callable[[Peer]
                     peer.say(f"229 here (|||{listener.getsockname()[1]}|)")
                 elif verb in ("MLSD", "LIST", "NLST"):
                     lines = listing(argument)
-                    content = [lines.encode("utf-8", "surrogateescape")] if isinstance(lines, str) else lines
-                    send(peer, listener, content)
+                    pieces = [lines.encode("utf-8", "surrogateescape")] if isinstance(lines, str) else lines
+                    send(peer, listener, pieces)
                 elif verb == "RETR":
-                    send(peer, listener, [b"evil"])
+                    send(peer, listener, content)
                 elif verb == "QUIT":
                     peer.say("221 bye")
-                elif verb in ("MLST", "SIZE"):
+                elif verb in ("MLST", "SIZE", "MDTM"):
                     peer.say("550 no")
                 else:
                     peer.say("230 fine" if verb == "PASS" else "200 fine")

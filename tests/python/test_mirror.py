@@ -298,6 +298,19 @@ def test_a_server_with_few_sessions(pki: PKI, tmp_path: Path) -> None:
         assert (done.code, report["sessions"], tree(tmp_path / "here")) == (0, 2, wanted)
 
 
+def test_sessions_of_a_process_are_counted_together(face: Face, vsftpd: FTPServer, tmp_path: Path) -> None:
+    grow(vsftpd.root / "tree", 40, owner=True)
+    package.forget_server(vsftpd.url)
+    options = {"tls": trusting(vsftpd), "max_connections": 3}
+    with face.ftp(vsftpd.url, **options) as one:
+        with face.ftp(vsftpd.url, **options):
+            assert one.mirror("tree", tmp_path / "a", parallel=8).sessions == 2
+        assert one.mirror("tree", tmp_path / "b", parallel=8).sessions == 3
+    assert tree(tmp_path / "a") == tree(tmp_path / "b") == tree(vsftpd.root / "tree")
+    with pytest.raises(ValueError, match="at least one"):
+        face.ftp(vsftpd.url, max_connections=0)
+
+
 @pytest.mark.parametrize("daemon", ["vsftpd", "proftpd"])
 def test_both_faces_of_the_package(face: Face, servers: Servers, daemon: str, tmp_path: Path) -> None:
     server = servers.ftp(daemon, None)

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
@@ -21,6 +22,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::note;
 use crate::session::Session;
+use crate::whole;
 
 const TLS: &str = "TLS";
 const LOGIN: &str = "Login";
@@ -121,7 +123,8 @@ impl Common {
     /// The way to servers. `--max-time` counts from now on.
     pub(crate) fn network(&self) -> Network {
         let until = self.max_time.and_then(|most| Instant::now().checked_add(most));
-        let network = Blocking::new().local_address(self.local_address).until(until);
+        let network =
+            Blocking::with_interrupt(Arc::new(whole::interrupt)).local_address(self.local_address).until(until);
         Proxied::new(network, self.proxy.clone())
     }
 

@@ -1,8 +1,8 @@
 //! What `get` and `put` have in common: how a whole file is transferred, and how that ends.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use clap::Args;
@@ -57,20 +57,24 @@ fn limit(text: &str) -> Result<u64, String> {
 pub(crate) struct Watch {
     line: Line,
     began: Instant,
-    interrupted: Arc<AtomicBool>,
+}
+
+/// Somebody pressed Ctrl-C while a file was on its way.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// That ends every wait, also for a server that says nothing.
+pub(crate) fn interrupt() -> io::Result<()> {
+    if INTERRUPTED.load(Relaxed) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
 }
 
 impl Watch {
     pub(crate) fn new(shown: bool) -> Result<Self, Failure> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        on_interrupt(&interrupted).map_err(|error| Failure::early(Error::local(error)))?;
-        Ok(Self { line: Line::new(shown), began: Instant::now(), interrupted })
+        on_interrupt(&INTERRUPTED).map_err(|error| Failure::early(Error::local(error)))?;
+        Ok(Self { line: Line::new(shown), began: Instant::now() })
     }
 
     pub(crate) fn tell(&mut self, done: u64, total: Option<u64>) -> io::Result<()> {
-        if self.interrupted.load(Relaxed) {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
+        interrupt()?;
         self.line.show(done, total, self.began);
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! A file transfer session: everything but the transfers themselves, which are in `transfer`.
 
+use std::num::NonZeroUsize;
+
 use super::commands;
 use super::credentials::Credentials;
 use super::entries::Reading;
 use super::features::Features;
 use super::memory::Facts;
+use super::seat::Seat;
 use super::session::{self, Session};
 use super::settings::Settings;
 use super::transfer::Transfer;
@@ -40,6 +43,7 @@ pub struct Client<T: Transport> {
     pub(super) reading: Reading,
     pub(super) options: Options,
     pub(super) credentials: Option<Credentials>,
+    seat: Seat,
 }
 
 /// What a further session like one that is open is made from.
@@ -53,10 +57,12 @@ pub(super) struct Blueprint<T> {
 }
 
 impl<T: Transport + Clone> Blueprint<T> {
-    /// A further session, logged in, in its directory.
+    /// A further session, logged in, in its directory, if there is room for it.
     pub(super) async fn open(&self) -> Result<Client<T>> {
         let Self { transport, endpoint, options, settings, credentials, directory } = self;
-        let mut client = Client::connect_with(transport.clone(), endpoint, options.clone(), settings).await?;
+        let most = settings.max_connections.map_or(usize::MAX, NonZeroUsize::get);
+        let seat = Seat::take_if_free(&settings.memory, endpoint, most)?;
+        let mut client = Client::open_on(seat, transport.clone(), endpoint, options.clone(), settings).await?;
         if let Some(credentials) = credentials {
             client.login(credentials).await?;
             client.enter(directory.clone()).await?;
@@ -85,7 +91,19 @@ impl<T: Transport> Client<T> {
         options: Options,
         settings: &Settings,
     ) -> Result<Self> {
-        let session = session::open(&transport, endpoint, &options, settings.auth).await?;
+        let seat = Seat::take(&settings.memory, endpoint);
+        Self::open_on(seat, transport, endpoint, options, settings).await
+    }
+
+    async fn open_on(
+        seat: Seat,
+        transport: T,
+        endpoint: &Endpoint,
+        options: Options,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let session = session::open(&transport, endpoint, &options, settings.auth).await;
+        let session = session.inspect_err(|error| seat.refused(error))?;
         Ok(Self {
             transport,
             endpoint: endpoint.clone(),
@@ -100,13 +118,15 @@ impl<T: Transport> Client<T> {
             reading: Reading::default(),
             options,
             credentials: None,
+            seat,
         })
     }
 
     /// A further session like this one: with the same server, settings and credentials, in the same directory.
     ///
     /// # Errors
-    /// As [`Client::connect`] and [`Client::login`].
+    /// As [`Client::connect`] and [`Client::login`]; [`LimitExceeded`](ErrorKind::LimitExceeded) if there is no room for it
+    /// ([`Settings::max_connections`]).
     pub async fn another(&mut self) -> Result<Self>
     where
         T: Clone,
@@ -158,7 +178,7 @@ impl<T: Transport> Client<T> {
     /// [`InvalidState`](ErrorKind::InvalidState) in clear text, unless the user is `anonymous`.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
         self.idle()?;
-        self.log_in(credentials).await?;
+        self.log_in(credentials).await.inspect_err(|error| self.seat.refused(error))?;
         self.credentials = Some(credentials.clone());
         Ok(())
     }

@@ -126,6 +126,8 @@ struct Fetch<'f, 'w, 'p> {
     known: Option<FileFacts>,
     /// What the file is, or was when what is there was begun.
     facts: FileFacts,
+    /// Whether more came than was asked for.
+    exceeds: bool,
     /// Of everything that is there.
     hasher: Option<Hasher>,
     pace: Pace<'p>,
@@ -254,7 +256,11 @@ impl<T: Transport> Client<T> {
             if let Err(error) = fetch.pace.advance(&self.transport, fresh).await {
                 return Err(self.give_up(error).await);
             }
-            if !ends && fetch.has_all() {
+            if fetch.exceeds {
+                // It was told where the part ends, or was not.
+                self.learn(|known| known.no_ranges |= ends);
+            }
+            if fetch.exceeds || (!ends && fetch.has_all()) {
                 return self.cut_off().await;
             }
         }
@@ -335,6 +341,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
             sink,
             known: how.known,
             facts: FileFacts::default(),
+            exceeds: false,
             hasher: None,
             pace,
             attempts: Attempts::new(how.retries, how.backoff),
@@ -400,7 +407,9 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
     fn take(&mut self, overlap: &mut Overlap, bytes: &[u8]) -> Result<usize> {
         let fresh = overlap.compare(bytes)?;
         let room = self.how.end.map_or(u64::MAX, |end| end - self.sink.length());
-        let fresh = &fresh[..fresh.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        self.exceeds |= fresh.len() > room;
+        let fresh = &fresh[..fresh.len().min(room)];
         if let Some(hasher) = &mut self.hasher {
             hasher.update(fresh);
         }

@@ -59,13 +59,18 @@ impl<T: Transport> Client<T> {
         if !matches!(error.kind(), ErrorKind::Rejected) || self.is_closed() {
             return Err(error);
         }
-        if error.reply().is_some_and(|reply| (500..505).contains(&reply.code().number())) {
+        let code = error.reply().map_or(0, |reply| reply.code().number());
+        if matches!(code, 500 | 502..505) {
             self.learn(|known| known.no_ranges = true);
             return self.start_download(path, part.start).await.map(|()| false);
         }
         // A range that was not used up would be the next transfer's.
         if self.session.dialogue.ready().is_ok() {
             self.session.dialogue.exchange(&commands::rang_none()).await?;
+        }
+        // Some servers have no part that ends behind the file's end.
+        if matches!(code, 501 | 551 | 554) {
+            return self.start_download(path, part.start).await.map(|()| false);
         }
         Err(error)
     }

@@ -1,5 +1,6 @@
 //! What was learnt of servers in this process: what they do not know or cannot take, which is not tried again.
 
+use super::seat::Seats;
 use crate::memory::server_memory;
 
 server_memory! {
@@ -8,13 +9,15 @@ server_memory! {
 }
 
 /// What is known of one server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
+    /// The sessions with it.
+    pub(super) seats: Seats,
     /// It does not know EPSV.
     pub(super) no_epsv: bool,
     /// It offers MODE Z, and refuses it.
     pub(super) no_compression: bool,
-    /// It offers RANG, and does not know it.
+    /// It offers RANG, and does not know it, or does not keep to it.
     pub(super) no_ranges: bool,
     /// It does not know EPRT.
     pub(super) no_eprt: bool,

@@ -62,6 +62,7 @@ mod queries;
 mod receipt;
 mod refusal;
 mod remote_file;
+mod seat;
 mod segments;
 mod session;
 mod settings;

@@ -81,6 +81,14 @@ impl<T: Transport + Clone> Client<T> {
         }
         let last = parts.state().receipt.take();
         let outcome = async {
+            // Others may have filled the gap of a session that was lost: one of them goes on in its place.
+            if self.is_closed() {
+                match (others.iter_mut().find(|other| !other.is_closed()), anchor.clone()) {
+                    (Some(other), _) => std::mem::swap(self, other),
+                    (None, Some(directory)) => self.start_over(directory).await?,
+                    (None, None) => {}
+                }
+            }
             for other in others {
                 other.quit().await;
             }
@@ -160,7 +168,7 @@ impl<T: Transport + Clone> Client<T> {
             false => self.start_part(path, begin..gap.end).await?,
         };
         loop {
-            let (from, mut outcome) = (gap.start, Ok(()));
+            let (from, mut outcome, mut exceeds) = (gap.start, Ok(()), false);
             let more = self
                 .receive(&mut |bytes| {
                     let (again, bytes) = bytes.split_at((before - head.len()).min(bytes.len()));
@@ -169,6 +177,7 @@ impl<T: Transport + Clone> Client<T> {
                     if last && bytes.len() > left {
                         outcome = Err(changed("it is longer than it was"));
                     }
+                    exceeds |= bytes.len() > left;
                     let bytes = &bytes[..bytes.len().min(left)];
                     if outcome.is_ok() {
                         outcome = file.write_all(bytes).map_err(|error| parts.failure(error));
@@ -184,7 +193,9 @@ impl<T: Transport + Clone> Client<T> {
             if let Err(error) = pace.advance(&self.transport, fresh).await {
                 return Err(self.give_up(error).await);
             }
-            if more && gap.is_empty() && !last && !ends {
+            if more && gap.is_empty() && !last && (exceeds || !ends) {
+                // Some servers say that they end it there, and go on.
+                self.learn(|known| known.no_ranges |= ends);
                 self.abort().await;
                 return Ok(());
             }

@@ -1,5 +1,6 @@
 //! How a session speaks and what it insists on.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::active::Active;
@@ -52,6 +53,13 @@ pub struct Settings {
     /// Whether data connections are compressed (MODE Z) where the server offers it. Off by default: fast networks gain
     /// nothing, and how well a file compresses shows in the length of what is sent, also through TLS.
     pub compression: bool,
+    /// The most sessions with the server at a time, all those counted that share the memory: a mirror, or a download in
+    /// segments, opens no further ones then and does with those it has. A session that is opened by [`Client::connect`] is
+    /// opened in any case. `None`: as many as are asked for, until the server says that these are too many; then it is
+    /// believed for five minutes.
+    ///
+    /// [`Client::connect`]: super::Client::connect
+    pub max_connections: Option<NonZeroUsize>,
     /// What is known of servers, and what is learnt of this one.
     pub memory: ServerMemory,
 }
@@ -76,6 +84,7 @@ impl Default for Settings {
             passive_host: PassiveHost::default(),
             session_binding: SessionBinding::default(),
             compression: false,
+            max_connections: None,
             memory: ServerMemory::default(),
         }
     }

@@ -248,7 +248,11 @@ impl Session<'_> {
             return self.say(reply);
         }
         let Some(content) = self.world.content(name) else { return self.say("550 no such file") };
+        if self.range.is_some_and(|(_, last)| last >= content.len()) && lock(&self.world.refused).contains(&"beyond") {
+            return self.say("554 no such part");
+        }
         let (first, end) = match self.range.take() {
+            Some((first, _)) if lock(&self.world.refused).contains(&"end of a range") => (first, content.len()),
             Some((first, last)) => (first, last + 1),
             None => (std::mem::take(&mut self.rest), content.len()),
         };

@@ -520,8 +520,8 @@ impl FtpSession {
     #[new]
     #[pyo3(signature = (url, *, user=None, password=None, account=None, tls=None, timeout=None, trace=None,
         data_protection="private", verify_uploads=true, accept_missing_close_notify=false, active=None,
-        session_binding="prefer", danger_use_announced_host=false, compression=false, auth="tls", virtual_host=None, client_name=None,
-        language=None, pipelining=true, keep_alive=None, proxy=None, local_address=None,
+        session_binding="prefer", danger_use_announced_host=false, compression=false, max_connections=None, auth="tls",
+        virtual_host=None, client_name=None,        language=None, pipelining=true, keep_alive=None, proxy=None, local_address=None,
         encoding="utf-8", fallback_encoding=None, list_options=None, all_facts=false, host=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -540,6 +540,7 @@ impl FtpSession {
         session_binding: &str,
         danger_use_announced_host: bool,
         compression: bool,
+        max_connections: Option<usize>,
         auth: &str,
         virtual_host: Option<String>,
         client_name: Option<String>,
@@ -582,7 +583,9 @@ impl FtpSession {
         };
         let encoding = entry::chosen(encoding, fallback_encoding)?;
         let keep_alive = keep_alive.map(|every| config::duration(py, every)).transpose()?;
+        let no_session = |_| error::argument(py, "there is at least one connection");
         let settings = Settings {
+            max_connections: max_connections.map(TryInto::try_into).transpose().map_err(no_session)?,
             keep_alive,
             auth,
             virtual_host,

@@ -49,7 +49,7 @@ impl Golden {
                 _ => {}
             }
         }
-        marks.into_iter().filter(|mark| (begun..=ended).contains(mark)).next_back()
+        marks.into_iter().rfind(|mark| (begun..=ended).contains(mark))
     }
 
     /// Bytes delivered when the peer was done with its last step before answering the body of the n-th message: up to
