@@ -127,8 +127,11 @@ impl<T: Transport> Client<T> {
                     Some(_) => self.begin_again(error).await,
                     None => {
                         self.beside = Beside::default();
-                        self.fence().await;
-                        Err(error)
+                        // A server that refuses the transfer does not wait for its connection: then that is the news.
+                        match self.fence().await.into_iter().next() {
+                            Some(refusal) if refusal.code().is_negative() => self.begins(refusal).map(Some),
+                            _ => Err(error),
+                        }
                     }
                 };
             }
