@@ -36,6 +36,8 @@ pub(crate) struct Dialogue<C> {
     flight_is_secret: bool,
     /// Bytes that were in flights before this one.
     launched: u64,
+    /// A reply that has begun: whoever does not wait for its end leaves it to whoever listens next.
+    begun: Option<Assembler>,
     pub(crate) context: Context,
 }
 
@@ -143,7 +145,7 @@ impl<S> From<Dialogue<Secure<S>>> for Dialogue<Link<S>> {
 
 impl<C> Dialogue<C> {
     fn over(channel: C, context: Context) -> Self {
-        Self { channel, flight: Vec::new(), flight_is_secret: false, launched: 0, context }
+        Self { channel, flight: Vec::new(), flight_is_secret: false, launched: 0, begun: None, context }
     }
 }
 
@@ -214,7 +216,7 @@ impl<C: Channel> Dialogue<C> {
                 Ok(reply)
             }
             Err(error) => {
-                self.context.ended.get_or_insert("this session failed");
+                self.context.fail(&error);
                 let error = match (self.context.farewell.take(), error.kind()) {
                     (Some(farewell), ErrorKind::ClosedByPeer | ErrorKind::Truncated) => Error::rejected(farewell),
                     _ => error,
@@ -226,7 +228,6 @@ impl<C: Channel> Dialogue<C> {
 
     async fn receive(&mut self) -> Result<Reply> {
         let budget = Budget::DEFAULT;
-        let mut assembler = Assembler::new(self.context.dialect, budget);
         loop {
             let Some(line) = self.channel.inbox().next_line(budget.line)? else {
                 if self.channel.fill_for_line().await? {
@@ -239,7 +240,9 @@ impl<C: Channel> Dialogue<C> {
             let scrubbed = self.context.dialect == Dialect::Smtp && !self.context.verbatim;
             let line = if scrubbed { self.context.without_secrets(line) } else { Cow::Borrowed(line) };
             self.context.trace.emit(|| Event::Received(printable(&self.context.without_secrets(&line))));
-            if let Some(reply) = assembler.push(&line)? {
+            let begun = self.begun.get_or_insert_with(|| Assembler::new(self.context.dialect, budget));
+            if let Some(reply) = begun.push(&line)? {
+                self.begun = None;
                 return Ok(reply);
             }
         }
@@ -301,6 +304,11 @@ impl<C: Channel> Dialogue<C> {
         self.reply().await
     }
 
+    /// Whether replies are owed, to commands nobody waited for.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.context.owed > 0
+    }
+
     /// Nothing is owed any more: a reply came that only the last command can have.
     pub(crate) fn settle(&mut self) {
         self.context.owed = 0;
@@ -314,6 +322,14 @@ impl<C: Channel> Dialogue<C> {
     /// Ends our direction after good-bye. Whether the server still listens is of no interest.
     pub(crate) async fn close(&mut self) {
         self.context.ended = Some("this session is closed");
+        let _ = self.channel.close().await;
+        self.context.trace.emit(|| Event::Closed { channel: trace::Channel::Control });
+    }
+
+    /// [`Dialogue::close`] without good-bye, and with little patience.
+    pub(crate) async fn hang_up(&mut self, within: Duration) {
+        self.end("this session is closed");
+        self.channel.set_deadline(self.context.within(within));
         let _ = self.channel.close().await;
         self.context.trace.emit(|| Event::Closed { channel: trace::Channel::Control });
     }

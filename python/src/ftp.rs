@@ -97,18 +97,33 @@ impl SharedFile {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Result<RemoteFile, Failure> {
+    fn take(&self) -> Result<Taken<'_>, Failure> {
         let busy = || std::io::Error::new(std::io::ErrorKind::ResourceBusy, "this remote file is being read");
-        self.lock().take().ok_or_else(|| Failure::Local(busy()))
-    }
-
-    fn put_back(&self, file: RemoteFile) {
-        *self.lock() = Some(file);
+        let file = self.lock().take().ok_or_else(|| Failure::Local(busy()))?;
+        Ok(Taken { file: Some(file), from: self })
     }
 
     /// The receipt of the download that came to the file's end.
     pub(crate) fn receipt(&self) -> Option<TransferReceipt> {
         self.lock().as_ref().and_then(|file| file.receipt().cloned())
+    }
+}
+
+/// A remote file in use: it is put back whatever becomes of the operation.
+struct Taken<'s> {
+    file: Option<RemoteFile>,
+    from: &'s SharedFile,
+}
+
+impl Taken<'_> {
+    fn file(&mut self) -> &mut RemoteFile {
+        self.file.as_mut().expect("it is there until it is put back")
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *self.from.lock() = self.file.take();
     }
 }
 
@@ -141,6 +156,11 @@ impl Protocol for Ftp {
         Ok(client)
     }
 
+    fn leave<T: Transport + Clone + 'static>(client: &mut Client<T>) -> bool {
+        client.abandon();
+        !client.is_closed()
+    }
+
     async fn perform<T: Transport + Clone + 'static>(
         client: &mut Client<T>,
         command: Command,
@@ -170,31 +190,25 @@ impl Protocol for Ftp {
             }
             Command::BeginFile(file, at) => {
                 let mut it = file.take()?;
-                it.seek_to(at);
-                let outcome = it.begin(client).await;
-                file.put_back(it);
-                outcome?;
+                it.file().seek_to(at);
+                it.file().begin(client).await?;
                 Value::None
             }
             Command::ReadFile(file, at, most) => {
                 let mut it = file.take()?;
-                it.seek_to(at);
+                it.file().seek_to(at);
                 let mut piece = vec![0; most];
-                let outcome = it.read(client, &mut piece).await;
-                file.put_back(it);
-                piece.truncate(outcome?);
+                let count = it.file().read(client, &mut piece).await?;
+                piece.truncate(count);
                 Value::Bytes(piece)
             }
             Command::FileSize(file) => {
                 let mut it = file.take()?;
-                let outcome = it.size(client).await;
-                file.put_back(it);
-                Value::Number(outcome?)
+                Value::Number(it.file().size(client).await?)
             }
             Command::CloseFile(file) => {
                 let mut it = file.take()?;
-                it.close(client).await;
-                file.put_back(it);
+                it.file().close(client).await;
                 Value::None
             }
             Command::Receive => {

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   New ── connect ──▶ Idle ◀─▶ Busy ── close ──▶ Closed ── connect …
-//!                                └── the operation is dropped in the middle ──▶ Abandoned
+//!                                └── the operation is dropped in the middle ──▶ Idle or Abandoned
 //! ```
 //!
-//! An operation takes the client out of its slot and puts it back when it is done. If it is dropped, or interrupted, the
-//! client goes with it: its connection closes, and the next use is a clear error.
+//! An operation takes the client out of its slot and puts it back when it is done. If it is dropped, or interrupted, a client
+//! that can put itself in order is left to its next use; any other goes with it: its connection closes, and the next use is a
+//! clear error.
 
 use std::future::Future;
 use std::io;
@@ -62,6 +63,11 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
         }
     }
 
+    /// An operation was dropped in the middle: whether the client can go on at its next use.
+    fn leave<T: Transport + Clone + 'static>(_: &mut Self::Client<T>) -> bool {
+        false
+    }
+
     /// Says good-bye.
     fn quit<T: Transport + Clone + 'static>(client: Self::Client<T>) -> impl Future<Output = ()> + Send;
 
@@ -115,22 +121,33 @@ impl<C> Slot<C> {
     }
 }
 
-/// The right to use the slot's client; when it is dropped without a word, the client is gone.
-struct Lease<C>(Option<Arc<Slot<C>>>);
+/// The slot's client, if the job needs one, and the right to use it; when it is dropped without a word, the client goes on
+/// only if it can.
+struct Lease<C> {
+    slot: Option<Arc<Slot<C>>>,
+    client: Option<Box<C>>,
+    leave: fn(&mut C) -> bool,
+}
 
 impl<C> Lease<C> {
     fn end(mut self, state: State<C>) {
-        if let Some(slot) = self.0.take() {
+        if let Some(slot) = self.slot.take() {
             *slot.lock() = state;
         }
+    }
+
+    /// The client goes back.
+    fn give_back(mut self) {
+        let state = self.client.take().map_or(State::Closed, State::Idle);
+        self.end(state);
     }
 }
 
 impl<C> Drop for Lease<C> {
     fn drop(&mut self) {
-        if let Some(slot) = self.0.take() {
-            *slot.lock() = State::Abandoned;
-        }
+        let Some(slot) = self.slot.take() else { return };
+        let left = self.client.take().and_then(|mut client| (self.leave)(&mut client).then_some(client));
+        *slot.lock() = left.map_or(State::Abandoned, State::Idle);
     }
 }
 
@@ -184,7 +201,7 @@ impl<P: Protocol> Session<P> {
             return if matches!(job, Job::Close) { Ok(py.None()) } else { Err(error::state(py, FORKED)) };
         }
         let hint = self.hint(&job);
-        let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
+        let lease = take(slot, &job, P::leave).map_err(|why| error::state(py, why))?;
         let work = work(self.protocol.clone(), transport.clone(), lease, job);
         match py.detach(|| block(work)) {
             Ok(value) => value.into_python(py),
@@ -229,7 +246,7 @@ impl<P: Protocol> Session<P> {
             return if matches!(job, Job::Close) { Ok(closed) } else { Err(error::state(py, FORKED)) };
         }
         let hint = self.hint(&job);
-        let lease = take(slot, &job).map_err(|why| error::state(py, why))?;
+        let lease = take(slot, &job, P::leave).map_err(|why| error::state(py, why))?;
         let future: BoxedOperation = Box::pin(work(self.protocol.clone(), transport.clone(), lease, job));
         Ok(Operation::new(future, hint))
     }
@@ -259,6 +276,19 @@ impl<P: Protocol> Session<P> {
         match &self.face {
             Face::Blocking(_, slot) => open(slot),
             Face::Hosted(_, slot) => open(slot),
+        }
+    }
+
+    /// What is under way and idle is given up at the session's next use.
+    pub(crate) fn abandon(&self) {
+        fn abandon<C>(slot: &Slot<C>, leave: fn(&mut C) -> bool) {
+            if let State::Idle(client) = &mut *slot.lock() {
+                leave(client);
+            }
+        }
+        match &self.face {
+            Face::Blocking(_, slot) => abandon(slot, P::leave),
+            Face::Hosted(_, slot) => abandon(slot, P::leave),
         }
     }
 
@@ -303,10 +333,7 @@ fn look<C, R>(slot: &Slot<C>, at: impl FnOnce(&C) -> R) -> Option<R> {
     }
 }
 
-/// The client, if the job needs one, and the right to put it back.
-type Taken<C> = (Option<Box<C>>, Lease<C>);
-
-fn take<C, J>(slot: &Arc<Slot<C>>, job: &Job<J>) -> Result<Taken<C>, &'static str> {
+fn take<C, J>(slot: &Arc<Slot<C>>, job: &Job<J>, leave: fn(&mut C) -> bool) -> Result<Lease<C>, &'static str> {
     let mut state = slot.lock();
     let client = match (std::mem::replace(&mut *state, State::Busy), job) {
         (State::New | State::Closed | State::Abandoned, Job::Connect | Job::Close) => None,
@@ -325,26 +352,28 @@ fn take<C, J>(slot: &Arc<Slot<C>>, job: &Job<J>) -> Result<Taken<C>, &'static st
             return Err(why);
         }
     };
-    Ok((client, Lease(Some(slot.clone()))))
+    Ok(Lease { slot: Some(slot.clone()), client, leave })
 }
 
 async fn work<P: Protocol, T: Transport + Clone + 'static>(
     protocol: Arc<P>,
     transport: T,
-    (client, lease): Taken<P::Client<T>>,
+    mut lease: Lease<P::Client<T>>,
     job: Job<P::Command>,
 ) -> Result<Value, Failure> {
-    match (job, client) {
-        (Job::Perform(command), Some(mut client)) => {
-            let outcome = P::perform(&mut client, command).await;
-            if outcome.as_ref().is_err_and(Failure::is_fatal) {
-                drop(client);
-                drop(lease);
-            } else {
-                lease.end(State::Idle(client));
-            }
-            outcome
+    if let Job::Perform(command) = job {
+        let Some(client) = lease.client.as_mut() else {
+            return connect(protocol, transport, lease).await;
+        };
+        let outcome = P::perform(client, command).await;
+        if outcome.as_ref().is_err_and(Failure::is_fatal) {
+            drop(lease);
+        } else {
+            lease.give_back();
         }
+        return outcome;
+    }
+    match (job, lease.client.take()) {
         (Job::PerformLast(command), Some(client)) => {
             let outcome = P::perform_last(*client, command).await;
             lease.end(State::Closed);
@@ -357,15 +386,23 @@ async fn work<P: Protocol, T: Transport + Clone + 'static>(
             lease.end(State::Closed);
             Ok(Value::None)
         }
-        (Job::Connect | Job::Perform(_) | Job::PerformLast(_), _) => match protocol.connect(transport).await {
-            Ok(client) => {
-                lease.end(State::Idle(Box::new(client)));
-                Ok(Value::None)
-            }
-            Err(error) => {
-                lease.end(State::Closed);
-                Err(error.into())
-            }
-        },
+        (Job::Connect | Job::Perform(_) | Job::PerformLast(_), _) => connect(protocol, transport, lease).await,
+    }
+}
+
+async fn connect<P: Protocol, T: Transport + Clone + 'static>(
+    protocol: Arc<P>,
+    transport: T,
+    lease: Lease<P::Client<T>>,
+) -> Result<Value, Failure> {
+    match protocol.connect(transport).await {
+        Ok(client) => {
+            lease.end(State::Idle(Box::new(client)));
+            Ok(Value::None)
+        }
+        Err(error) => {
+            lease.end(State::Closed);
+            Err(error.into())
+        }
     }
 }

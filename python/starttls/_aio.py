@@ -162,9 +162,10 @@ class Pause:
 class Driver:
     """The connections of one session, and the operation under way on it."""
 
-    def __init__(self, host: Host, local_address: str | None = None) -> None:
+    def __init__(self, host: Host, local_address: str | None = None, *, resumes: bool = False) -> None:
         self.host = host
         self._local_address = local_address
+        self._resumes = resumes
         self.channels: dict[int, Channel | Pause] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -192,7 +193,10 @@ class Driver:
             self._waiting.set_result(None)
 
     async def drive(self, operation: Operation[T]) -> T:
-        """Run an operation to its end. Cancelled, it closes the session's connections."""
+        """Run an operation to its end.
+
+        Cancelled, it closes the session's connections, unless the session puts itself in order at its next use.
+        """
         self._loop = asyncio.get_running_loop()
         self._woken = False
         try:
@@ -212,11 +216,18 @@ class Driver:
             self._perform()
         except BaseException:
             operation.cancel()
-            self._abandon()
+            if self._resumes:
+                self._perform()
+                self._rest()
+            else:
+                self._abandon()
             raise
+        self._rest()
+        return operation.result()
+
+    def _rest(self) -> None:
         for channel in self.channels.values():
             channel.deadline = None  # deadlines are for operations, not for the time between them
-        return operation.result()
 
     def _perform(self) -> None:
         for what, *details in self.host.take_requests():

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class AsyncFTP(AsyncSession):
     """``FTP`` for asyncio: the same arguments and methods, awaited.
 
-    An operation that is cancelled, by ``asyncio.timeout`` for one, closes the session, and the next use says so.
+    An operation that is cancelled, by ``asyncio.timeout`` for one, leaves a session that can be used: the next one
+    first makes sure that no reply is still to come, or replaces the session by a new one in the same directory.
     """
 
     __slots__ = ()
@@ -39,7 +40,7 @@ class AsyncFTP(AsyncSession):
 
     def __init__(self, url: str, **options: Unpack[FTPOptions]) -> None:
         host = Host()
-        self._driver = Driver(host, options.get("local_address"))
+        self._driver = Driver(host, options.get("local_address"), resumes=True)
         self._session = native(FtpSession, "AsyncFTP", url, options, host=host)
 
     async def _run(self, command: FtpCommand[T]) -> T:
@@ -381,6 +382,10 @@ class AsyncRemoteFile:
         self._at = at
         self._ended = False
         self._receipt: TransferReceipt | None = None
+
+    def __del__(self) -> None:
+        if not self._ended:
+            self._ftp._session.abandon()
 
     @property
     def receipt(self) -> TransferReceipt | None:

@@ -79,8 +79,8 @@ class Listing:
 class AsyncListing:
     """The entries of a directory, with ``async for``. It begins with the first one that is asked for.
 
-    Until it comes to its end or is closed, the session can do nothing else. ``aclose`` or an ``async with`` statement
-    gives the rest up.
+    Until it comes to its end or is closed, the session can do nothing else. ``aclose``, an ``async with`` statement, or
+    nobody's having it any more gives the rest up.
     """
 
     __slots__ = ("_batch", "_ftp", "_over", "_path", "unparsed")
@@ -124,6 +124,10 @@ class AsyncListing:
         if begun and not self._over and self._ftp._session.is_open:
             await self._ftp._run(FtpCommand.abort())
         self._over = True
+
+    def __del__(self) -> None:
+        if self._path is None and not self._over:
+            self._ftp._session.abandon()
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::mismatch;
 use crate::options::Timeouts;
 use crate::reply::{Dialect, Reply};
@@ -43,6 +43,13 @@ impl Context {
     /// The error of a server that offers no upgrade.
     pub(crate) fn no_upgrade(&self, error: Error) -> Error {
         self.unfit(error).advise(mismatch::no_upgrade(self.dialect, &self.endpoint))
+    }
+
+    /// Nothing more can be said; but what was interrupted on this side leaves only replies behind that are owed.
+    pub(super) fn fail(&mut self, error: &Error) {
+        if !matches!(error.kind(), ErrorKind::Interrupted) {
+            self.ended.get_or_insert("this session failed");
+        }
     }
 
     /// From now on [`Timeouts::total`] counts.

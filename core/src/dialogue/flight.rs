@@ -67,7 +67,10 @@ impl<C: Channel> Dialogue<C> {
         }
         self.channel.set_deadline(self.context.within(self.context.timeouts.reply));
         let outcome = self.channel.flush().await;
-        outcome.map_err(|error| self.context.explain(error))
+        outcome.map_err(|error| {
+            self.context.fail(&error);
+            self.context.explain(error)
+        })
     }
 
     /// Content that is part of the conversation (a message body): sent in flights, each with the time of a stall.

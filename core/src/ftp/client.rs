@@ -7,16 +7,17 @@ use super::credentials::Credentials;
 use super::entries::Reading;
 use super::features::Features;
 use super::memory::Facts;
+use super::place::Place;
 use super::seat::Seat;
 use super::session::{self, Session};
 use super::settings::Settings;
 use super::transfer::Transfer;
 use super::verdict::Beside;
-use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
+use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::line::Line;
 use crate::options::Options;
 use crate::reply::Reply;
-use crate::tls::{TlsInfo, Version};
+use crate::tls::TlsInfo;
 use crate::transport::{Endpoint, Transport};
 
 /// A file transfer session over any transport.
@@ -44,6 +45,15 @@ pub struct Client<T: Transport> {
     pub(super) options: Options,
     pub(super) credentials: Option<Credentials>,
     seat: Seat,
+    /// Where the session is.
+    pub(super) place: Place,
+    /// The session cannot be used, because of what was given up or not waited for: it is to be replaced.
+    pub(super) forsaken: bool,
+    /// The transfer under way is to be given up before anything else is done.
+    pub(super) abandoned: bool,
+    /// Of what was said since the operation began, nothing has an answer that the fence could be taken for, and nothing
+    /// changes how the session speaks.
+    pub(super) fenceable: bool,
 }
 
 /// What a further session like one that is open is made from.
@@ -119,6 +129,10 @@ impl<T: Transport> Client<T> {
             options,
             credentials: None,
             seat,
+            place: Place::login(),
+            forsaken: false,
+            abandoned: false,
+            fenceable: false,
         })
     }
 
@@ -177,14 +191,17 @@ impl<T: Transport> Client<T> {
     /// [`Rejected`](ErrorKind::Rejected) if the server does not accept the credentials or refuses to protect data;
     /// [`InvalidState`](ErrorKind::InvalidState) in clear text, unless the user is `anonymous`.
     pub async fn login(&mut self, credentials: &Credentials) -> Result<()> {
-        self.idle()?;
+        self.idle().await?;
+        // Whoever does not wait for the answer is nobody.
+        self.credentials = None;
+        self.place = Place::login();
         self.log_in(credentials).await.inspect_err(|error| self.seat.refused(error))?;
         self.credentials = Some(credentials.clone());
         Ok(())
     }
 
     /// If the server throws commands away that come together, once more, one by one.
-    async fn log_in(&mut self, credentials: &Credentials) -> Result<()> {
+    pub(super) async fn log_in(&mut self, credentials: &Credentials) -> Result<()> {
         let together = self.settings.pipelining && !self.known.pipelining_broke;
         let outcome = self.session.login(credentials, &self.settings, together).await;
         if outcome.is_ok() || !self.session.choked {
@@ -210,7 +227,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// The connection's.
     pub async fn ask_features(&mut self) -> Result<&Features> {
-        self.idle()?;
+        self.idle().await?;
         self.session.ask_features().await?;
         Ok(&self.session.features)
     }
@@ -225,9 +242,15 @@ impl<T: Transport> Client<T> {
         self.session.dialogue.tls().map(AsRef::as_ref)
     }
 
-    /// Whether the session can be used no more: closed, failed, or cancelled in the middle of an exchange.
+    /// Whether the session can be used no more: it was closed, or it failed. One that was cancelled in the middle of
+    /// something can be: see [`Client::abandon`].
     pub fn is_closed(&self) -> bool {
-        self.session.dialogue.is_ended() && self.transfer.is_none()
+        self.session.dialogue.has_ended() && !self.forsaken && self.transfer.is_none()
+    }
+
+    /// Whether nothing can be said on the control connection as it is.
+    pub(super) fn is_lost(&self) -> bool {
+        (self.session.dialogue.is_ended() || self.forsaken) && self.transfer.is_none()
     }
 
     /// Deletes a file (DELE).
@@ -245,7 +268,7 @@ impl<T: Transport> Client<T> {
     pub async fn rename(&mut self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<Reply> {
         // Both are looked at before the first is sent.
         let (from, to) = (commands::rnfr(from.as_ref())?, commands::rnto(to.as_ref())?);
-        self.idle()?;
+        self.idle().await?;
         let reply = self.session.dialogue.exchange(&from).await.map_err(|error| error.during(Phase::Command))?;
         if !reply.code().is_intermediate() {
             return Err(self.session.refused(reply, Phase::Command));
@@ -274,8 +297,26 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`Rejected`](ErrorKind::Rejected) if the server does not.
     pub async fn cwd(&mut self, path: impl AsRef<[u8]>) -> Result<Reply> {
-        let line = if path.as_ref() == b".." { commands::cdup() } else { commands::cwd(path.as_ref())? };
-        self.command(&line).await
+        let path = path.as_ref();
+        let line = if path == b".." { commands::cdup() } else { commands::cwd(path)? };
+        self.idle().await?;
+        // Until it is answered, nobody knows where we are; but the fence will tell.
+        let before = std::mem::replace(&mut self.place, Place::Unknown);
+        self.fenceable = true;
+        let outcome = self.session.expect(&line).await;
+        match &outcome {
+            Ok(_) => self.place = before.then(path),
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected) => self.place = before,
+            Err(_) => {}
+        }
+        if outcome.is_ok() && self.place.is_roundabout() {
+            // Some servers do not tell.
+            match self.pwd().await {
+                Err(error) if !matches!(error.kind(), ErrorKind::Rejected) => return Err(error),
+                _ => {}
+            }
+        }
+        outcome
     }
 
     /// The current directory (PWD).
@@ -284,8 +325,11 @@ impl<T: Transport> Client<T> {
     /// [`Rejected`](ErrorKind::Rejected), or a violation if the reply quotes no path.
     pub async fn pwd(&mut self) -> Result<Vec<u8>> {
         let reply = self.command(&commands::pwd()).await?;
-        let path = reply.raw_lines().next().and_then(quoted);
-        path.ok_or_else(|| self.explain(Error::violation("the answer to PWD quotes no path").with_reply(reply)))
+        let Some(path) = reply.raw_lines().next().and_then(quoted) else {
+            return Err(self.explain(Error::violation("the answer to PWD quotes no path").with_reply(reply)));
+        };
+        self.place = Place::told(path.clone());
+        Ok(path)
     }
 
     /// Asks for a sign of life (NOOP).
@@ -302,7 +346,7 @@ impl<T: Transport> Client<T> {
         self.say_goodbye().await;
     }
 
-    async fn say_goodbye(&mut self) {
+    pub(super) async fn say_goodbye(&mut self) {
         let dialogue = &mut self.session.dialogue;
         if dialogue.ready().is_ok() {
             let _ = dialogue.exchange(&commands::quit()).await;
@@ -311,36 +355,8 @@ impl<T: Transport> Client<T> {
     }
 
     pub(super) async fn command(&mut self, line: &Line) -> Result<Reply> {
-        self.idle()?;
+        self.idle().await?;
         self.session.expect(line).await
-    }
-
-    /// Replaces the control connection by a new one, logged in as this one was, in the same directory.
-    pub(super) async fn renew(&mut self) -> Result<()> {
-        let directory = self.pwd().await?;
-        self.say_goodbye().await;
-        self.start_over(directory).await
-    }
-
-    /// A new control connection instead of one that ended, in a directory that is known.
-    pub(super) async fn start_over(&mut self, directory: Vec<u8>) -> Result<()> {
-        let ends = self.session.dialogue.context.ends;
-        self.session = self.reopen().await?;
-        self.cut = false;
-        self.next_port = None;
-        if let Some(credentials) = self.credentials.clone() {
-            self.log_in(&credentials).await?;
-            self.enter(directory).await?;
-        }
-        self.session.dialogue.context.ends = ends;
-        Ok(())
-    }
-
-    async fn enter(&mut self, directory: Vec<u8>) -> Result<()> {
-        if self.pwd().await? != directory {
-            self.cwd(directory).await?;
-        }
-        Ok(())
     }
 
     /// Remembers something of the server, for this session and the next.
@@ -349,24 +365,7 @@ impl<T: Transport> Client<T> {
         self.settings.memory.learn(&self.endpoint, fact);
     }
 
-    /// A new control connection: on TLS 1.2 if the caller's settings and the server allow it, else as before.
-    async fn reopen(&mut self) -> Result<Session<T::Stream>> {
-        if self.has_older_version() {
-            let tls = &self.options.tls;
-            let older = Options { tls: tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
-            match session::open(&self.transport, &self.endpoint, &older, self.settings.auth).await {
-                Ok(session) => {
-                    self.options = older;
-                    return Ok(session);
-                }
-                Err(error) if is_version_refusal(&error) => self.learn(|known| known.newest_tls_only = true),
-                Err(error) => return Err(error),
-            }
-        }
-        self.open().await
-    }
-
-    async fn open(&mut self) -> Result<Session<T::Stream>> {
+    pub(super) async fn open(&mut self) -> Result<Session<T::Stream>> {
         session::open(&self.transport, &self.endpoint, &self.options, self.settings.auth).await
     }
 
@@ -378,8 +377,9 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// Those of [`Client::connect`].
     pub async fn reinitialize(&mut self) -> Result<()> {
-        self.idle()?;
+        self.idle().await?;
         self.credentials = None;
+        self.place = Place::login();
         (self.cut, self.reachable, self.next_port) = (false, false, None);
         if self.session.tls.is_none() && self.session.restart().await? {
             return Ok(());
@@ -389,9 +389,9 @@ impl<T: Transport> Client<T> {
         Ok(())
     }
 
-    /// No transfer is under way: an operation can begin.
-    pub(super) fn idle(&mut self) -> Result<()> {
-        if self.transfer.is_some() {
+    /// No transfer is under way: an operation can begin. What earlier ones left undone is put in order first.
+    pub(super) async fn idle(&mut self) -> Result<()> {
+        if self.transfer.is_some() && !self.abandoned {
             let why = if self.reading.is_open() {
                 "a listing is under way on this session: read it to its end, or abort it first"
             } else {
@@ -401,6 +401,8 @@ impl<T: Transport> Client<T> {
         }
         self.reading.close();
         self.session.dialogue.context.begin_operation();
+        self.put_in_order().await?;
+        self.fenceable = false;
         Ok(())
     }
 
@@ -419,13 +421,8 @@ impl<T: Transport> std::fmt::Debug for Client<T> {
     }
 }
 
-pub(super) fn is_version_refusal(error: &Error) -> bool {
-    // Servers that have TLS 1.3 only answer an older hello with protocol_version (70) or handshake_failure (40).
-    matches!(error.kind(), ErrorKind::Tls(TlsFault::NothingInCommon(_) | TlsFault::AlertReceived { code: 40 | 70, .. }))
-}
-
 /// The path of `"/a ""quoted"" name" is …` (RFC 959 appendix II).
-fn quoted(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn quoted(text: &[u8]) -> Option<Vec<u8>> {
     let mut rest = text.splitn(2, |&b| b == b'"').nth(1)?.iter().peekable();
     let mut path = Vec::new();
     while let Some(&byte) = rest.next() {

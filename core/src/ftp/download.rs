@@ -274,7 +274,7 @@ impl<T: Transport> Client<T> {
             // There is no time for good manners.
             ErrorKind::Interrupted | ErrorKind::TimedOut => {
                 self.transfer = None;
-                self.session.dialogue.end("a transfer was interrupted");
+                self.forsake("a transfer was interrupted");
             }
             _ => self.abort().await,
         }

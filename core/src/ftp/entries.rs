@@ -54,7 +54,7 @@ impl<T: Transport> Client<T> {
             Some(options) => commands::list_with(options, path)?,
             None => commands::list(path)?,
         };
-        self.idle()?;
+        self.idle().await?;
         self.reading.report = ListingReport::default();
         let encoding = self.settings.encoding;
         if self.lists_for_machines() {
@@ -234,7 +234,7 @@ impl<T: Transport> Client<T> {
                 };
                 return Ok(Entry::file(path, size, modified, encoding));
             }
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => error,
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => error,
             Err(error) => return Err(error),
         };
         // No file, or one whose size is not told.
@@ -269,7 +269,7 @@ impl<T: Transport> Client<T> {
     /// [`Rejected`](ErrorKind::Rejected) if there is no such file or the server does not tell.
     pub async fn size(&mut self, path: impl AsRef<[u8]>) -> Result<u64> {
         let line = commands::size(path.as_ref())?;
-        self.idle()?;
+        self.idle().await?;
         self.image().await?;
         let reply = self.session.expect(&line).await?;
         let size = reply.text().trim().parse();

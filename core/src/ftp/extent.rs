@@ -24,6 +24,15 @@ pub(super) struct Extent {
     pub(super) end: Option<u64>,
 }
 
+/// What a server was told of the next transfer's part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Where it begins.
+    Rest,
+    /// Where it begins and ends.
+    Range,
+}
+
 impl Extent {
     /// All of it.
     pub(super) const WHOLE: Self = Self::from(0);
@@ -31,6 +40,15 @@ impl Extent {
     /// From there to the end.
     pub(super) const fn from(offset: u64) -> Self {
         Self { offset, end: None }
+    }
+
+    /// What the server keeps in mind once it was told.
+    pub(super) fn mark(self) -> Option<Mark> {
+        match self {
+            Self { end: Some(_), .. } => Some(Mark::Range),
+            Self { offset: 0, end: None } => None,
+            Self { end: None, .. } => Some(Mark::Rest),
+        }
     }
 
     /// What is said before the transfer's command, if there is anything to say.
@@ -56,7 +74,7 @@ impl<T: Transport> Client<T> {
             Ok(()) => return Ok(true),
             Err(error) => error,
         };
-        if !matches!(error.kind(), ErrorKind::Rejected) || self.is_closed() {
+        if !matches!(error.kind(), ErrorKind::Rejected) || self.is_lost() {
             return Err(error);
         }
         let code = error.reply().map_or(0, |reply| reply.code().number());
@@ -67,6 +85,7 @@ impl<T: Transport> Client<T> {
         // A range that was not used up would be the next transfer's.
         if self.session.dialogue.ready().is_ok() {
             self.session.dialogue.exchange(&commands::rang_none()).await?;
+            self.session.mark = None;
         }
         // Some servers have no part that ends behind the file's end.
         if matches!(code, 501 | 551 | 554) {

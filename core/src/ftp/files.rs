@@ -74,7 +74,7 @@ impl<T: Transport> Client<T> {
         }
         let (utime, mdtm) = (commands::site_utime(time, path)?, commands::mdtm_set(time, path)?);
         match self.command(&utime).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => {}
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => {}
             outcome => return outcome,
         }
         let reply = self.command(&mdtm).await?;
@@ -164,7 +164,7 @@ impl<T: Transport> Client<T> {
     pub async fn makedirs(&mut self, path: impl AsRef<[u8]>) -> Result<()> {
         let path = path.as_ref();
         let whole = commands::mkd(path)?;
-        self.idle()?;
+        self.idle().await?;
         // Often all above it is there, or the server makes it.
         match self.session.expect(&whole).await {
             Ok(_) => return Ok(()),
@@ -193,7 +193,7 @@ impl<T: Transport> Client<T> {
     }
 
     fn may_exist(&self, error: &Error) -> bool {
-        matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed()
+        matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost()
     }
 
     async fn is_directory(&mut self, path: &[u8]) -> Result<bool> {
@@ -298,7 +298,7 @@ impl<T: Transport> Client<T> {
         let error = match outcome {
             Ok(_) => return Ok(true),
             // Somebody else was faster.
-            Err(error) if Refusal::of(&error) == Some(Refusal::NotFound) && !self.is_closed() => return Ok(false),
+            Err(error) if Refusal::of(&error) == Some(Refusal::NotFound) && !self.is_lost() => return Ok(false),
             Err(error) => error,
         };
         if !self.may_exist(&error) && !matches!(error.kind(), ErrorKind::InvalidArgument(_)) {

@@ -284,7 +284,7 @@ async fn same_digest<S: Transport, T: Transport>(
 
 impl<T: Transport> Client<T> {
     async fn prepare_fxp(&mut self) -> Result<()> {
-        self.idle()?;
+        self.idle().await?;
         if !self.session.prepared {
             let why = "nobody is logged in, or the server refused to protect data connections";
             return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));

@@ -349,7 +349,7 @@ impl<T: Transport> Client<T> {
         let mut error = error;
         loop {
             attempts.again(&self.transport, error).await?;
-            if !self.is_closed() {
+            if !self.is_lost() {
                 return Ok(());
             }
             let Some(directory) = anchor else { return Ok(()) };

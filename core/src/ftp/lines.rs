@@ -74,7 +74,7 @@ impl<T: Transport> Client<T> {
     }
 
     async fn start_lines(&mut self, line: &Line, direction: Direction) -> Result<()> {
-        self.idle()?;
+        self.idle().await?;
         self.ensure_resumable().await?;
         if !self.session.ascii {
             // Before it is sent: whoever does not wait for the answer leaves it open what is set.
@@ -90,7 +90,7 @@ impl<T: Transport> Client<T> {
 
     /// Begins a transfer of bytes as they are; the server's 150.
     pub(super) async fn start(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Reply> {
-        self.idle()?;
+        self.idle().await?;
         self.image().await?;
         self.start_as_set(command, direction, extent).await
     }

@@ -49,7 +49,7 @@ impl<T: Transport> Client<T> {
     /// [`InvalidState`](crate::ErrorKind::InvalidState) in clear text.
     pub async fn account(&mut self, account: &str) -> Result<Reply> {
         let line = commands::acct(account)?;
-        self.idle()?;
+        self.idle().await?;
         if self.session.tls.is_none() {
             return Err(self.explain(Error::invalid_state("an account is not sent in clear text")));
         }
@@ -87,7 +87,7 @@ impl<T: Transport> Client<T> {
             return Err(Error::invalid_argument(why));
         }
         let line = if verb == "SITE" { spoken(Line::new("SITE "), argument)? } else { spoken(Line::new(""), command)? };
-        self.idle()?;
+        self.idle().await?;
         let reply = self.session.dialogue.exchange(&line).await.map_err(|error| error.during(Phase::Command))?;
         match reply.code().number() {
             200..400 => Ok(reply),

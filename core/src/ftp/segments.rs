@@ -69,7 +69,7 @@ impl<T: Transport + Clone> Client<T> {
                 Err(error) => error,
             };
             // Nothing begins in the middle here after all; or else the refusal will come again.
-            if matches!(error.kind(), ErrorKind::Rejected) && !is_network(&error) && !self.is_closed() {
+            if matches!(error.kind(), ErrorKind::Rejected) && !is_network(&error) && !self.is_lost() {
                 parts.discard();
                 pace.is_at(0);
                 return Ok(None);
@@ -77,13 +77,13 @@ impl<T: Transport + Clone> Client<T> {
             if let Err(error) = self.recover(&mut attempts, anchor.as_deref(), error).await {
                 return Err(parts.fail(error));
             }
-            others.retain(|other| !other.is_closed());
+            others.retain(|other| !other.is_lost());
         }
         let last = parts.state().receipt.take();
         let outcome = async {
             // Others may have filled the gap of a session that was lost: one of them goes on in its place.
-            if self.is_closed() {
-                match (others.iter_mut().find(|other| !other.is_closed()), anchor.clone()) {
+            if self.is_lost() {
+                match (others.iter_mut().find(|other| !other.is_lost()), anchor.clone()) {
                     (Some(other), _) => std::mem::swap(self, other),
                     (None, Some(directory)) => self.start_over(directory).await?,
                     (None, None) => {}
@@ -134,7 +134,7 @@ impl<T: Transport + Clone> Client<T> {
     }
 
     async fn fill_gaps(&mut self, path: &[u8], parts: &Parts, pace: &Pace<'_>) -> Result<()> {
-        while !self.is_closed()
+        while !self.is_lost()
             && let Some(mut gap) = parts.take_gap()
         {
             let (begin, mut head) = (gap.start, Vec::new());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::commands;
 use super::credentials::Credentials;
+use super::extent::Mark;
 use super::features::Features;
 use super::hash::Algorithm;
 use super::settings::Settings;
@@ -55,6 +56,8 @@ pub(super) struct Session<S> {
     pub(super) prepared: bool,
     /// Lines were transferred last (TYPE A): files' bytes are not as they are.
     pub(super) ascii: bool,
+    /// Which part the next transfer is about was said, and no transfer has begun since: servers keep it in mind.
+    pub(super) mark: Option<Mark>,
     /// What HASH computes, if that was selected (OPTS HASH).
     pub(super) hash: Option<Algorithm>,
     /// Whether a user is logged in.
@@ -103,6 +106,7 @@ pub(super) async fn open<T: Transport>(
         compressed: false,
         prepared: false,
         ascii: false,
+        mark: None,
         hash: None,
         logged_in: false,
         choked: false,
@@ -300,7 +304,7 @@ impl<S: crate::transport::Stream> Session<S> {
         if restarted {
             self.features = Features::default();
             (self.prepared, self.logged_in, self.private, self.hash) = (false, false, false, None);
-            self.ascii = false;
+            (self.ascii, self.mark) = (false, None);
         }
         Ok(restarted)
     }

@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use super::client::Client;
-use super::extent::Extent;
+use super::extent::{Extent, Mark};
 use super::transfer::Transfer;
 use super::verdict::Beside;
 use super::{Direction, PassiveHost, commands, passive};
@@ -30,7 +30,7 @@ fn is_end(error: &Error) -> bool {
 impl<T: Transport> Client<T> {
     /// Begins a transfer of the type that is set; the server's 150.
     pub(super) async fn start_as_set(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Reply> {
-        self.idle()?;
+        self.idle().await?;
         let began = Instant::now();
         self.ensure_resumable().await?;
         if !self.session.prepared {
@@ -38,6 +38,8 @@ impl<T: Transport> Client<T> {
             return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
         }
         self.set_mode().await?;
+        self.fenceable = true;
+        self.unmark(extent).await?;
         // Where the server connects, or says where to, its answer comes first.
         let plain = self.settings.active.is_none() && self.settings.passive_host == PassiveHost::ControlPeer;
         let reply = match self.reachable && plain && self.settings.pipelining && !self.known.no_epsv {
@@ -57,6 +59,7 @@ impl<T: Transport> Client<T> {
     async fn start_step_by_step(&mut self, command: &Line, direction: Direction, extent: Extent) -> Result<Reply> {
         let opening = self.open_data().await?;
         if let Some(line) = extent.line() {
+            self.session.mark = extent.mark();
             let reply = self.session.dialogue.exchange(&line).await?;
             self.begins_at(reply)?;
         }
@@ -86,6 +89,7 @@ impl<T: Transport> Client<T> {
             dialogue.send(&commands::epsv())?;
         }
         if let Some(line) = &place {
+            self.session.mark = extent.mark();
             dialogue.send(line)?;
         }
         if !waits {
@@ -169,6 +173,23 @@ impl<T: Transport> Client<T> {
         if self.session.dialogue.has_ended() { Err(self.explain(error)) } else { Ok(None) }
     }
 
+    /// Takes back what the server may keep in mind of a transfer that did not come about, unless it is told anew.
+    async fn unmark(&mut self, extent: Extent) -> Result<()> {
+        let line = match self.session.mark {
+            None => return Ok(()),
+            mark if mark == extent.mark() => return Ok(()),
+            Some(Mark::Rest) => commands::rest(0),
+            Some(Mark::Range) => commands::rang_none(),
+        };
+        let reply = self.session.dialogue.exchange(&line).await?;
+        // Who does not know the command has nothing in mind.
+        if !reply.code().is_intermediate() && !reply.code().is_permanent_negative() {
+            return Err(self.session.refused(reply, Phase::Data));
+        }
+        self.session.mark = None;
+        Ok(())
+    }
+
     /// Compression of data connections, or none, as the settings have it and the server offers it.
     async fn set_mode(&mut self) -> Result<()> {
         let offered = self.session.features.compression() && !self.known.no_compression;
@@ -189,10 +210,11 @@ impl<T: Transport> Client<T> {
     }
 
     /// The answer to REST or RANG.
-    fn begins_at(&self, reply: Reply) -> Result<()> {
+    fn begins_at(&mut self, reply: Reply) -> Result<()> {
         if reply.code().is_intermediate() {
             return Ok(());
         }
+        self.session.mark = None;
         let error = self.session.refused(reply, Phase::Data);
         Err(error.advise("the server cannot begin in the middle of a file: transfer it whole"))
     }
@@ -200,7 +222,10 @@ impl<T: Transport> Client<T> {
     /// The answer to the command of a transfer.
     fn begins(&mut self, reply: Reply) -> Result<Reply> {
         match reply.code().number() {
-            ..200 => Ok(reply),
+            ..200 => {
+                self.session.mark = None;
+                Ok(reply)
+            }
             400.. => Err(self.session.refused(reply, Phase::Data)),
             _ => {
                 self.session.dialogue.end("the server ended a transfer before it began");

@@ -303,7 +303,8 @@ impl<T: Transport> Client<T> {
     /// [`Rejected`](ErrorKind::Rejected) by the final reply; [`Truncated`](ErrorKind::Truncated) without close_notify,
     /// unless that was accepted beforehand; [`SizeMismatch`](ErrorKind::SizeMismatch).
     pub async fn finish(&mut self) -> Result<TransferReceipt> {
-        let Some(mut transfer) = self.transfer.take() else { return Err(self.explain(no_transfer())) };
+        let ours = if self.abandoned { None } else { self.transfer.take() };
+        let Some(mut transfer) = ours else { return Err(self.explain(no_transfer())) };
         if transfer.direction == Direction::Down && transfer.end == End::Open {
             self.transfer = Some(transfer);
             let why = "the download is not at its end yet: receive the rest, or abort it";
@@ -341,7 +342,7 @@ impl<T: Transport> Client<T> {
 
     /// Which transfer is under way.
     pub(super) fn transfer_number(&self) -> Option<u64> {
-        self.transfer.as_ref().map(|transfer| transfer.number)
+        self.transfer.as_ref().filter(|_| !self.abandoned).map(|transfer| transfer.number)
     }
 
     /// What the upload under way ends with is the file's end.
@@ -371,9 +372,11 @@ impl<T: Transport> Client<T> {
     }
 
     /// Gives a transfer up: closes the data connection, asks the server to stop (ABOR), and hears it out: up to the answer
-    /// to a question that no reply about a transfer could be (PWD). The session can be used again if that comes.
+    /// to a question that no reply about a transfer could be (PWD). If that does not come, the session is replaced when it
+    /// is used next, as after [`Client::abandon`].
     pub async fn abort(&mut self) {
         let Some(transfer) = self.transfer.take() else { return };
+        self.abandoned = false;
         self.mark_cut();
         let beside = std::mem::take(&mut self.beside);
         self.trace_end(&transfer);
@@ -479,7 +482,7 @@ impl<T: Transport> Client<T> {
         let error = error.during(Phase::Data);
         self.mark_cut();
         if matches!(error.kind(), ErrorKind::Interrupted) {
-            self.session.dialogue.end("a transfer was interrupted");
+            self.forsake("a transfer was interrupted");
             return self.explain(error);
         }
         let error = match self.verdict(self.last_words()).await {
@@ -488,7 +491,7 @@ impl<T: Transport> Client<T> {
             }
             Ok(reply) => error.with_reply(reply),
             Err(_) => {
-                self.session.dialogue.end("a transfer failed and the server did not say why");
+                self.forsake("a transfer failed and the server did not say why");
                 error
             }
         };
@@ -504,7 +507,7 @@ impl<T: Transport> Client<T> {
     }
 
     pub(super) fn under_way(&mut self, direction: Direction) -> Result<&mut Transfer<T::Stream>> {
-        if self.transfer.as_ref().is_none_or(|transfer| transfer.direction != direction) {
+        if self.abandoned || self.transfer.as_ref().is_none_or(|transfer| transfer.direction != direction) {
             return Err(self.explain(no_transfer()));
         }
         Ok(self.transfer.as_mut().expect("looked at above"))

@@ -223,7 +223,7 @@ impl<T: Transport> Client<T> {
                 self.ends_the_file();
                 Ok(())
             }
-            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => {
+            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => {
                 self.start_append(target).await
             }
             Err(error) => Err(error),
@@ -314,7 +314,7 @@ impl<T: Transport> Client<T> {
             return Ok(());
         }
         match self.command(&commands::mfmt(modified, path)?).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_closed() => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => Ok(()),
             outcome => outcome.map(drop),
         }
     }
@@ -326,7 +326,7 @@ impl<T: Transport> Client<T> {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
-        if !matches!(refused.kind(), ErrorKind::Rejected) || self.is_closed() {
+        if !matches!(refused.kind(), ErrorKind::Rejected) || self.is_lost() {
             return Err(refused.advise(format!("everything is on the server, as {shown} or under its name")));
         }
         if !replace || self.told_size(path).await?.is_none() {

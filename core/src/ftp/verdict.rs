@@ -14,8 +14,9 @@
 
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, quoted};
 use super::data_link::DataLink;
+use super::place::Place;
 use super::{Direction, commands, passive};
 use crate::dialogue::Dialogue;
 use crate::error::{Error, ErrorKind, Phase, Result};
@@ -98,7 +99,7 @@ impl<T: Transport> Client<T> {
         }
         let verdict = self.sort(heard, beside);
         verdict.ok_or_else(|| {
-            self.session.dialogue.end("the server did not say what became of a transfer");
+            self.forsake("the server did not say what became of a transfer");
             self.explain(Error::new(ErrorKind::ClosedByPeer).during(Phase::Data))
         })
     }
@@ -182,7 +183,7 @@ impl<T: Transport> Client<T> {
             Err(error) => Err(error),
         };
         let Ok(first) = first else {
-            dialogue.end(SILENT);
+            self.forsake(SILENT);
             return Vec::new();
         };
         let mut heard = vec![first];
@@ -195,13 +196,15 @@ impl<T: Transport> Client<T> {
     pub(super) async fn fence(&mut self) -> Vec<Reply> {
         let mut heard = Vec::new();
         if self.reach_fence(&mut heard).await.is_err() {
-            self.session.dialogue.end(SILENT);
+            self.forsake(SILENT);
         }
         heard
     }
 
     async fn reach_fence(&mut self, heard: &mut Vec<Reply>) -> Result<()> {
         let within = self.last_words();
+        // A second fence could be taken for the first.
+        self.fenceable = false;
         let dialogue = &mut self.session.dialogue;
         // A server that is not done yet may throw a command away. Each next one has another answer.
         for (command, answer) in [(commands::pwd(), 257), (commands::syst(), 215), (commands::feat(), 211)] {
@@ -211,6 +214,9 @@ impl<T: Transport> Client<T> {
                 let reply = dialogue.reply().await?;
                 if reply.code() == answer {
                     dialogue.settle();
+                    if let Some(path) = reply.raw_lines().next().and_then(quoted).filter(|_| answer == 257) {
+                        self.place = Place::told(path);
+                    }
                     return Ok(());
                 }
                 heard.push(reply);

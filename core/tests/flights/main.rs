@@ -38,8 +38,8 @@ struct Play {
     dice: Dice,
     /// Where the session is; `None` after a change that nobody waited for.
     directory: Option<String>,
-    /// A call was dropped, or something failed: an error is no surprise from here on.
-    disturbed: bool,
+    /// It could not be replaced, because nobody knows where it was.
+    lost: bool,
     uploads: u64,
 }
 
@@ -55,7 +55,6 @@ impl Play {
                 return Some(output);
             }
             if patience == Some(0) {
-                self.disturbed = true;
                 return None;
             }
             patience = patience.map(|left| left - 1);
@@ -70,11 +69,10 @@ impl Play {
             Ok(value) => Some(value),
             Err(error) => {
                 let refused = error.reply().is_some_and(|reply| reply.text().contains("nowhere"));
-                let expected = self.disturbed || !self.model.manners.are_good() || refused;
+                let lost = self.directory.is_none() && error.to_string().contains("directory was not waited for");
+                let expected = lost || self.lost || !self.model.manners.are_good() || refused;
+                self.lost |= lost;
                 assert!(expected, "{what}: {error:?}\n{:?}", self.model.manners);
-                if !refused {
-                    self.disturbed = true;
-                }
                 // Nobody's own words are another's.
                 assert!(
                     !matches!(error.kind(), ErrorKind::Local(_) | ErrorKind::InvalidArgument(_)),
@@ -87,6 +85,16 @@ impl Play {
 
     fn here(&self, name: &str) -> Option<String> {
         self.directory.as_ref().map(|directory| format!("{}/{name}", directory.trim_end_matches('/')))
+    }
+
+    /// Whoever dropped a call says that the transfer is over, now or at the next one.
+    fn give_up(&mut self, client: &mut Client<Hosted>) {
+        if self.dice.one_in(2) {
+            client.abandon();
+        } else {
+            let patience = self.patience();
+            self.drive(patience, client.abort());
+        }
     }
 
     fn patience(&mut self) -> Patience {
@@ -151,7 +159,7 @@ impl Play {
         };
         let outcome = self.drive(patience, work);
         if outcome.is_none() {
-            self.drive(None, client.abort());
+            self.give_up(client);
         }
         let Some(Some(receipt)) = self.judge("get", outcome) else { return };
         assert!(receipt.reply.text().contains("RETR"), "{receipt:?}");
@@ -181,7 +189,7 @@ impl Play {
         };
         let outcome = self.drive(patience, work);
         if outcome.is_none() {
-            self.drive(None, client.abort());
+            self.give_up(client);
         }
         let Some(Some(receipt)) = self.judge("put", outcome) else { return };
         assert!(receipt.reply.text().contains(&format!("STOR {name} ")), "{receipt:?}");
@@ -193,7 +201,7 @@ impl Play {
     fn list(&mut self, client: &mut Client<Hosted>, patience: Patience) {
         let outcome = self.drive(patience, client.entries(""));
         if outcome.is_none() {
-            self.drive(None, client.abort());
+            self.give_up(client);
         }
         let Some(entries) = self.judge("list", outcome) else { return };
         if let Some(below) = self.here("") {
@@ -238,7 +246,7 @@ fn session(seed: u64, shown: bool) {
     let host = Host::new();
     let endpoint = Endpoint { host: "model.example".into(), port: 21 };
     let trace = match shown {
-        true => Trace::new(|event| println!("{event}")),
+        true => Trace::new(|event| eprintln!("{event}")),
         false => Trace::default(),
     };
     let options = Options { security: Security::Plaintext, trace, ..Options::default() };
@@ -246,7 +254,7 @@ fn session(seed: u64, shown: bool) {
     let settings = Settings { memory: ServerMemory::new(), keep_alive, ..Settings::default() };
     let transport = host.transport();
     let mut play =
-        Play { host, model: Model::new(manners), dice, directory: Some("/".into()), disturbed: false, uploads: 0 };
+        Play { host, model: Model::new(manners), dice, directory: Some("/".into()), lost: false, uploads: 0 };
     let opened = play.drive(None, async {
         let mut client = Client::connect_with(transport, &endpoint, options, &settings).await?;
         client.login(&Credentials::anonymous()).await?;

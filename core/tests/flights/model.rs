@@ -322,12 +322,12 @@ impl Model {
         self.count += 1;
         let (code, text) = line.split_at(3);
         let number = self.count;
-        let line = match self.manners.multiline && !code.starts_with('1') && code != "257" && number % 3 == 0 {
+        let line = match self.manners.multiline && !code.starts_with('1') && code != "257" && number.is_multiple_of(3) {
             // A line of a reply that looks like one.
             true => format!("{code}-more\r\n 226 done\r\n257 \"/nowhere\" is no place\r\n{code}{text} #{number}\r\n"),
             false => format!("{code}{text} #{number}\r\n"),
         };
-        let when = self.now + if number % 4 == 0 { self.manners.slow } else { 0 };
+        let when = self.now + if number.is_multiple_of(4) { self.manners.slow } else { 0 };
         self.controls[at].output.push_back((when, line.into_bytes()));
     }
 
@@ -554,7 +554,8 @@ impl Model {
         }
         let most = 1 + dice.below(40_000) as usize;
         let piece: Vec<u8> = moving.bytes.drain(..most.min(moving.bytes.len())).collect();
-        if !piece.is_empty() && !(moving.cut && moving.bytes.is_empty()) {
+        let withheld = moving.cut && moving.bytes.is_empty();
+        if !piece.is_empty() && !withheld {
             host.received(channel, &piece);
             return true;
         }

@@ -685,6 +685,11 @@ impl FtpSession {
         self.session.start_aside(py, Examination { directory, write_test })
     }
 
+    /// Gives up what is under way without waiting; the next operation puts the session in order.
+    fn abandon(&self) {
+        self.session.abandon();
+    }
+
     /// Whether it is open.
     #[getter]
     fn is_open(&self) -> bool {

@@ -14,7 +14,7 @@ use starttls::tls::TlsConfig;
 use starttls::transport::{ChannelId, Host, Purpose, Request};
 
 use crate::client::{Events, Results, play};
-use crate::peer::{Action, Connection, Peer};
+use crate::peer::{AGAIN, Action, Connection, Peer};
 use crate::pki::Server;
 use crate::script::Script;
 
@@ -76,6 +76,7 @@ struct World {
     /// Ours to the peer's name for a connection.
     connections: BTreeMap<ChannelId, Connection>,
     next_data: Connection,
+    next_session: Connection,
     /// Where the client waits for the peer.
     listener: Option<ChannelId>,
     inbound: VecDeque<Arrival>,
@@ -112,6 +113,7 @@ pub fn session(
         peer: Peer::new(script, server, PORTS.1),
         connections: BTreeMap::new(),
         next_data: 1,
+        next_session: 0,
         listener: None,
         inbound: VecDeque::new(),
         deadlines: BTreeMap::new(),
@@ -186,7 +188,10 @@ impl World {
             match request {
                 Request::Connect { channel, purpose, within, .. } => {
                     let connection = match purpose {
-                        Purpose::Control => 0,
+                        Purpose::Control => {
+                            self.next_session += AGAIN;
+                            self.next_session - AGAIN
+                        }
                         Purpose::Data => {
                             self.next_data += 1;
                             self.next_data - 1
@@ -203,7 +208,7 @@ impl World {
                         }
                         continue;
                     }
-                    let port = if connection == 0 { PORTS.0 } else { PORTS.1 };
+                    let port = if connection.is_multiple_of(AGAIN) { PORTS.0 } else { PORTS.1 };
                     self.host.bound(channel, SocketAddr::from((Ipv4Addr::LOCALHOST, LISTENING + 1)));
                     self.host.connected(channel, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
                     self.peer.opened(connection);

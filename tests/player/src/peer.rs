@@ -11,8 +11,11 @@ use crate::scram;
 use crate::script::{Script, Step};
 use crate::text::{contains, shown};
 
-/// A connection: 0 is control, n the n-th data connection.
+/// A connection: 0 is control, n the n-th data connection, and multiples of [`AGAIN`] are further control connections.
 pub type Connection = usize;
+
+/// More than the data connections of any session.
+pub const AGAIN: Connection = 1 << 20;
 
 /// What the peer wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,10 @@ pub struct Peer {
     tls: Server,
     data_port: u16,
     control: Wire,
+    /// Which control connection that is.
+    session: Connection,
+    /// One that came and has not had its turn.
+    next_session: Option<Connection>,
     data: Wire,
     /// Data connections so far.
     data_connections: usize,
@@ -78,6 +85,8 @@ impl Peer {
             tls,
             data_port,
             control: Wire::default(),
+            session: 0,
+            next_session: None,
             data: Wire::default(),
             data_connections: 0,
             data_opened: 0,
@@ -101,6 +110,8 @@ impl Peer {
     pub fn opened(&mut self, connection: Connection) {
         if connection == 0 {
             self.control.open = true;
+        } else if connection.is_multiple_of(AGAIN) {
+            self.next_session = Some(connection);
         } else {
             self.data_connections = connection;
             self.data = Wire { open: true, ..Wire::default() };
@@ -131,7 +142,8 @@ impl Peer {
 
     /// Whether the client closed the control connection, and every step was done that could be.
     pub fn is_over(&self) -> bool {
-        self.control.ended
+        let more = self.steps[self.at..].iter().any(|step| matches!(step, Step::Again));
+        self.control.ended && !more
     }
 
     /// How many steps were done.
@@ -159,7 +171,7 @@ impl Peer {
 
     fn wire(&mut self, connection: Connection) -> Option<&mut Wire> {
         match connection {
-            0 => Some(&mut self.control),
+            n if n == self.session => Some(&mut self.control),
             n if n == self.data_connections => Some(&mut self.data),
             _ => None,
         }
@@ -181,7 +193,7 @@ impl Peer {
 
     fn flush(&mut self) {
         let segment = std::mem::take(&mut self.segment);
-        self.send(0, &segment);
+        self.send(self.session, &segment);
     }
 
     fn send(&mut self, connection: Connection, bytes: &[u8]) {
@@ -225,15 +237,15 @@ impl Peer {
                 true
             }
             Step::Raw(bytes) => {
-                self.actions.push_back(Action::Write(0, bytes));
+                self.actions.push_back(Action::Write(self.session, bytes));
                 true
             }
             Step::Break => true,
             Step::Expect(line) => self.expect(&line, |got| got == line),
             Step::ExpectBeginning(line) => self.expect(&line, |got| got.starts_with(&line)),
             Step::Scram(scram) => self.scram(*scram),
-            Step::Tls => self.handshake(0),
-            Step::TlsRefused => self.refused_handshake(0),
+            Step::Tls => self.handshake(self.session),
+            Step::TlsRefused => self.refused_handshake(self.session),
             Step::Hello => self.control.inbox.first() == Some(&22),
             Step::Swallow => {
                 let taken = std::mem::take(&mut self.control.inbox);
@@ -241,13 +253,19 @@ impl Peer {
                 self.control.ended
             }
             Step::Gone => self.control.ended,
-            Step::Close => self.close(0),
+            Step::Close => self.close(self.session),
             Step::Cut => {
-                self.actions.push_back(Action::Shutdown(0));
+                self.actions.push_back(Action::Shutdown(self.session));
                 true
             }
             Step::Reset => {
-                self.actions.push_back(Action::Reset(0));
+                self.actions.push_back(Action::Reset(self.session));
+                true
+            }
+            Step::Again => {
+                let Some(session) = self.next_session.take() else { return false };
+                self.session = session;
+                self.control = Wire { open: true, ..Wire::default() };
                 true
             }
             Step::DataOpen => {
@@ -312,7 +330,7 @@ impl Peer {
         while let Some(line) = self.line() {
             match exchange.answer(&line, &binding) {
                 Ok((says, done)) => {
-                    self.send(0, &says);
+                    self.send(self.session, &says);
                     if done {
                         return true;
                     }
@@ -407,7 +425,7 @@ impl Peer {
 
     fn begin_handshake(&mut self, connection: Connection) -> bool {
         let config = match &self.tls.data_config {
-            Some(data) if connection > 0 => data.clone(),
+            Some(data) if !connection.is_multiple_of(AGAIN) => data.clone(),
             _ => self.tls.config.clone(),
         };
         let Some(wire) = self.wire(connection).filter(|wire| wire.open) else { return false };

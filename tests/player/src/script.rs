@@ -85,6 +85,8 @@ pub enum Step {
     Cut,
     /// Resets the connection.
     Reset,
+    /// Waits for another control connection; the one before has had its time.
+    Again,
     /// Waits for a data connection.
     DataOpen,
     /// Opens the data connection to where the client's EPRT or PORT says, and waits until it is open.
@@ -295,6 +297,7 @@ fn step(item: &str) -> Result<Step, String> {
         "reset" => Step::Reset,
         "data connect" => Step::DataConnect,
         "data stranger" => Step::DataStranger,
+        "again" => Step::Again,
         "data open" => Step::DataOpen,
         "data TLS" => Step::DataTls,
         "data TLS refused" => Step::DataTlsRefused,

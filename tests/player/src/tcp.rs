@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::peer::{Action, Connection, Peer};
+use crate::peer::{AGAIN, Action, Connection, Peer};
 use crate::pki;
 use crate::script::Script;
 
@@ -83,9 +83,9 @@ impl Server {
         let (control_port, data_port) = self.ports()?;
         let (events, arriving) = channel();
         let done = Arc::new(AtomicBool::new(false));
-        let acceptors = [(self.control, 0), (self.data, 1)].map(|(listener, first)| {
+        let acceptors = [(self.control, 0, AGAIN), (self.data, 1, 1)].map(|(listener, first, step)| {
             let (events, done) = (events.clone(), done.clone());
-            thread::spawn(move || accept(&listener, first, &events, &done))
+            thread::spawn(move || accept(&listener, (first, step), &events, &done))
         });
         let mut peer = Peer::new(script, tls, data_port);
         let mut sockets: BTreeMap<Connection, TcpStream> = BTreeMap::new();
@@ -152,7 +152,7 @@ fn dial(from: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn accept(listener: &TcpListener, first: Connection, events: &Sender<Event>, done: &AtomicBool) {
+fn accept(listener: &TcpListener, (first, step): (Connection, Connection), events: &Sender<Event>, done: &AtomicBool) {
     let mut connection = first;
     while let Ok((socket, _)) = listener.accept() {
         if done.load(Ordering::SeqCst) {
@@ -164,7 +164,7 @@ fn accept(listener: &TcpListener, first: Connection, events: &Sender<Event>, don
         }
         let events = events.clone();
         thread::spawn(move || read(reading, connection, &events));
-        connection += 1;
+        connection += step;
     }
 }
 

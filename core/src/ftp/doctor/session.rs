@@ -59,7 +59,7 @@ impl<T: Transport + Clone> Doctor<'_, T> {
 
     /// The same session, or another one if that was its end.
     async fn go_on(&mut self, client: Client<T>, credentials: &Credentials) -> Option<Client<T>> {
-        if !client.is_closed() {
+        if !client.is_lost() {
             return Some(client);
         }
         match self.begin(credentials).await {
@@ -160,7 +160,7 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         let extended = match &epsv {
             Ok(reply) if reply.code().is_completion() => passive::epsv_port(reply).map(Some),
             Ok(_) => Ok(None),
-            Err(_) if client.is_closed() => {
+            Err(_) if client.is_lost() => {
                 let error = epsv.err().unwrap_or_else(|| Error::violation("no answer to EPSV"));
                 self.failed(Topic::PassiveMode, &error);
                 return;
@@ -244,7 +244,7 @@ fn told(reply: &Reply) -> Option<(String, Duration)> {
 
 /// A command, and its answer whatever it is, as it may be shown.
 pub(super) async fn ask<T: Transport>(client: &mut Client<T>, line: &Line) -> Result<Reply> {
-    client.idle()?;
+    client.idle().await?;
     let reply = client.session.dialogue.exchange(line).await?;
     if reply.code().is_preliminary() {
         client.session.dialogue.end("the server began a transfer where none was asked for");

@@ -37,14 +37,14 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         let written = write(client, &name).await;
         // Nothing is left behind, whatever became of the session.
         let mut another = None;
-        if client.is_closed() {
+        if client.is_lost() {
             another = self.begin(credentials).await.ok();
         }
         let client = another.as_mut().unwrap_or(client);
         let removed = match &written {
             // Whether it is there is not known, and a refusal then says nothing.
             Err(_) => {
-                if !client.is_closed() {
+                if !client.is_lost() {
                     let _ = client.remove(&name).await;
                 }
                 Ok(())

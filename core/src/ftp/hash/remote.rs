@@ -72,7 +72,7 @@ impl<T: Transport> Client<T> {
         range: Option<Range<u64>>,
     ) -> Result<Digest> {
         let path = path.as_ref();
-        self.idle()?;
+        self.idle().await?;
         let features = &self.session.features;
         let Some(algorithm) = algorithm.or_else(|| features.hashes().first().copied()) else {
             return Err(self.explain(Error::invalid_state("the server does not offer to compute digests")));

@@ -131,7 +131,7 @@ impl Run<'_> {
         if at != Place::default() {
             match client.stat(&path).await {
                 Ok(entry) if entry.kind != EntryKind::Symlink => return Ok((at, remote::node(&entry))),
-                Err(error) if client.is_closed() => return Err(error),
+                Err(error) if client.is_lost() => return Err(error),
                 _ => {}
             }
         }
@@ -158,7 +158,7 @@ impl Run<'_> {
                 }
                 vague.modified = Some(Moment { time, within: Duration::from_secs(1), utc: true });
             }
-            Err(error) if error.reply().is_none() || client.is_closed() => return Err(error),
+            Err(error) if error.reply().is_none() || client.is_lost() => return Err(error),
             // It does not tell: the file is transferred.
             Err(_) => return Ok(false),
         }

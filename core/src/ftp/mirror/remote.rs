@@ -59,7 +59,7 @@ impl RemoteTree {
             // Those above may be there already, or not be ours to look at.
             match client.mkdir(&self.root[..end]).await {
                 Ok(_) => last = Ok(true),
-                Err(error) if error.reply().is_some() && !client.is_closed() => last = Err(error),
+                Err(error) if error.reply().is_some() && !client.is_lost() => last = Err(error),
                 Err(error) => return Err(error),
             }
         }
@@ -70,7 +70,7 @@ impl RemoteTree {
     pub(super) async fn is_there<T: Transport>(&self, client: &mut Client<T>) -> Result<bool> {
         match client.cwd(&self.root).await {
             Ok(_) => client.cwd(&self.base).await.map(|_| true),
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !client.is_closed() => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !client.is_lost() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -117,7 +117,7 @@ impl RemoteTree {
 
 /// Commands that go out together, and their replies.
 async fn flight<T: Transport>(client: &mut Client<T>, lines: &[&Line]) -> Result<Vec<Reply>> {
-    client.idle()?;
+    client.idle().await?;
     let mut replies = Vec::with_capacity(lines.len());
     if !client.settings.pipelining || client.known.one_at_a_time {
         for line in lines {

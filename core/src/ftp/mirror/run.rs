@@ -196,7 +196,7 @@ impl Run<'_> {
             if matches!(error.kind(), ErrorKind::Interrupted) {
                 return self.end(error);
             }
-            let is_lost = client.is_closed();
+            let is_lost = client.is_lost();
             let why = error.echo();
             turn.job().attempts += 1;
             if turn.job().attempts < ATTEMPTS && (is_lost || may_pass(&error)) {
@@ -250,7 +250,7 @@ impl Run<'_> {
                 while let Some(place) = places.last() {
                     match self.delete(client, place, true).await {
                         Ok(()) => self.report(place, EntryKind::Directory, FileAction::Deleted, None),
-                        Err(error) if client.is_closed() => return Err(error),
+                        Err(error) if client.is_lost() => return Err(error),
                         Err(error) => self.tell_failure(place, EntryKind::Directory, None, Some(error)),
                     }
                     places.pop();
@@ -260,7 +260,7 @@ impl Run<'_> {
             Task::Tidy(directory, name) => {
                 // It is in nobody's way if it stays.
                 match self.delete(client, &directory.join(name), false).await {
-                    Err(error) if client.is_closed() => Err(error),
+                    Err(error) if client.is_lost() => Err(error),
                     _ => Ok(()),
                 }
             }

@@ -22,7 +22,7 @@ impl Run<'_> {
             match client.mkdir(self.remote.path(&directory.place)).await {
                 Ok(_) => {}
                 // A first attempt may have made it before its session ended.
-                Err(error) if client.is_closed() => return Err(error),
+                Err(error) if client.is_lost() => return Err(error),
                 Err(error) => {
                     if client.entries(self.remote.path(&directory.place)).await.is_err() {
                         return Err(error);

@@ -84,7 +84,7 @@ impl Move<'_> {
             file.set_len(0).map_err(local)?;
         }
         match client.start_download(path, offset).await {
-            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !client.is_closed() => {
+            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !client.is_lost() => {
                 overlap = Overlap::with(Vec::new());
                 file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(local)?;
                 client.start_download(path, 0).await?;
@@ -187,7 +187,7 @@ impl Move<'_> {
         file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut own)).map_err(local)?;
         match client.compare_end(path, at, own).await {
             Ok(()) => Ok(size),
-            Err(error) if client.is_closed() => Err(error),
+            Err(error) if client.is_lost() => Err(error),
             Err(_) => Ok(0),
         }
     }
