@@ -7,7 +7,7 @@
 //! | [`RecipientVerdict`] | `recipient`, `accepted`, `reply` |
 //! | [`Diagnosis`] | `state`, `findings`, `error` |
 //! | [`Finding`] | `topic`, `state`, `seen`, `cause`, `remedy` |
-//! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `close_notify_sent`, `reply`, `digest`, `attempts`, `seconds` |
+//! | [`TransferReceipt`] | `status`, `size`, `offset`, `tls_resumed`, `close_notify`, `close_notify_sent`, `compressed`, `reply`, `digest`, `attempts`, `seconds` |
 //! | [`Digest`] | `algorithm`, `value` (hexadecimal), `range` |
 //! | [`fxp::Receipt`] | `status`, `size`, `digest`, `protected`, `source`, `target` |
 //! | [`Removal`] | `complete`, `files`, `directories`, `left` |
@@ -107,6 +107,7 @@ keys!(TransferReceipt, it, {
     "tls_resumed": it.tls_resumed,
     "close_notify": it.close_notify,
     "close_notify_sent": it.close_notify_sent,
+    "compressed": it.compressed,
     "reply": it.reply,
     "digest": it.digest,
     "attempts": it.attempts,

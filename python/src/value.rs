@@ -179,6 +179,7 @@ pub(crate) fn receipt<'py>(py: Python<'py>, it: &TransferReceipt) -> PyResult<Bo
         it.digest.as_ref().map(|it| digest(py, it)).transpose()?,
         it.attempts,
         it.duration.as_secs_f64(),
+        it.compressed,
     );
     class(py, intern!(py, "TransferReceipt"))?.call1(story)
 }

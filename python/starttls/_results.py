@@ -239,6 +239,7 @@ class TransferReceipt(Frozen):
         "digest",
         "attempts",
         "duration",
+        "compressed",
     )
 
     status: Literal["verified", "complete", "unproven"]
@@ -262,6 +263,8 @@ class TransferReceipt(Frozen):
     """How many attempts it took: above 1 if the network failed in between."""
     duration: float
     """Seconds it took, from the first command on."""
+    compressed: bool
+    """Whether the content was compressed on its way. The size is that of the content."""
 
     def __init__(
         self,
@@ -275,8 +278,10 @@ class TransferReceipt(Frozen):
         digest: Digest | None = None,
         attempts: int = 1,
         duration: float = 0.0,
+        compressed: bool = False,
     ) -> None:
-        self._set(status, size, offset, reply, tls_resumed, close_notify, close_notify_sent, digest, attempts, duration)
+        ended = (close_notify, close_notify_sent)
+        self._set(status, size, offset, reply, tls_resumed, *ended, digest, attempts, duration, compressed)
 
     @property
     def resumed(self) -> bool:

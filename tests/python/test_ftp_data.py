@@ -179,10 +179,12 @@ def test_compression(compressing: tuple[Any, FTPServer]) -> None:
         "text.txt": b"".join(b"line %d of %d\n" % (i, i * 7919 % 1013) for i in range(60_000)),
         "small": b"x",
     }.items():
-        assert ftp.upload(content, name).size == len(content)
+        up = ftp.upload(content, name)
+        assert (up.size, up.compressed) == (len(content), True)
         assert (server.root / name).read_bytes() == content
         into = io.BytesIO()
-        assert ftp.download(name, into).size == len(content)
+        down = ftp.download(name, into)
+        assert (down.size, down.compressed, down.to_dict()["compressed"]) == (len(content), True, True)
         assert into.getvalue() == content
     assert sorted(ftp.listdir()) == ["noise.bin", "small", "text.txt"]
 
@@ -200,6 +202,7 @@ def test_compression_is_not_asked_of_a_server_without_it(face: Face, vsftpd: FTP
     trace: list[str] = []
     with face.ftp(vsftpd.url, tls=trusting(vsftpd), compression=True, trace=trace.append) as ftp:
         there_and_back(ftp)
+        assert not ftp.upload(b"as it is", "plain").compressed
     assert not any(line.startswith("C: MODE") for line in trace)
 
 

@@ -563,6 +563,7 @@ impl From<ftp::TransferReceipt> for TransferReceipt {
             tls_resumed: receipt.tls_resumed,
             close_notify: receipt.close_notify,
             close_notify_sent: receipt.close_notify_sent,
+            compressed: receipt.compressed,
             reply: (&receipt.reply).into(),
             digest: receipt.digest.map(Digest::from),
             attempts: receipt.attempts,

@@ -43,6 +43,8 @@ pub struct TransferReceipt {
     pub close_notify: bool,
     /// Whether we ended it with close_notify, too.
     pub close_notify_sent: bool,
+    /// Whether the content was compressed on its way (MODE Z). The size is that of the content.
+    pub compressed: bool,
     /// The server's final reply.
     pub reply: Reply,
     /// The digest of the whole file, if it was computed on both sides: it is the same.

@@ -50,6 +50,7 @@ pub(super) struct Transfer<S> {
     /// The reply that began a download.
     opening: Option<Reply>,
     tls_resumed: bool,
+    compressed: bool,
     end: End,
     /// When something was last said on the control connection.
     last_sign: Instant,
@@ -72,6 +73,7 @@ impl<S: Stream> Transfer<S> {
         Self {
             tls_resumed: data.tls().is_some_and(|tls| tls.resumed),
             data: Some(DataLink::new(data, direction, compressed)),
+            compressed,
             direction,
             uploaded: None,
             lines: None,
@@ -98,6 +100,7 @@ impl<S: Stream> Transfer<S> {
             tls_resumed: self.tls_resumed,
             close_notify: false,
             close_notify_sent: false,
+            compressed: self.compressed,
             reply: self.opening.clone()?,
             digest: None,
             attempts: 1,
@@ -470,6 +473,7 @@ impl<T: Transport> Client<T> {
             tls_resumed,
             close_notify: secure && end == End::Orderly,
             close_notify_sent: secure && ended,
+            compressed: transfer.compressed,
             reply,
             digest: None,
             attempts: 1,
