@@ -67,6 +67,8 @@ FTP: dict[str, Serve[FTPServer]] = {
     "pyftpdlib-firewalled": partial(pyftpd.serve, odd={"closed": True}),
     # Data comes byte by byte.
     "pyftpdlib-drip": partial(pyftpd.serve, odd={"drip": 0.1}),
+    # The first two downloads break off, the second one with its session.
+    "pyftpdlib-breaks": partial(pyftpd.serve, odd={"break": 300_000}),
     # Listings in a form of its own.
     "pyftpdlib-lines": partial(pyftpd.serve, odd={"lines": True, "without": ["MLSD", "MLST"]}),
 }

@@ -42,7 +42,8 @@ def serve(
     names, ``clock`` seconds it is ahead, ``cut`` data connections that end without close_notify,
     ``closed`` passive ports where nobody listens, ``lines`` listings nobody can read, ``drip`` seconds
     between two bytes of data. With ``holes`` uploads leave holes where they have nothing but zeros, so
-    that large files take no room.
+    that large files take no room. ``break`` is how many bytes the first two downloads give before they
+    break off, the second one with its session.
     """
     if os.geteuid() != 0:
         raise ServerError("pyftpdlib drops its privileges: run these tests as root")
@@ -139,8 +140,23 @@ def main(folder: Path) -> None:
                 return (f"~{name}~\r\n".encode(errors="surrogateescape") for name in names)
             return super().format_list(folder, names, ignore_err)
 
+    broken = 0
+
     class Data(TLS_DTPHandler):
+        sent = 0
+
         def send(self, data: bytes) -> int:
+            nonlocal broken
+            if odd.get("break") and broken < 2 and not self.receive:
+                self.sent += len(data)
+                if self.sent > odd["break"]:
+                    broken += 1
+                    if broken == 2:
+                        self.cmd_channel.close()
+                    else:
+                        self._resp = ("426 Broken.", self.log)
+                        DTPHandler.close(self)
+                    return 0
             if odd.get("drip"):
                 time.sleep(odd["drip"])
                 data = data[:1]

@@ -8,17 +8,17 @@ use starttls_tests::daemon::{Daemon, built};
 
 use crate::{assert_same, component, noise, postfix, read};
 
-fn cli() -> PathBuf {
+pub(crate) fn cli() -> PathBuf {
     built("STARTTLS_CLI_WASM", "wasm32-wasip2/release/starttls.wasm")
 }
 
 /// Runs the host in `folder`.
-fn run(folder: &Path, component: &Path, words: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, component: &Path, words: &[&str]) -> Output {
     let host = built("STARTTLS_HOST", "debug/examples/host");
     Command::new(host).current_dir(folder).arg(component).args(words).output().expect("the host runs")
 }
 
-fn succeed(folder: &Path, component: &Path, words: &[&str]) -> String {
+pub(crate) fn succeed(folder: &Path, component: &Path, words: &[&str]) -> String {
     let Output { status, stdout, stderr } = run(folder, component, words);
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{words:?}: {status}\n{stdout}\n{stderr}");
@@ -26,7 +26,7 @@ fn succeed(folder: &Path, component: &Path, words: &[&str]) -> String {
 }
 
 /// A folder of this test's own, with the server's authority and password in it.
-fn folder(name: &str, server: &Daemon) -> PathBuf {
+pub(crate) fn folder(name: &str, server: &Daemon) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).expect("emptied");

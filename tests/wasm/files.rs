@@ -1,11 +1,12 @@
 //! Files to and from real servers, out of the sandbox.
 
 use std::fs;
+use std::time::Instant;
 
 use starttls_tests::daemon::Daemon;
-use starttls_tests::embedding::Sandbox;
 use starttls_tests::embedding::exports::ftp::{EntryKind, TransferReceipt, TransferStatus};
-use starttls_tests::embedding::exports::types::{Error, ErrorCode, Security};
+use starttls_tests::embedding::exports::types::{Error, ErrorCode, Security, Timeouts};
+use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
 use crate::{assert_same, endpoint, noise, open_files, read, sandbox, trusting};
@@ -18,10 +19,15 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn open(server: &Daemon, security: Security) -> Self {
+        Self::open_with(server, security, &trusting(server, security))
+    }
+
+    /// The same, opened so.
+    pub(crate) fn open_with(server: &Daemon, security: Security, opening: &Opening) -> Self {
         let mut sandbox = sandbox();
         let port = server.port(if security == Security::Implicit { "implicit_port" } else { "port" });
         let to = endpoint("localhost", port);
-        let session = open_files(&mut sandbox, &to, &trusting(server, security)).expect("a session");
+        let session = open_files(&mut sandbox, &to, opening).expect("a session");
         let Sandbox { store, client } = &mut sandbox;
         let ftp = client.starttls_client_ftp();
         let login = ftp.session().call_login(&mut *store, session, server.text("user"), server.text("password"));
@@ -30,7 +36,12 @@ impl Files {
         Self { sandbox, session }
     }
 
-    fn upload(&mut self, name: &str, bytes: &[u8]) -> TransferReceipt {
+    /// The same, by an upgrade.
+    pub(crate) fn of(server: &Daemon) -> Self {
+        Self::open(server, Security::Upgrade)
+    }
+
+    pub(crate) fn upload(&mut self, name: &str, bytes: &[u8]) -> TransferReceipt {
         let Sandbox { store, client } = &mut self.sandbox;
         let ftp = client.starttls_client_ftp();
         let started = ftp.session().call_store(&mut *store, self.session, name.as_bytes(), 0);
@@ -41,7 +52,7 @@ impl Files {
         ftp.upload().call_finish(&mut *store, upload).expect("no trap").expect("a receipt")
     }
 
-    fn download(&mut self, name: &str, most: u32, offset: u64) -> Result<(Vec<u8>, TransferReceipt), Error> {
+    pub(crate) fn download(&mut self, name: &str, most: u32, offset: u64) -> Result<(Vec<u8>, TransferReceipt), Error> {
         let Sandbox { store, client } = &mut self.sandbox;
         let ftp = client.starttls_client_ftp();
         let started = ftp.session().call_retrieve(&mut *store, self.session, name.as_bytes(), offset);
@@ -136,6 +147,83 @@ fn a_large_file_both_ways() {
     let (arrived, receipt) = files.download("large", 1 << 20, 0).expect("a download");
     assert_same("large, downloaded", &bytes, &arrived);
     assert!(receipt.tls_resumed);
+}
+
+#[test]
+fn a_receipt_tells_what_is_known() {
+    let server = Daemon::start("proftpd-modules", None);
+    let mut files = Files::of(&server);
+    let up = files.upload("some", &noise(50_000));
+    assert!(up.tls_resumed && up.close_notify_sent && up.digest.is_none(), "{up:?}");
+    assert_eq!((up.offset, up.attempts, up.reply.code), (0, 1, 226));
+    assert!((1..60_000_000_000).contains(&up.duration), "{up:?}");
+    let (_, down) = files.download("some", 1 << 16, 20_000).expect("a download");
+    assert_eq!((down.offset, down.size, down.attempts, down.reply.code), (20_000, 30_000, 1, 226));
+    assert!(down.close_notify && down.duration > 0, "{down:?}");
+}
+
+#[test]
+fn a_copy_from_server_to_server() {
+    let server = Daemon::start("proftpd-copying", None);
+    let bytes = noise(300_000);
+    let mut files = Files::of(&server);
+    fs::write(server.file("here"), &bytes).expect("written");
+    let opening = trusting(&server, Security::Upgrade);
+    let to = endpoint("localhost", server.port("port"));
+    let other = open_files(&mut files.sandbox, &to, &opening).expect("a session");
+    let Sandbox { store, client } = &mut files.sandbox;
+    let ftp = client.starttls_client_ftp();
+    let calls = ftp.session();
+    let login = calls.call_login(&mut *store, other, server.text("user"), server.text("password"));
+    login.expect("no trap").expect("a login");
+    let copied = calls.call_copy_to(&mut *store, files.session, b"here", other, b"/files/there", false, true);
+    let receipt = copied.expect("no trap").expect("a receipt");
+    assert!(receipt.protected && receipt.size == Some(300_000), "{receipt:?}");
+    assert_eq!(receipt.digest.expect("a digest").algorithm, "SHA-256");
+    assert_same("copied", &bytes, &read(&server.file("there")));
+    let same = calls.call_copy_to(&mut *store, files.session, b"here", files.session, b"/files/never", false, true);
+    let error = same.expect("no trap").expect_err("one session");
+    assert!(matches!(error.code, ErrorCode::InvalidState(_)), "{error:?}");
+    let missing = calls.call_copy_to(&mut *store, files.session, b"nothing", other, b"/files/never", false, true);
+    let error = missing.expect("no trap").expect_err("no such file");
+    assert!(matches!(error.code, ErrorCode::Rejected), "{error:?}");
+    assert!(!server.file("never").exists());
+}
+
+#[test]
+fn auth_ssl_by_choice() {
+    let server = Daemon::start("proftpd", None);
+    let mut sandbox = sandbox();
+    let trace = sandbox.trace().expect("a trace");
+    let opening = Opening { auth_ssl: true, trace: Some(trace), ..trusting(&server, Security::Upgrade) };
+    open_files(&mut sandbox, &endpoint("localhost", server.port("port")), &opening).expect("a session");
+    let events = sandbox.events(trace).expect("events");
+    assert!(events.iter().any(|event| event == "C: AUTH SSL"), "{events:?}");
+}
+
+#[test]
+fn a_drip_goes_on_and_ends_with_the_total() {
+    let server = Daemon::start("pyftpdlib-drip", None);
+    fs::write(server.file("short"), [1; 20]).expect("written");
+    fs::write(server.file("long"), [1; 2000]).expect("written");
+    let second = 1_000_000_000;
+    let timeouts = Timeouts {
+        connect: 20 * second,
+        handshake: 20 * second,
+        reply: 20 * second,
+        stall: second,
+        finish: 20 * second,
+    };
+    let opening = Opening { timeouts: Some(timeouts), ..trusting(&server, Security::Upgrade) };
+    // Two seconds of drops, none later than the longest pause.
+    let mut files = Files::open_with(&server, Security::Upgrade, &opening);
+    let (bytes, receipt) = files.download("short", 100, 0).expect("a download");
+    assert!(bytes == [1; 20] && receipt.duration > second, "{receipt:?}");
+    let mut files = Files::open_with(&server, Security::Upgrade, &Opening { total: Some(2 * second), ..opening });
+    let began = Instant::now();
+    let error = files.download("long", 100, 0).expect_err("too long in all");
+    assert!(matches!(error.code, ErrorCode::TimedOut), "{error:?}");
+    assert!((2..10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[test]

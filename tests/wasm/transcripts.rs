@@ -374,6 +374,8 @@ fn kind(error: &Error) -> &'static str {
             _ => "tls/other",
         },
         ErrorCode::SizeMismatch(_) => "size-mismatch",
+        ErrorCode::DigestMismatch(_) => "digest-mismatch",
+        ErrorCode::FileChanged(_) => "file-changed",
         ErrorCode::Rejected => "rejected",
         ErrorCode::ProtocolViolation(_) => "protocol-violation",
         ErrorCode::LimitExceeded(_) => "limit-exceeded",

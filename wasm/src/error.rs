@@ -2,7 +2,9 @@
 
 use starttls::{ErrorKind, TlsFault as Fault};
 
-use crate::exports::types::{Alert, Error, ErrorCode, NameMismatch, Phase, Reply, SizeMismatch, TlsFault};
+use crate::exports::types::{
+    Alert, DigestMismatch, Error, ErrorCode, NameMismatch, Phase, Reply, SizeMismatch, TlsFault,
+};
 
 impl From<&starttls::Error> for Error {
     fn from(error: &starttls::Error) -> Self {
@@ -80,6 +82,12 @@ fn code(kind: &ErrorKind) -> ErrorCode {
         ErrorKind::SizeMismatch { expected, transferred } => {
             ErrorCode::SizeMismatch(SizeMismatch { expected: *expected, transferred: *transferred })
         }
+        ErrorKind::DigestMismatch { algorithm, expected, computed } => ErrorCode::DigestMismatch(DigestMismatch {
+            algorithm: (*algorithm).into(),
+            expected: expected.clone(),
+            computed: computed.clone(),
+        }),
+        ErrorKind::FileChanged(why) => ErrorCode::FileChanged(why.clone()),
         ErrorKind::Rejected => ErrorCode::Rejected,
         ErrorKind::ProtocolViolation(why) => ErrorCode::ProtocolViolation(why.clone()),
         ErrorKind::LimitExceeded(what) => ErrorCode::LimitExceeded(what.clone()),

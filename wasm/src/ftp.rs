@@ -572,7 +572,7 @@ impl From<ftp::TransferReceipt> for TransferReceipt {
     }
 }
 
-fn moment(time: Timestamp) -> Result<SystemTime, Error> {
+pub(crate) fn moment(time: Timestamp) -> Result<SystemTime, Error> {
     let nanos = u64::try_from(time).map_err(|_| error::invalid_argument("a server takes times from 1970 on"))?;
     Ok(UNIX_EPOCH + Duration::from_nanos(nanos))
 }

@@ -1,16 +1,18 @@
 //! Transfers to and from the caller's streams.
 
 use std::io;
+use std::time::Duration;
 
+use starttls::ftp::{self, Once, RateLimit, Verify};
 use starttls::transport::block;
 
 use crate::Component;
 use crate::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::error;
 use crate::exports::ftp::{SessionBorrow, TransferReceipt};
-use crate::exports::ftp_io::Guest;
+use crate::exports::ftp_io::{DownloadOptions, Guest, UploadOptions, Verification};
 use crate::exports::types::Error;
-use crate::ftp::Files;
+use crate::ftp::{Files, moment};
 
 impl Guest for Component {
     fn retrieve_to(
@@ -43,6 +45,58 @@ impl Guest for Component {
             })
         })?;
         Ok(receipt.into())
+    }
+
+    fn download_into(
+        session: SessionBorrow<'_>,
+        path: Vec<u8>,
+        how: DownloadOptions,
+        sink: &OutputStream,
+    ) -> Result<TransferReceipt, Error> {
+        let DownloadOptions { offset, verify, rate_limit, retries, backoff } = how;
+        let how = ftp::Download {
+            verify: verify.into(),
+            rate_limit: rate_limit.map(RateLimit::new),
+            retries,
+            backoff: Duration::from_nanos(backoff),
+            ..ftp::Download::default()
+        };
+        let mut sink = Sink(sink);
+        let files = session.get::<Files>();
+        let receipt = files.0.with(|client| block(client.download_into(&path, &mut sink, offset, &how, None)))?;
+        Ok(receipt.into())
+    }
+
+    fn upload_from(
+        session: SessionBorrow<'_>,
+        path: Vec<u8>,
+        how: UploadOptions,
+        source: &InputStream,
+    ) -> Result<TransferReceipt, Error> {
+        let UploadOptions { verify, rate_limit, part, replace, modified } = how;
+        let how = ftp::Upload {
+            verify: verify.into(),
+            rate_limit: rate_limit.map(RateLimit::new),
+            part,
+            replace,
+            modified: modified.map(moment).transpose()?,
+            ..ftp::Upload::default()
+        };
+        let mut source = Once(Source(source));
+        let files = session.get::<Files>();
+        let receipt = files.0.with(|client| block(client.upload_from(&mut source, &path, &how, None)))?;
+        Ok(receipt.into())
+    }
+}
+
+impl From<Verification> for Verify {
+    fn from(verification: Verification) -> Self {
+        match verification {
+            Verification::None => Self::None,
+            Verification::Size => Self::Size,
+            Verification::Hash => Self::Hash,
+            Verification::Best => Self::Best,
+        }
     }
 }
 

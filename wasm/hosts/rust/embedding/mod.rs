@@ -160,6 +160,8 @@ pub struct Opening {
     pub server_name: Option<String>,
     /// How long each stage may take.
     pub timeouts: Option<Timeouts>,
+    /// How long each operation may take in all, in nanoseconds.
+    pub total: Option<u64>,
     /// A trace to keep the events in.
     pub trace: Option<ResourceAny>,
     /// No certificate is checked.
@@ -216,6 +218,7 @@ impl Sandbox {
         if let Some(timeouts) = opening.timeouts {
             options.options().call_set_timeouts(&mut self.store, made, timeouts)?;
         }
+        options.options().call_set_total_timeout(&mut self.store, made, opening.total)?;
         options.options().call_set_lmtp(&mut self.store, made, opening.lmtp)?;
         options.options().call_set_pipelining(&mut self.store, made, !opening.no_pipelining)?;
         options.options().call_set_chunking(&mut self.store, made, !opening.no_chunking)?;
