@@ -80,7 +80,7 @@ pub(crate) enum Command {
     DownloadText { path: PyBackedBytes, into: Target },
     UploadText { path: PyBackedBytes, from: Source, pulse: Pulse },
     UploadUnique { wish: PyBackedBytes, from: Source, pulse: Pulse },
-    CopyTo { path: PyBackedBytes, other: Arc<Ftp>, to: PyBackedBytes, how: fxp::Options },
+    CopyTo { path: PyBackedBytes, other: Arc<Ftp>, directory: Vec<u8>, to: PyBackedBytes, how: fxp::Options },
     Hash { path: PyBackedBytes, algorithm: Option<Algorithm>, range: Option<Range<u64>> },
 }
 
@@ -303,8 +303,11 @@ impl Protocol for Ftp {
                 }
                 Value::Unique(client.finish().await?, name)
             }
-            Command::CopyTo { path, other, to, how } => {
+            Command::CopyTo { path, other, directory, to, how } => {
                 let mut target = other.connect(client.transport().clone()).await?;
+                if !directory.is_empty() {
+                    target.cwd(&directory).await?;
+                }
                 let receipt = fxp::copy(client, &path, &mut target, &to, &how).await;
                 target.quit().await;
                 Value::Copied(receipt?)

@@ -321,9 +321,10 @@ class FTP(Session):
     ) -> CopyReceipt:
         """Copy a file to another server, without the way through here (FXP).
 
-        ``other`` is a session with that server, open or not: one like it is opened for the copy. The servers must allow
-        this. It goes under TLS where one of them can be the other's client (SSCN, CPSV), and in clear text only with
-        ``clear``. With ``compare`` digests are compared where both servers compute the same.
+        ``other`` is a session with that server, open or not: one like it is opened for the copy, in the directory of
+        its URL. The servers must allow this. It goes under TLS where one of them can be the other's client (SSCN,
+        CPSV), and in clear text only with ``clear``. With ``compare`` digests are compared where both servers compute
+        the same.
         """
         return self._session.run(
             FtpCommand.copy_to(

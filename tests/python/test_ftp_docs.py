@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import DEADLINE, PROGRAM, environment
+from tests.conftest import Servers
 from tests.servers.ftp import PASSWORD, FTPServer
 
 PAGE = Path(__file__).parents[2] / "docs/ftp.md"
@@ -33,8 +34,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def here(example: str, server: FTPServer, password: str) -> str:
+def here(example: str, server: FTPServer, copying: FTPServer, password: str) -> str:
+    able = f"ftp://{copying.user}@localhost:{copying.port}{copying.directory}"
     for name, ours in {
+        "ftp://ann@one.example.org": able,
+        "ftp://ann@other.example.org": able,
         "ftp://ann@files.example.org": f"ftp://{server.user}@localhost:{server.port}{server.directory}",
         "ftps://ann@files.example.org": f"ftps://{server.user}@localhost:{server.implicit_port}{server.directory}",
         "ftp://files.example.org": f"ftp://localhost:{server.port}",
@@ -57,8 +61,14 @@ def run(command: list[str], folder: Path, ca_file: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_python(proftpd_modules: FTPServer, folder: Path) -> None:
-    program = here("\n".join(blocks("python")), proftpd_modules, PASSWORD)
+@pytest.fixture
+def copying(servers: Servers) -> FTPServer:
+    """Both ends of a copy from server to server."""
+    return servers.ftp("proftpd-copying", None)
+
+
+def test_python(proftpd_modules: FTPServer, copying: FTPServer, folder: Path) -> None:
+    program = here("\n".join(blocks("python")), proftpd_modules, copying, PASSWORD)
     shown = run([sys.executable, "-W", "error", "-c", program], folder, proftpd_modules.ca_file)
     told: dict[str, list[str]] = {}
     for line in shown:
@@ -73,6 +83,8 @@ def test_python(proftpd_modules: FTPServer, folder: Path) -> None:
     assert told["first"] == ["b'line 0\\n'"] and told["rest"] == ["b'the last line\\n'"]
     assert told["again"] in ([f"1000 {len(CONTENT) - 1000}"], [f"0 {len(CONTENT)}"]) and told["proof"] == ["verified"]
     assert (folder / "again.pdf").read_bytes() == CONTENT
+    assert told["copied"] == ["verified True"]
+    assert [path.name for path in copying.root.iterdir()] == ["july.pdf"]
     assert told["same"] == ["True"] and told["bound"] == ["True"]
     assert told["error"] == ["550 data True"] and told["trace"] == ["True *  control closed"]
     assert told["state"] == ["notice"] and "data connections must resume" in told["reuse"][0]
@@ -81,11 +93,12 @@ def test_python(proftpd_modules: FTPServer, folder: Path) -> None:
     assert (proftpd_modules.root / "reports/july.pdf").read_bytes() == CONTENT
 
 
-def test_shell(proftpd_modules: FTPServer, folder: Path) -> None:
-    script = here("".join(blocks("sh")), proftpd_modules, shlex.quote(PASSWORD))
+def test_shell(proftpd_modules: FTPServer, copying: FTPServer, folder: Path) -> None:
+    script = here("".join(blocks("sh")), proftpd_modules, copying, shlex.quote(PASSWORD))
     shown = run(["bash", "-euo", "pipefail", "-c", script], folder, proftpd_modules.ca_file)
     assert (folder / "copy.pdf").read_bytes() == CONTENT
-    assert any(line.endswith(" july.pdf") for line in shown)
+    assert any(line.endswith(" july.pdf") for line in shown) and "july.pdf: OK" in shown
+    assert (copying.root / "from-one.pdf").read_bytes() == CONTENT
     assert any(line.startswith("session-reuse     NOTICE") for line in shown)
     assert any(line.startswith("writing ") and line.endswith("the file is deleted") for line in shown)
     assert sorted(path.name for path in proftpd_modules.root.iterdir()) == ["old", "photos"]

@@ -52,7 +52,8 @@ def pair(face: Face, here: FTPServer, there: FTPServer) -> Iterator[tuple[End, E
 
 
 def copy(source: End, target: End, name: str = "here.bin", **options: Any) -> Any:
-    return source.face.copy_to(name, target.session, f"{target.server.directory}/there.bin", **options)
+    # In the directory of the target's URL.
+    return source.face.copy_to(name, target.session, "there.bin", **options)
 
 
 def arrived(receipt: Any, target: End) -> None:

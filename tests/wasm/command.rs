@@ -95,3 +95,27 @@ fn the_host_does_the_main_job() {
     assert!(!denied.status.success() && told.contains("access denied by the host's policy"), "{told}");
     assert!(!folder.join("never").exists());
 }
+
+#[test]
+fn what_the_page_says_of_sandboxes_is_so() {
+    let server = Daemon::start("proftpd-lenient", None);
+    let folder = folder("page", &server);
+    let bytes = noise(50_000);
+    fs::write(folder.join("july.pdf"), &bytes).expect("written");
+    fs::create_dir_all(folder.join("photos/2026")).expect("made");
+    fs::write(folder.join("photos/2026/a.jpg"), &bytes).expect("written");
+    let page = String::from_utf8(read(&starttls_tests::daemon::root().join("docs/ftp.md"))).expect("text");
+    let at = format!("ftp://{}@127.0.0.1:{}/files", server.text("user"), server.port("port"));
+    let mut count = 0;
+    for line in page.lines().filter(|line| line.starts_with("host ")) {
+        let line = line.replace("ftp://ann@192.0.2.7", &at).replace("192.0.2.7", "127.0.0.1");
+        let words: Vec<&str> = line.split(' ').skip(1).collect();
+        let what = if words[0] == "starttls.wasm" { cli() } else { component() };
+        succeed(&folder, &what, &words[1..]);
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    for name in [server.file("july.pdf"), folder.join("copy.pdf"), server.file("photos/2026/a.jpg")] {
+        assert_same("by the page's words", &bytes, &read(&name));
+    }
+}

@@ -37,15 +37,12 @@ fn a_tree_goes_up_and_comes_down_in_a_granted_directory() {
         assert_same(name, &noise(*size), &read(&folder.join("down").join(name)));
     }
     assert!(!server.file("tree/deep/c.tmp").exists());
-    // Again: nothing is to be done. And what is gone there goes here, by choice.
-    let told = mirror(&folder, &url(&server, "tree"), "down", &["--json"]);
-    let last: serde_json::Value = serde_json::from_str(told.lines().last().expect("lines")).expect("JSON");
-    assert_eq!(
-        (last["created"].as_u64(), last["updated"].as_u64(), last["failed"].as_u64()),
-        (Some(0), Some(0), Some(0))
-    );
+    // Again: nothing is to be transferred. And what is gone there goes here, by choice.
     fs::remove_file(server.file("tree/a.txt")).expect("removed");
-    mirror(&folder, &url(&server, "tree"), "down", &["--delete"]);
+    let told = mirror(&folder, &url(&server, "tree"), "down", &["--delete", "--json"]);
+    let last: serde_json::Value = serde_json::from_str(told.lines().last().expect("lines")).expect("JSON");
+    let counts = ["created", "updated", "deleted", "failed"].map(|key| last[key].as_u64());
+    assert_eq!(counts, [Some(0), Some(0), Some(1), Some(0)], "{last}");
     assert!(!folder.join("down/a.txt").exists() && folder.join("down/deep/er/b.bin").exists());
 }
 
@@ -56,7 +53,7 @@ fn nothing_outside_of_the_granted_directory_is_touched() {
     let inside = folder("mirror-inside", &server);
     fs::create_dir(server.file("tree")).expect("made");
     fs::write(server.file("tree/a.txt"), b"content").expect("written");
-    // A path from the top is one in what was granted; a way up, and a link that leads out, are none.
+    // By a way up, and by a link that is there already.
     #[cfg(unix)]
     std::os::unix::fs::symlink(&outside, inside.join("link")).expect("a link");
     let tree = url(&server, "tree");
@@ -65,9 +62,6 @@ fn nothing_outside_of_the_granted_directory_is_touched() {
         let output = run(&inside, &cli(), &words);
         assert!(!output.status.success(), "{destination}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let by_path = outside.join("by-path");
-    run(&inside, &cli(), &[&GRANTS[..], &["mirror", &tree, &by_path.to_string_lossy()], &COMMON].concat());
-    assert!(!by_path.exists());
     // And by a link in the tree, where a directory is to be.
     fs::create_dir(server.file("tree/sub")).expect("made");
     fs::write(server.file("tree/sub/b.txt"), b"content").expect("written");

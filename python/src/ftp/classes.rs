@@ -448,7 +448,7 @@ impl FtpCommand {
     #[pyo3(signature = (path, other, to, *, clear=false, compare=true))]
     fn copy_to(path: PyBackedBytes, other: &FtpSession, to: PyBackedBytes, clear: bool, compare: bool) -> Self {
         let how = fxp::Options { clear, compare, ..fxp::Options::default() };
-        Command::CopyTo { path, other: other.session.protocol(), to, how }.into()
+        Command::CopyTo { path, other: other.session.protocol(), directory: other.path.to_vec(), to, how }.into()
     }
 
     /// A file's digest, as the server computes it.
