@@ -35,10 +35,9 @@ impl Directory {
             }
             match fs::symlink_metadata(entry.path()) {
                 Ok(metadata) => {
-                    let target = match metadata.is_symlink() {
-                        true => Some(as_bytes(fs::read_link(entry.path())?.as_os_str()).to_vec()),
-                        false => None,
-                    };
+                    // A sandbox does not tell where a link goes that leads out of it.
+                    let link = metadata.is_symlink().then(|| fs::read_link(entry.path()).ok()).flatten();
+                    let target = link.map(|target| as_bytes(target.as_os_str()).to_vec());
                     nodes.push(node(as_bytes(&entry.file_name()).to_vec(), &metadata, target));
                 }
                 // Gone since.
