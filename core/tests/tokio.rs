@@ -2,6 +2,10 @@
 #![cfg(feature = "tokio")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "files/server.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod server;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -10,7 +14,7 @@ use std::time::Duration;
 use starttls::tls::TlsConfig;
 use starttls::trace::Trace;
 use starttls::transport::{Endpoint, Tokio};
-use starttls::{ErrorKind, Options, Phase, Timeouts, smtp};
+use starttls::{ErrorKind, Options, Phase, Security, Timeouts, ftp, smtp};
 
 /// A submission server that knows one dialogue and takes one connection.
 fn serve(listener: TcpListener, config: Arc<rustls::ServerConfig>) -> std::io::Result<String> {
@@ -109,4 +113,62 @@ async fn silence_ends_at_the_deadline() {
     assert!(matches!(error.kind(), ErrorKind::TimedOut), "{error}");
     assert_eq!(error.phase(), Some(Phase::Greeting));
     assert!(error.advice().unwrap().contains("smtps://"), "{error}");
+}
+
+/// Several sessions in one task: a tree, and a file in segments, over connections that break.
+#[tokio::test]
+async fn trees_and_segments_by_several_sessions() {
+    let world = server::World::serve(&["SIZE", "MDTM", "REST STREAM", "MFMT", "EPSV", "MLST type*;size*;modify*;"]);
+    let large: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 251) as u8).collect();
+    world.put("large", &large, 7);
+    for i in 0..40 {
+        world.put(&format!("f{i}"), format!("content of {i}").as_bytes(), i);
+    }
+    let folder = std::env::temp_dir().join(format!("starttls-tokio-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let options = Options {
+        security: Security::Plaintext,
+        timeouts: Timeouts::all(Duration::from_secs(5)),
+        ..Options::default()
+    };
+    let mut client = ftp::Client::connect(Tokio::new(), &world.endpoint(), options).await.unwrap();
+    client.login(&ftp::Credentials::anonymous()).await.unwrap();
+
+    // The first transfer is the listing; two sessions are lost on the way.
+    world.will([
+        server::Fault::None,
+        server::Fault::Cut(5),
+        server::Fault::None,
+        server::Fault::Abort(3),
+        server::Fault::Cut(0),
+    ]);
+    let how = ftp::mirror::Mirror { parallel: 3, ..ftp::mirror::Mirror::download("", folder.join("tree")) };
+    let mut told = Vec::new();
+    let report = client
+        .mirror(&how, &mut |file| {
+            told.push((file.path, file.action));
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert!(report.is_complete(), "{report:?} {told:?}");
+    assert_eq!((report.created, report.sessions, told.len()), (41, 3, 41));
+    for i in 0..40 {
+        let content = std::fs::read_to_string(folder.join(format!("tree/f{i}"))).unwrap();
+        assert_eq!(content, format!("content of {i}"));
+    }
+    assert!(std::fs::read(folder.join("tree/large")).unwrap() == large);
+
+    world.will([server::Fault::Cut(700_000)]);
+    let how = ftp::Download {
+        segments: 4.try_into().unwrap(),
+        retries: 3,
+        backoff: Duration::ZERO,
+        ..ftp::Download::default()
+    };
+    let receipt = client.download("large", folder.join("large"), &how, None).await.unwrap();
+    assert_eq!((receipt.status, receipt.size), (ftp::Status::Verified, 5_000_000));
+    assert!(std::fs::read(folder.join("large")).unwrap() == large);
+    client.quit().await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }

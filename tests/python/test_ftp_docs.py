@@ -85,11 +85,18 @@ def test_python(proftpd_modules: FTPServer, copying: FTPServer, folder: Path) ->
     assert (folder / "again.pdf").read_bytes() == CONTENT
     assert told["copied"] == ["verified True"]
     assert [path.name for path in copying.root.iterdir()] == ["july.pdf"]
+    assert told["mirrored"] == ["2 True", "created 2026", "created 2026/july.txt"]
+    assert (folder / "copies/2026/july.txt").read_text() == "the sea\n"
     assert told["same"] == ["True"] and told["bound"] == ["True"]
     assert told["error"] == ["550 data True"] and told["trace"] == ["True *  control closed"]
     assert told["state"] == ["notice"] and "data connections must resume" in told["reuse"][0]
     assert any(finding.startswith("session-reuse the server is set to demand it") for finding in told["finding"])
-    assert sorted(path.name for path in proftpd_modules.root.iterdir()) == ["hello.txt", "lines.txt", "reports"]
+    assert sorted(path.name for path in proftpd_modules.root.iterdir()) == [
+        "hello.txt",
+        "lines.txt",
+        "pictures",
+        "reports",
+    ]
     assert (proftpd_modules.root / "reports/july.pdf").read_bytes() == CONTENT
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ import starttls
 from tests.cli import ca
 from tests.cli import starttls as run
 from tests.python.faces import Face, trusting
+from tests.python.relay import relayed
 from tests.python.test_ftp import noise
 from tests.servers.ftp import FTPServer
 
@@ -63,81 +60,12 @@ def test_segments_of_the_command_line(vsftpd: FTPServer, tmp_path: Path) -> None
     assert (tmp_path / "here").read_bytes() == noise(SIZE)
 
 
-class Relay:
-    """What stands between the client and a server, and ends one data connection after so many bytes."""
-
-    def __init__(self, server: FTPServer, after: int) -> None:
-        self._server = server
-        self._after = after
-        self.cut = threading.Event()
-
-    def one_way(self, source: socket.socket, target: socket.socket, left: int | None) -> None:
-        """Hand on what comes, up to the end of one of them, or for as long as it is allowed."""
-        with contextlib.suppress(OSError):
-            while piece := source.recv(65_536):
-                target.sendall(piece)
-                if left is not None and not self.cut.is_set():
-                    left -= len(piece)
-                    if left <= 0:
-                        self.cut.set()
-                        for end in (source, target):
-                            end.shutdown(socket.SHUT_RDWR)
-                        return
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_WR if end is target else socket.SHUT_RD)
-
-
-@contextlib.contextmanager
-def proxy(server: FTPServer, after: int) -> Iterator[tuple[str, Relay]]:
-    """An HTTP proxy by which every connection goes, and which ends one data connection too early."""
-    relay = Relay(server, after)
-    over = threading.Event()
-    running: list[threading.Thread] = []
-
-    def serve(client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += client.recv(4096)
-            host, _, port = head.split()[1].decode().rpartition(":")
-            with socket.create_connection((host.strip("[]"), int(port))) as target:
-                client.sendall(b"HTTP/1.1 200 go on\r\n\r\n")
-                left = None if int(port) == server.port else after
-                back = threading.Thread(target=relay.one_way, args=(target, client, left))
-                back.start()
-                relay.one_way(client, target, None)
-                back.join()
-
-    def listen(listener: socket.socket) -> None:
-        while True:
-            client, _ = listener.accept()
-            if over.is_set():
-                client.close()
-                return
-            running.append(threading.Thread(target=serve, args=(client,)))
-            running[-1].start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        accepting = threading.Thread(target=listen, args=(listener,))
-        accepting.start()
-        try:
-            yield f"http://127.0.0.1:{port}", relay
-        finally:
-            over.set()
-            socket.create_connection(("127.0.0.1", port)).close()
-            for thread in [accepting, *running]:
-                thread.join(20)
-                assert not thread.is_alive()
-
-
 @pytest.mark.parametrize("server", DAEMONS, indirect=True)
 def test_a_segment_that_is_cut_is_gone_on_with(server: FTPServer, tmp_path: Path) -> None:
     here = tmp_path / "here"
     with (
-        proxy(server, 1_000_000) as (url, relay),
-        starttls.FTP(server.url, tls=trusting(server), proxy=url, timeout=20) as ftp,
+        relayed(server, data=1_000_000) as relay,
+        starttls.FTP(server.url, tls=trusting(server), proxy=relay.url, timeout=20) as ftp,
     ):
         receipt = ftp.download("file", here, segments=3, retries=3, verify="size")
         assert relay.cut.is_set()

@@ -445,6 +445,11 @@ impl<T: Transport> Client<T> {
             _ => None,
         };
         let secure = self.session.private;
+        let proven = direction == Direction::Up || !secure || end == End::Orderly;
+        // A cut is a failure of the network, which may be gone on with, whatever it makes of the size.
+        if !proven && !self.settings.accept_missing_close_notify {
+            return Err(self.explain(Error::new(ErrorKind::Truncated).with_reply(reply).during(Phase::Data)));
+        }
         if let Some(expected) = expected {
             let whole = offset + size;
             let agrees = match direction {
@@ -457,11 +462,7 @@ impl<T: Transport> Client<T> {
                 return Err(self.explain(error.with_reply(reply).during(Phase::Data)));
             }
         }
-        let proven = direction == Direction::Up || !secure || end == End::Orderly;
         let status = match (proven, expected) {
-            (false, _) if !self.settings.accept_missing_close_notify => {
-                return Err(self.explain(Error::new(ErrorKind::Truncated).with_reply(reply).during(Phase::Data)));
-            }
             (false, _) => Status::Unproven,
             (true, Some(_)) => Status::Verified,
             (true, None) => Status::Complete,

@@ -221,6 +221,7 @@ impl Session<'_> {
                     None => self.say("553 cannot be"),
                 }
             }
+            "MLSD" => self.list(),
             "RETR" => self.retrieve(argument),
             "STOR" => self.store(argument, false),
             "APPE" => self.store(argument, true),
@@ -238,6 +239,19 @@ impl Session<'_> {
 
     fn end(&mut self) -> Outcome {
         self.control.shutdown(Shutdown::Both)
+    }
+
+    /// All files there are; every directory has them.
+    fn list(&mut self) -> Outcome {
+        let line = |(name, (content, modified)): (&String, &Stored)| {
+            format!("type=file;size={};modify={}; {name}\r\n", content.len(), digits(*modified))
+        };
+        let lines: String = lock(&self.world.files).iter().map(line).collect();
+        let mut data = self.open()?;
+        self.say("150 here they are")?;
+        data.write_all(lines.as_bytes())?;
+        drop(data);
+        self.say("226 done")
     }
 
     fn retrieve(&mut self, name: &str) -> Outcome {
