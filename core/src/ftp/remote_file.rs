@@ -118,8 +118,8 @@ impl RemoteFile {
         Ok(count)
     }
 
-    /// Gives up what is under way; the file can be read again. If the server does not take that well, the session is over
-    /// ([`Client::is_closed`]).
+    /// Gives up what is under way; the file can be read again. If the server does not take that well, the session is
+    /// replaced when it is used next (see [`Client::abandon`]).
     pub async fn close<T: Transport>(&mut self, client: &mut Client<T>) {
         self.came.clear();
         let ours = self.under_way.take();

@@ -3,13 +3,15 @@
 //! command, nobody waits for ever, and the session goes on in step or says why not.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod manners;
 mod model;
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use model::{Manners, Model};
+use manners::Manners;
+use model::Model;
 use starttls::ftp::{Client, Credentials, ServerMemory, Settings};
 use starttls::trace::Trace;
 use starttls::transport::{Endpoint, Host, Hosted};
