@@ -98,8 +98,9 @@ fn judge(golden: &Golden, at: usize, fault: Fault, played: &Played) -> Vec<Strin
             wrong.push(format!("{} ended before the fault, and differs: {result}", task.verb));
         }
         let is_local = task.verb == "quit" || result.starts_with("error invalid-argument");
-        // A transfer ends with its 226; what was asked ahead behind it may be lost.
-        let is_proven = TRANSFERS.contains(&task.verb.as_str()) && golden.verdict(i).is_some_and(|mark| mark <= at);
+        // A transfer ends with its 226; what was asked ahead behind it may be lost. A part is there when its last byte is.
+        let is_proven = task.verb == "get-part"
+            || (TRANSFERS.contains(&task.verb.as_str()) && golden.verdict(i).is_some_and(|mark| mark <= at));
         if !ended_before
             && undisturbed
             && !is_proven
