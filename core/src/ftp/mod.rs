@@ -43,6 +43,7 @@ mod deflate;
 mod doctor;
 mod download;
 mod encoding;
+mod ending;
 mod entries;
 mod extent;
 mod features;
