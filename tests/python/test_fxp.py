@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
@@ -141,3 +142,38 @@ def test_what_is_not_there_makes_no_empty_file(face: Face, servers: Servers) -> 
         assert not target.said("PORT") and not (server.root / "there.bin").exists()
         # Both ends may be one session: the copy is made by a connection of its own.
         arrived(copy(source, source), source)
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_what_a_cancelled_copy_had_set_holds_for_nothing_else(servers: Servers, clear: bool) -> None:
+    server = servers.ftp("proftpd-copying", None)
+    server.put("large.bin", bytes(64 << 20))
+    word = "PROT C" if clear else "SSCN ON"
+
+    async def run() -> None:
+        said: list[str] = []
+        begun = asyncio.Event()
+
+        def trace(line: str) -> None:
+            said.append(line)
+            if line.startswith("C: STOR"):
+                begun.set()
+
+        tls = starttls.TLSConfig(ca_file=server.ca_file, server_name="localhost")
+        async with (
+            starttls.AsyncFTP(server.url, tls=tls, trace=trace) as source,
+            starttls.AsyncFTP(server.url, tls=tls, trace=trace) as target,
+        ):
+            copying = asyncio.create_task(source.copy_to("large.bin", target, "there.bin", clear=clear))
+            async with asyncio.timeout(30):
+                await begun.wait()
+            copying.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await copying
+            assert f"C: {word}" in said
+            for session in (source, target):
+                receipt = await session.upload(CONTENT, f"{server.directory}/after")
+                assert receipt.status == "verified" and receipt.tls_resumed
+                assert (server.root / "after").read_bytes() == CONTENT
+
+    asyncio.run(run())

@@ -106,7 +106,7 @@ pub async fn copy<S: Transport, T: Transport>(
     }
     let outcome = exchange(source, target, handshake, [&retr, &stor], options).await;
     if handshake == Handshake::None {
-        // Clear text was for this file alone. Where that fails, nothing can be transferred any more.
+        // Clear text was for this file alone. Where that fails, the session is replaced before it is used again.
         let restored = [source.restore_fxp().await, target.restore_fxp().await];
         if outcome.is_ok() {
             restored.into_iter().collect::<Result<()>>()?;
@@ -162,8 +162,8 @@ async fn exchange<S: Transport, T: Transport>(
     options: &Options,
 ) -> Result<(Reply, Reply)> {
     match handshake {
-        Handshake::SourceBySscn => drop(source.session.expect(&commands::sscn(true)).await?),
-        Handshake::TargetBySscn => drop(target.session.expect(&commands::sscn(true)).await?),
+        Handshake::SourceBySscn => source.set_sscn().await?,
+        Handshake::TargetBySscn => target.set_sscn().await?,
         _ => {}
     }
     let outcome = connect(source, target, handshake, [retr, stor], options).await;
@@ -303,9 +303,9 @@ impl<T: Transport> Client<T> {
     async fn expose_fxp(&mut self) -> Result<()> {
         if self.session.private {
             // Until it is restored nothing else is transferred.
-            self.session.prepared = false;
+            self.session.lent = true;
             let outcome = self.session.expect(&commands::prot_clear()).await;
-            self.session.prepared = matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
+            self.session.lent = !matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
             outcome?;
         }
         Ok(())
@@ -314,17 +314,22 @@ impl<T: Transport> Client<T> {
     async fn restore_fxp(&mut self) -> Result<()> {
         if self.session.private {
             self.session.expect(&commands::prot_private()).await?;
-            self.session.prepared = true;
+            self.session.lent = false;
         }
         Ok(())
     }
 
-    async fn reset_sscn(&mut self) -> Result<()> {
-        let outcome = self.session.expect(&commands::sscn(false)).await;
-        if outcome.is_err() {
-            self.session.dialogue.end("the server did not leave the mode for other servers (SSCN)");
-        }
+    async fn set_sscn(&mut self) -> Result<()> {
+        self.session.lent = true;
+        let outcome = self.session.expect(&commands::sscn(true)).await;
+        self.session.lent = !matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
         outcome.map(drop)
+    }
+
+    async fn reset_sscn(&mut self) -> Result<()> {
+        self.session.expect(&commands::sscn(false)).await?;
+        self.session.lent = false;
+        Ok(())
     }
 
     /// Where the other server is to connect to: the port that this one says, at the address where we reach it.

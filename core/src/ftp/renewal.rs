@@ -19,6 +19,8 @@ use crate::transport::Transport;
 
 /// Why a session ends in which something was not waited for that a fence cannot make good.
 const CANCELLED: &str = "an exchange on this session was cancelled: its replies may still come";
+/// Why one ends that was not taken back from a copy between servers.
+const LENT: &str = "a copy between servers was cancelled or failed, and what it had set was not taken back";
 
 impl<T: Transport> Client<T> {
     /// Gives up what is under way without waiting for anything, for whoever was cancelled and must not wait: the next
@@ -42,6 +44,9 @@ impl<T: Transport> Client<T> {
     pub(super) async fn put_in_order(&mut self) -> Result<()> {
         if self.transfer.is_some() {
             self.abort().await;
+        }
+        if self.session.lent {
+            self.forsake(LENT);
         }
         let dialogue = &self.session.dialogue;
         if !self.forsaken && dialogue.is_owed() && !dialogue.has_ended() {

@@ -62,6 +62,8 @@ pub(super) struct Session<S> {
     pub(super) hash: Option<Algorithm>,
     /// Whether a user is logged in.
     logged_in: bool,
+    /// What holds for data connections now, holds for a copy between servers alone.
+    pub(super) lent: bool,
     /// Of a flight of commands the first was answered, and then nothing came.
     pub(super) choked: bool,
 }
@@ -109,6 +111,7 @@ pub(super) async fn open<T: Transport>(
         mark: None,
         hash: None,
         logged_in: false,
+        lent: false,
         choked: false,
     })
 }
