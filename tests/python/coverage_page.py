@@ -48,6 +48,10 @@ class CoveragePage:
         mark = r"^(?:async )?def" if path.suffix == ".py" else r"#\[(?:tokio::)?test\]\s+(?:\S.*\n\s*)*?(?:async )?fn"
         return None if re.search(rf"{mark} {test}\(", path.read_text(), re.MULTILINE) else "no test"
 
+    def figures(self, protocol: str) -> set[str]:
+        """Operations of the benchmark that the page names."""
+        return set(re.findall(rf"^\| .* \| `({protocol}-[a-z, ]+)` \|", self.text, re.MULTILINE))
+
     def without_proof(self) -> list[list[str]]:
         """Rows that name nothing that shows them, or no face."""
 

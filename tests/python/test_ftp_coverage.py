@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench.kit.targets import judged
 from tests.python.coverage_page import ROOT, CoveragePage
 
 PAGE = CoveragePage("ftp-coverage.md", {"D": "tests/daemons/tests", "P": "tests/python"})
@@ -29,3 +30,7 @@ def test_every_row_is_shown_on_some_face() -> None:
 def test_what_is_done_to_data_and_replies_is_played_on_every_face(row: str) -> None:
     assert list((ROOT / "tests/hostile").glob(f"{row}-*.txt")), "no session"
     assert f"`hostile/{row}-" in PAGE.text, "not on the page"
+
+
+def test_figures_are_those_of_the_benchmark() -> None:
+    assert PAGE.figures("ftp") == judged("ftp")

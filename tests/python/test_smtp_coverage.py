@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from tests.bench.kit.operations import OPERATIONS
-from tests.bench.kit.targets import TARGETS
+from tests.bench.kit.targets import judged
 from tests.python.coverage_page import CoveragePage
 
 PAGE = CoveragePage("smtp-coverage.md", {"D": "tests/daemons/tests/smtp.rs", "P": "tests/python"})
@@ -37,7 +34,4 @@ def test_every_row_is_shown_on_some_face() -> None:
 
 
 def test_figures_are_those_of_the_benchmark() -> None:
-    keys = {operation.key for operation in OPERATIONS}
-    told = re.findall(r"^\| .* \| `(smtp-[a-z, ]+)` \|", PAGE.text, re.MULTILINE)
-    assert set(told) <= keys
-    assert set(told) == {target.operation for target in TARGETS if target.operation.startswith("smtp-")}
+    assert PAGE.figures("smtp") == judged("smtp")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .measure import Row
-from .operations import MEBI
+from .operations import MEBI, OPERATIONS
 from .report import Table
 
 
@@ -38,18 +38,30 @@ TARGETS = (
     Target("smtp-oneshot, delayed", "Python", 6, measure="flights"),
     Target("smtp-oneshot, delayed", "Python asyncio", 6, measure="flights"),
     Target("smtp-connections", "Python asyncio", 5, "aiosmtplib"),
+    Target("ftp-download", "Rust", 1, "suppaftp"),
     Target("ftp-download", "Rust", 8, measure="growth"),
     Target("ftp-download", "Python", 8, measure="growth"),
     Target("ftp-download", "Python asyncio", 3, "aioftp"),
+    Target("ftp-upload", "Rust", 1, "suppaftp"),
     Target("ftp-upload", "Rust", 8, measure="growth"),
     Target("ftp-upload", "Python", 8, measure="growth"),
     Target("ftp-upload", "Python asyncio", 3, "aioftp"),
+    Target("ftp-files", "Rust", 1.3, "suppaftp"),
     Target("ftp-files", "Python asyncio", 3, "aioftp"),
     Target("ftp-files, delayed", "Rust", 1.3, "pycurl"),
     Target("ftp-files, delayed", "Python", 1.3, "pycurl"),
     Target("ftp-tree, delayed", "Rust", 8, "pycurl"),
     Target("ftp-tree, delayed", "Python", 8, "pycurl"),
 )
+
+
+def judged(protocol: str) -> set[str]:
+    """The operations that are held against a target."""
+    named = {target.operation for target in TARGETS if target.operation.startswith(f"{protocol}-")}
+    unknown = named - {operation.key for operation in OPERATIONS}
+    if unknown:
+        raise ValueError(f"no such operations: {unknown}")
+    return named
 
 
 def reached(target: Target, table: Table) -> float | None:
