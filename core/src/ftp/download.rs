@@ -16,8 +16,9 @@ use super::client::Client;
 use super::hash::{Algorithm, Hasher};
 use super::job::{Attempts, Changed, FileFacts, Pace, Progress, RateLimit, Verify};
 use super::local::Part;
-use super::overlap::{OVERLAP, Overlap, changed};
+use super::overlap::{Overlap, changed};
 use super::receipt::{Status, TransferReceipt};
+use super::sink::{Passed, Sink};
 use super::transfer::Direction;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::transport::Transport;
@@ -77,49 +78,11 @@ impl Default for Download {
     }
 }
 
-/// Where the bytes go.
-enum Sink<'s> {
-    Part(Part),
-    Writer { writer: &'s mut (dyn Write + Send), length: u64, kept: Vec<u8>, keep: usize },
-}
-
-impl Sink<'_> {
-    fn length(&self) -> u64 {
-        match self {
-            Self::Part(part) => part.length,
-            Self::Writer { length, .. } => *length,
-        }
-    }
-
-    /// The last bytes that are there, to be compared.
-    fn tail(&mut self) -> Result<Vec<u8>> {
-        match self {
-            Self::Part(part) => part.tail(OVERLAP),
-            Self::Writer { kept, .. } => Ok(kept.clone()),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        match self {
-            Self::Part(part) => part.write(bytes).map_err(|error| part.failure(error)),
-            Self::Writer { writer, length, kept, keep } => {
-                writer.write_all(bytes).map_err(Error::local)?;
-                *length += bytes.len() as u64;
-                if *keep > 0 {
-                    kept.extend_from_slice(&bytes[bytes.len().saturating_sub(*keep)..]);
-                    kept.drain(..kept.len().saturating_sub(*keep));
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
 /// A download under way.
-struct Fetch<'f, 'w, 'p> {
+struct Fetch<'f, 'p> {
     path: &'f [u8],
     how: &'f Download,
-    sink: Sink<'w>,
+    sink: &'f mut dyn Sink,
     /// Where this download began.
     start: u64,
     /// What is known of it beforehand.
@@ -159,11 +122,10 @@ impl<T: Transport> Client<T> {
             return Ok(receipt);
         }
         let how = &Download { end: None, ..how.clone() };
-        let part = Part::open(local, how.resume, how.resume || how.keep_part)?;
-        let mut fetch = Fetch::new(path, how, Sink::Part(part), pace);
+        let mut part = Part::open(local, how.resume, how.resume || how.keep_part)?;
+        let mut fetch = Fetch::new(path, how, &mut part, pace);
         let outcome = self.fetch(&mut fetch).await;
         let modified = fetch.facts.modified.filter(|_| how.keep_times);
-        let Sink::Part(part) = fetch.sink else { return outcome };
         match outcome {
             Ok(receipt) => part.commit(modified, how.sync).map(|()| receipt),
             Err(error) => Err(part.fail(error)),
@@ -195,13 +157,13 @@ impl<T: Transport> Client<T> {
         }
         let how = &Download { keep_times: false, keep_part: false, changed: Changed::Refuse, ..how.clone() };
         let keep = if how.retries > 0 { KEPT } else { 0 };
-        let sink = Sink::Writer { writer, length: offset, kept: Vec::new(), keep };
+        let mut sink = Passed::new(writer, offset, keep);
         let pace = Pace::new(progress, how.rate_limit.clone());
-        let mut fetch = Fetch::new(path.as_ref(), how, sink, pace);
+        let mut fetch = Fetch::new(path.as_ref(), how, &mut sink, pace);
         self.fetch(&mut fetch).await
     }
 
-    async fn fetch(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
+    async fn fetch(&mut self, fetch: &mut Fetch<'_, '_>) -> Result<TransferReceipt> {
         let anchor = self.anchor(fetch.how.retries).await?;
         let algorithm = self.algorithm(fetch.how.verify, false)?;
         fetch.begin(algorithm)?;
@@ -217,7 +179,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// What the file is now, if somebody will want to know, and whether what there is can be its beginning.
-    async fn look_at(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<()> {
+    async fn look_at(&mut self, fetch: &mut Fetch<'_, '_>) -> Result<()> {
         let how = fetch.how;
         let asks = fetch.goes_on() || how.keep_times || how.keep_part || how.resume || how.retries > 0;
         let now = match fetch.known.take() {
@@ -229,7 +191,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// From what there is to the end, once.
-    async fn attempt(&mut self, fetch: &mut Fetch<'_, '_, '_>) -> Result<TransferReceipt> {
+    async fn attempt(&mut self, fetch: &mut Fetch<'_, '_>) -> Result<TransferReceipt> {
         self.look_at(fetch).await?;
         let mut overlap = Overlap::with(fetch.sink.tail()?);
         let begin = fetch.sink.length() - overlap.left();
@@ -282,11 +244,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Every sign of the transfer agrees: now what was asked for beyond them.
-    async fn verified(
-        &mut self,
-        fetch: &mut Fetch<'_, '_, '_>,
-        mut receipt: TransferReceipt,
-    ) -> Result<TransferReceipt> {
+    async fn verified(&mut self, fetch: &mut Fetch<'_, '_>, mut receipt: TransferReceipt) -> Result<TransferReceipt> {
         let length = fetch.sink.length();
         fetch.pace.is_at(length);
         (receipt.offset, receipt.size) = (fetch.start, length - fetch.start);
@@ -302,9 +260,7 @@ impl<T: Transport> Client<T> {
         if receipt.digest.is_some() && receipt.status != Status::Unproven {
             receipt.status = Status::Verified;
         }
-        if let Sink::Writer { writer, .. } = &mut fetch.sink {
-            writer.flush().map_err(Error::local)?;
-        }
+        fetch.sink.flush()?;
         fetch.pace.tell()?;
         Ok(receipt)
     }
@@ -332,8 +288,8 @@ impl<T: Transport> Client<T> {
     }
 }
 
-impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
-    fn new(path: &'f [u8], how: &'f Download, sink: Sink<'w>, pace: Pace<'p>) -> Self {
+impl<'f, 'p> Fetch<'f, 'p> {
+    fn new(path: &'f [u8], how: &'f Download, sink: &'f mut dyn Sink, pace: Pace<'p>) -> Self {
         Self {
             path,
             how,
@@ -352,13 +308,8 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
     fn begin(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
         self.hasher =
             algorithm.filter(|_| self.how.end.is_none() && (self.start == 0 || self.goes_on())).map(Hasher::new);
-        if let Sink::Part(part) = &mut self.sink
-            && part.length > 0
-        {
-            self.facts = part.noted();
-            if let Some(hasher) = &mut self.hasher {
-                part.read_through(&mut |bytes| hasher.update(bytes))?;
-            }
+        if let Some(facts) = self.sink.recall(self.hasher.as_mut())? {
+            self.facts = facts;
         }
         self.pace.is_at(self.sink.length());
         Ok(())
@@ -366,10 +317,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
 
     /// Whether there is something that is to be the beginning of the file.
     fn goes_on(&self) -> bool {
-        match &self.sink {
-            Sink::Part(part) => part.length > 0,
-            Sink::Writer { length, .. } => *length > self.start,
-        }
+        self.sink.goes_on()
     }
 
     /// This is what the file is now.
@@ -390,9 +338,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
     fn set_facts(&mut self, facts: FileFacts) {
         self.facts = facts;
         self.pace.expects(facts.size.map(|size| size.min(self.how.end.unwrap_or(size))));
-        if let Sink::Part(part) = &mut self.sink {
-            part.facts = facts;
-        }
+        self.sink.is_of(facts);
     }
 
     /// The size that the server tells at the beginning of a transfer of the whole file is the latest news of it.
@@ -428,9 +374,7 @@ impl<'f, 'w, 'p> Fetch<'f, 'w, 'p> {
     }
 
     fn restart(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
-        if let Sink::Part(part) = &mut self.sink {
-            part.restart()?;
-        }
+        self.sink.restart()?;
         self.start = 0;
         self.pace.is_at(0);
         self.facts = FileFacts::default();

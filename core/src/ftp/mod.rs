@@ -69,6 +69,7 @@ mod seat;
 mod segments;
 mod session;
 mod settings;
+mod sink;
 mod source;
 mod start;
 mod transfer;
