@@ -71,7 +71,9 @@ class Race:
             raise
         finally:
             for task in running:
-                task.cancel()
+                if not task.cancel() and not task.cancelled() and task.exception() is None:
+                    # It got there in the very moment in which nobody wanted it any more.
+                    task.result().close()
 
     async def _attempt(self, family: int, address: Any) -> socket.socket:
         attempt = socket.socket(family, socket.SOCK_STREAM)

@@ -180,6 +180,27 @@ def test_asyncio_races_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(main())
 
 
+def test_a_race_that_is_cancelled_when_it_is_won_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        reached: list[socket.socket] = []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            race = Race(asyncio.get_running_loop(), None)
+            reaching = asyncio.create_task(race.reach(*listener.getsockname()))
+            attempt = race._attempt
+
+            async def cancelling(family: int, address: Any) -> socket.socket:
+                reached.append(await attempt(family, address))
+                reaching.cancel()
+                return reached[0]
+
+            monkeypatch.setattr(race, "_attempt", cancelling)
+            with pytest.raises(asyncio.CancelledError):
+                await reaching
+        assert reached[0].fileno() == -1
+
+    asyncio.run(main())
+
+
 def test_every_address_is_told(face: Face) -> None:
     port = free_port()
     with pytest.raises(starttls.ConnectionRefused) as refused:
