@@ -46,7 +46,6 @@ TARGETS = (
     Target("ftp-upload", "Rust", 8, measure="growth"),
     Target("ftp-upload", "Python", 8, measure="growth"),
     Target("ftp-upload", "Python asyncio", 3, "aioftp"),
-    Target("ftp-files", "Rust", 1.3, "suppaftp"),
     Target("ftp-files", "Python asyncio", 3, "aioftp"),
     Target("ftp-files, delayed", "Rust", 1.3, "pycurl"),
     Target("ftp-files, delayed", "Python", 1.3, "pycurl"),

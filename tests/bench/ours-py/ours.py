@@ -52,7 +52,7 @@ def url(task: Task) -> str:
 def tree(report: starttls.MirrorReport) -> int:
     """How many files a whole mirror brought."""
     assert report.failed == 0, report
-    return sum(entry.kind == "file" and entry.action == "created" for entry in report.files)
+    return sum(entry.type == "file" and entry.action == "created" for entry in report.files)
 
 
 def sync(task: Task) -> None:
