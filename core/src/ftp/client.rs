@@ -253,6 +253,11 @@ impl<T: Transport> Client<T> {
         (self.session.dialogue.is_ended() || self.forsaken) && self.transfer.is_none()
     }
 
+    /// Whether the server said no, and that is all: the session goes on.
+    pub(super) fn is_only_refused(&self, error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost()
+    }
+
     /// Deletes a file (DELE).
     ///
     /// # Errors

@@ -181,7 +181,7 @@ impl<T: Transport> Client<T> {
     /// What the file is now, if somebody will want to know, and whether what there is can be its beginning.
     async fn look_at(&mut self, fetch: &mut Fetch<'_, '_>) -> Result<()> {
         let how = fetch.how;
-        let asks = fetch.goes_on() || how.keep_times || how.keep_part || how.resume || how.retries > 0;
+        let asks = fetch.sink.goes_on() || how.keep_times || how.keep_part || how.resume || how.retries > 0;
         let now = match fetch.known.take() {
             Some(known) => known,
             None if asks => self.facts(fetch.path).await?,
@@ -307,7 +307,7 @@ impl<'f, 'p> Fetch<'f, 'p> {
     /// Looks at what there is already.
     fn begin(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
         self.hasher =
-            algorithm.filter(|_| self.how.end.is_none() && (self.start == 0 || self.goes_on())).map(Hasher::new);
+            algorithm.filter(|_| self.how.end.is_none() && (self.start == 0 || self.sink.goes_on())).map(Hasher::new);
         if let Some(facts) = self.sink.recall(self.hasher.as_mut())? {
             self.facts = facts;
         }
@@ -315,14 +315,9 @@ impl<'f, 'p> Fetch<'f, 'p> {
         Ok(())
     }
 
-    /// Whether there is something that is to be the beginning of the file.
-    fn goes_on(&self) -> bool {
-        self.sink.goes_on()
-    }
-
     /// This is what the file is now.
     fn take_facts(&mut self, now: FileFacts) -> Result<()> {
-        if self.goes_on() {
+        if self.sink.goes_on() {
             if !self.facts.agrees(&now) {
                 return Err(changed("its size or time is not what it was"));
             }
@@ -370,7 +365,7 @@ impl<'f, 'p> Fetch<'f, 'p> {
 
     /// Whether a file that changed is transferred anew.
     fn may_restart(&self) -> bool {
-        self.how.changed == Changed::Restart && self.goes_on()
+        self.how.changed == Changed::Restart && self.sink.goes_on()
     }
 
     fn restart(&mut self, algorithm: Option<Algorithm>) -> Result<()> {

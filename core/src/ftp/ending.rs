@@ -36,18 +36,13 @@ impl<T: Transport> Client<T> {
             let why = "the download is not at its end yet: receive the rest, or abort it";
             return Err(self.explain(Error::invalid_state(why)));
         }
-        if transfer.direction == Direction::Up
-            && let Err(error) = self.end_upload(&mut transfer).await
-        {
-            return Err(self.broken(error, Direction::Up).await);
-        }
-        if transfer.end == End::Orderly
-            && let Some(data) = transfer.data.as_mut().filter(|_| transfer.direction == Direction::Down)
-        {
-            // It is the peer's to know that all of it was read; the file is whole without that.
-            let context = &self.session.dialogue.context;
-            data.set_deadline(context.within(LINGER.min(context.timeouts.finish)));
-            transfer.ended = data.close().await.is_ok();
+        match transfer.direction {
+            Direction::Down => self.end_download(&mut transfer).await,
+            Direction::Up => {
+                if let Err(error) = self.end_upload(&mut transfer).await {
+                    return Err(self.broken(error, Direction::Up).await);
+                }
+            }
         }
         transfer.data = None;
         self.trace_end(&transfer);
@@ -79,6 +74,18 @@ impl<T: Transport> Client<T> {
         if beside.ahead {
             let passive = heard.iter().find(|reply| reply.code() == 229);
             self.next_port = passive.and_then(|reply| passive::epsv_port(reply).ok());
+        }
+    }
+
+    /// It is the peer's to know that all of it was read; the file is whole without that.
+    async fn end_download(&mut self, transfer: &mut Transfer<T::Stream>) {
+        if transfer.end != End::Orderly {
+            return;
+        }
+        if let Some(data) = &mut transfer.data {
+            let context = &self.session.dialogue.context;
+            data.set_deadline(context.within(LINGER.min(context.timeouts.finish)));
+            transfer.ended = data.close().await.is_ok();
         }
     }
 
@@ -127,12 +134,7 @@ impl<T: Transport> Client<T> {
             (None, _) if until.is_some() => until.filter(|&until| offset + size == until),
             (None, Some(announced)) => Some(announced),
             (Some(path), _) if self.settings.verify_uploads && self.session.features.offers("SIZE") => {
-                match self.size(path).await {
-                    Ok(size) => Some(size),
-                    // Some servers tell sizes only of certain files; that is no verdict on this one.
-                    Err(error) if matches!(error.kind(), ErrorKind::Rejected) => None,
-                    Err(error) => return Err(error),
-                }
+                self.told_size(path).await?
             }
             _ => None,
         };

@@ -234,7 +234,7 @@ impl<T: Transport> Client<T> {
                 };
                 return Ok(Entry::file(path, size, modified, encoding));
             }
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => error,
+            Err(error) if self.is_only_refused(&error) => error,
             Err(error) => return Err(error),
         };
         // No file, or one whose size is not told.

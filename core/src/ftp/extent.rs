@@ -11,7 +11,7 @@ use super::client::Client;
 use super::commands;
 use super::receipt::TransferReceipt;
 use super::transfer::Direction;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::line::Line;
 use crate::transport::Transport;
 
@@ -74,7 +74,7 @@ impl<T: Transport> Client<T> {
             Ok(()) => return Ok(true),
             Err(error) => error,
         };
-        if !matches!(error.kind(), ErrorKind::Rejected) || self.is_lost() {
+        if !self.is_only_refused(&error) {
             return Err(error);
         }
         let code = error.reply().map_or(0, |reply| reply.code().number());

@@ -74,7 +74,7 @@ impl<T: Transport> Client<T> {
         }
         let (utime, mdtm) = (commands::site_utime(time, path)?, commands::mdtm_set(time, path)?);
         match self.command(&utime).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => {}
+            Err(error) if self.is_only_refused(&error) => {}
             outcome => return outcome,
         }
         let reply = self.command(&mdtm).await?;
@@ -168,7 +168,7 @@ impl<T: Transport> Client<T> {
         // Often all above it is there, or the server makes it.
         match self.session.expect(&whole).await {
             Ok(_) => return Ok(()),
-            Err(error) if self.may_exist(&error) => {}
+            Err(error) if self.is_only_refused(&error) => {}
             Err(error) => return Err(error),
         }
         let ends =
@@ -181,7 +181,7 @@ impl<T: Transport> Client<T> {
             }
             last = match self.session.expect(&commands::mkd(directory)?).await {
                 Ok(_) => None,
-                Err(error) if self.may_exist(&error) => Some(error),
+                Err(error) if self.is_only_refused(&error) => Some(error),
                 Err(error) => return Err(error),
             };
         }
@@ -192,10 +192,6 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    fn may_exist(&self, error: &Error) -> bool {
-        matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost()
-    }
-
     async fn is_directory(&mut self, path: &[u8]) -> Result<bool> {
         let here = self.pwd().await?;
         match self.cwd(path).await {
@@ -203,7 +199,7 @@ impl<T: Transport> Client<T> {
                 self.cwd(here).await?;
                 Ok(true)
             }
-            Err(error) if self.may_exist(&error) => Ok(false),
+            Err(error) if self.is_only_refused(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -240,7 +236,9 @@ impl<T: Transport> Client<T> {
             let entries = match self.entries(&directory).await {
                 Ok(entries) => entries,
                 Err(error) if depth == 1 => return Err(error),
-                Err(error) if !self.may_exist(&error) && !matches!(error.kind(), ErrorKind::InvalidArgument(_)) => {
+                Err(error)
+                    if !self.is_only_refused(&error) && !matches!(error.kind(), ErrorKind::InvalidArgument(_)) =>
+                {
                     return Err(error);
                 }
                 Err(error) => {
@@ -281,7 +279,7 @@ impl<T: Transport> Client<T> {
         match commands::dele(path) {
             Ok(line) => match self.command(&line).await {
                 Ok(_) => Ok(true),
-                Err(error) if self.may_exist(&error) => Ok(false),
+                Err(error) if self.is_only_refused(&error) => Ok(false),
                 Err(error) => Err(error),
             },
             // Its listing says the same.
@@ -301,7 +299,7 @@ impl<T: Transport> Client<T> {
             Err(error) if Refusal::of(&error) == Some(Refusal::NotFound) && !self.is_lost() => return Ok(false),
             Err(error) => error,
         };
-        if !self.may_exist(&error) && !matches!(error.kind(), ErrorKind::InvalidArgument(_)) {
+        if !self.is_only_refused(&error) && !matches!(error.kind(), ErrorKind::InvalidArgument(_)) {
             return Err(error);
         }
         removal.left.push(NotRemoved { path: path.to_vec(), error });

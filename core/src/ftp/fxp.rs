@@ -162,15 +162,15 @@ async fn exchange<S: Transport, T: Transport>(
     options: &Options,
 ) -> Result<(Reply, Reply)> {
     match handshake {
-        Handshake::SourceBySscn => source.set_sscn().await?,
-        Handshake::TargetBySscn => target.set_sscn().await?,
+        Handshake::SourceBySscn => source.lend(&commands::sscn(true)).await?,
+        Handshake::TargetBySscn => target.lend(&commands::sscn(true)).await?,
         _ => {}
     }
     let outcome = connect(source, target, handshake, [retr, stor], options).await;
     // It would hold for ordinary data connections, too.
     let reset = match handshake {
-        Handshake::SourceBySscn => source.reset_sscn().await,
-        Handshake::TargetBySscn => target.reset_sscn().await,
+        Handshake::SourceBySscn => source.take_back(&commands::sscn(false)).await,
+        Handshake::TargetBySscn => target.take_back(&commands::sscn(false)).await,
         _ => Ok(()),
     };
     let replies = outcome?;
@@ -302,32 +302,28 @@ impl<T: Transport> Client<T> {
 
     async fn expose_fxp(&mut self) -> Result<()> {
         if self.session.private {
-            // Until it is restored nothing else is transferred.
-            self.session.lent = true;
-            let outcome = self.session.expect(&commands::prot_clear()).await;
-            self.session.lent = !matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
-            outcome?;
+            self.lend(&commands::prot_clear()).await?;
         }
         Ok(())
     }
 
     async fn restore_fxp(&mut self) -> Result<()> {
         if self.session.private {
-            self.session.expect(&commands::prot_private()).await?;
-            self.session.lent = false;
+            self.take_back(&commands::prot_private()).await?;
         }
         Ok(())
     }
 
-    async fn set_sscn(&mut self) -> Result<()> {
+    /// Says what is to hold for the copy alone. Until it is taken back, nothing else is transferred.
+    async fn lend(&mut self, line: &Line) -> Result<()> {
         self.session.lent = true;
-        let outcome = self.session.expect(&commands::sscn(true)).await;
+        let outcome = self.session.expect(line).await;
         self.session.lent = !matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
         outcome.map(drop)
     }
 
-    async fn reset_sscn(&mut self) -> Result<()> {
-        self.session.expect(&commands::sscn(false)).await?;
+    async fn take_back(&mut self, line: &Line) -> Result<()> {
+        self.session.expect(line).await?;
         self.session.lent = false;
         Ok(())
     }

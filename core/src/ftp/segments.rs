@@ -69,7 +69,7 @@ impl<T: Transport + Clone> Client<T> {
                 Err(error) => error,
             };
             // Nothing begins in the middle here after all; or else the refusal will come again.
-            if matches!(error.kind(), ErrorKind::Rejected) && !is_network(&error) && !self.is_lost() {
+            if self.is_only_refused(&error) && !is_network(&error) {
                 parts.discard();
                 pace.is_at(0);
                 return Ok(None);

@@ -223,9 +223,7 @@ impl<T: Transport> Client<T> {
                 self.ends_the_file();
                 Ok(())
             }
-            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => {
-                self.start_append(target).await
-            }
+            Err(error) if offset > 0 && self.is_only_refused(&error) => self.start_append(target).await,
             Err(error) => Err(error),
         }
     }
@@ -314,7 +312,7 @@ impl<T: Transport> Client<T> {
             return Ok(());
         }
         match self.command(&commands::mfmt(modified, path)?).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !self.is_lost() => Ok(()),
+            Err(error) if self.is_only_refused(&error) => Ok(()),
             outcome => outcome.map(drop),
         }
     }
@@ -326,7 +324,7 @@ impl<T: Transport> Client<T> {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
-        if !matches!(refused.kind(), ErrorKind::Rejected) || self.is_lost() {
+        if !self.is_only_refused(&refused) {
             return Err(refused.advise(format!("everything is on the server, as {shown} or under its name")));
         }
         if !replace || self.told_size(path).await?.is_none() {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::place::Place;
 use super::plan::{Moment, Node};
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, Phase, Result};
 use crate::ftp::client::Client;
 use crate::ftp::{Entry, EntryKind, TimePrecision, commands};
 use crate::line::Line;
@@ -70,7 +70,7 @@ impl RemoteTree {
     pub(super) async fn is_there<T: Transport>(&self, client: &mut Client<T>) -> Result<bool> {
         match client.cwd(&self.root).await {
             Ok(_) => client.cwd(&self.base).await.map(|_| true),
-            Err(error) if matches!(error.kind(), ErrorKind::Rejected) && !client.is_lost() => Ok(false),
+            Err(error) if client.is_only_refused(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }

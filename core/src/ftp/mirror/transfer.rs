@@ -84,7 +84,7 @@ impl Move<'_> {
             file.set_len(0).map_err(local)?;
         }
         match client.start_download(path, offset).await {
-            Err(error) if offset > 0 && matches!(error.kind(), ErrorKind::Rejected) && !client.is_lost() => {
+            Err(error) if offset > 0 && client.is_only_refused(&error) => {
                 overlap = Overlap::with(Vec::new());
                 file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(local)?;
                 client.start_download(path, 0).await?;
