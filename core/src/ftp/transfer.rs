@@ -23,8 +23,8 @@ use crate::transport::{Stream, Transport};
 
 pub use crate::trace::Direction;
 
-/// What a caller's reader is read in.
-const PIECE: usize = 64 * 1024;
+/// What local files and readers are read and written in.
+pub(super) const PIECE: usize = 256 * 1024;
 
 /// Numbers of transfers, so that readers know their own.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);

@@ -20,12 +20,9 @@ use super::local::LocalFailure;
 use super::overlap::{OVERLAP, changed};
 use super::receipt::{Status, TransferReceipt};
 use super::source::Source;
-use super::transfer::Direction;
+use super::transfer::{Direction, PIECE};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::transport::Transport;
-
-/// What is read at once.
-const PIECE: usize = 256 * 1024;
 
 /// Where in the remote file an upload goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -12,10 +12,8 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::ftp::client::Client;
 use crate::ftp::hash::{Digest, Hasher};
 use crate::ftp::overlap::{OVERLAP, Overlap};
+use crate::ftp::transfer::PIECE;
 use crate::transport::Transport;
-
-/// What is read and written here at once.
-const PIECE: usize = 256 * 1024;
 
 /// A file of which less was begun is begun again: going on costs round trips.
 const WORTH_GOING_ON: u64 = 1024 * 1024;
