@@ -278,6 +278,7 @@ def test_data_in_clear_text_is_asked_for_by_name(servers: Servers, tmp_path: Pat
         "--client-name=a",
         "--language=en",
         "--keep-alive=5",
+        "--max-connections=2",
         "--clear-data",
         "--accept-missing-close-notify",
     ],

@@ -298,6 +298,16 @@ def test_a_server_with_few_sessions(pki: PKI, tmp_path: Path) -> None:
         assert (done.code, report["sessions"], tree(tmp_path / "here")) == (0, 2, wanted)
 
 
+@pytest.mark.parametrize(("most", "sessions"), [("1", 1), ("3", 3), ("64", 5)])
+def test_no_more_sessions_than_the_command_line_allows(
+    vsftpd: FTPServer, tmp_path: Path, most: str, sessions: int
+) -> None:
+    wanted = grow(vsftpd.root / "tree", 100, owner=True)
+    words = ("-j", "5", "--max-connections", most)
+    done, _, report = mirror(vsftpd, vsftpd.url + "/tree", tmp_path / "here", *words)
+    assert (done.code, report["sessions"], tree(tmp_path / "here")) == (0, sessions, wanted)
+
+
 def test_sessions_of_a_process_are_counted_together(face: Face, vsftpd: FTPServer, tmp_path: Path) -> None:
     grow(vsftpd.root / "tree", 40, owner=True)
     package.forget_server(vsftpd.url)

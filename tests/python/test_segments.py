@@ -60,6 +60,19 @@ def test_segments_of_the_command_line(vsftpd: FTPServer, tmp_path: Path) -> None
     assert (tmp_path / "here").read_bytes() == noise(SIZE)
 
 
+@pytest.mark.parametrize(("most", "logins"), [("1", 1), ("2", 2)])
+def test_no_more_sessions_than_the_command_line_allows(
+    vsftpd: FTPServer, tmp_path: Path, most: str, logins: int
+) -> None:
+    vsftpd.put("file", noise(SIZE))
+    words = ("--segments", "4", "--max-connections", most, "--trace")
+    done = run("get", vsftpd.url + "/file", tmp_path / "here", *words, *ca(vsftpd))
+    assert done.code == 0, done
+    assert (tmp_path / "here").read_bytes() == noise(SIZE)
+    assert sum(line.startswith("C: USER") for line in done.err.splitlines()) == logins
+    assert run("get", vsftpd.url + "/file", "--max-connections", "0", *ca(vsftpd)).code == 64
+
+
 @pytest.mark.parametrize("server", DAEMONS, indirect=True)
 def test_a_segment_that_is_cut_is_gone_on_with(server: FTPServer, tmp_path: Path) -> None:
     here = tmp_path / "here"

@@ -1,5 +1,6 @@
 //! The flags about FTP sessions: how the server is spoken to.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
@@ -29,6 +30,9 @@ pub(crate) struct Session {
     /// Give a sign of life on the control connection so often during a transfer (NOOP)
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help_heading = SESSION)]
     keep_alive: Option<Duration>,
+    /// Have no more sessions with the server than these, whatever --parallel and --segments say
+    #[arg(long, global = true, value_name = "N", help_heading = SESSION)]
+    max_connections: Option<NonZeroUsize>,
     /// Let files and listings travel in CLEAR TEXT (PROT C): everybody on the way can read and change them
     #[arg(long, global = true, help_heading = SESSION)]
     clear_data: bool,
@@ -45,6 +49,7 @@ impl Session {
         settings.client_name.clone_from(&self.client_name);
         settings.language.clone_from(&self.language);
         settings.keep_alive = self.keep_alive;
+        settings.max_connections = self.max_connections;
         if self.clear_data {
             note("WARNING: --clear-data: everybody on the way can read and change files and listings");
             settings.data_protection = DataProtection::Clear;
@@ -63,6 +68,7 @@ impl Session {
             ("--client-name", self.client_name.is_some()),
             ("--language", self.language.is_some()),
             ("--keep-alive", self.keep_alive.is_some()),
+            ("--max-connections", self.max_connections.is_some()),
             ("--clear-data", self.clear_data),
             ("--accept-missing-close-notify", self.accept_missing_close_notify),
         ];
