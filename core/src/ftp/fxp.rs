@@ -7,18 +7,21 @@
 //! ```
 //!
 //! The target connects to the source: to the address at which *we* reach the source, and to no other, whatever the source
-//! says. Under TLS one of the two has to be the client (SSCN or CPSV); whether it checks the other's certificate is its
-//! own business, and needs to be set up there. Whether the file arrived is told by the sizes and digests at both ends.
+//! says. Under TLS one of the two has to be the client: told so by SSCN, or by CPSV, which stands in place of PASV, so that
+//! a target which knows CPSV is the one that is connected to. Whether the client checks the other's certificate is its own
+//! business, and needs to be set up there. Whether the file arrived is told by the sizes and digests at both ends.
 
-use std::net::SocketAddr;
+mod exchange;
+mod side;
+
 use std::time::Duration;
 
+use self::exchange::{Handshake, exchange};
 use super::client::Client;
+use super::commands;
 use super::hash::{Algorithm, Digest};
 use super::receipt::Status;
-use super::{Direction, commands, passive};
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::line::Line;
 use crate::reply::Reply;
 use crate::transport::Transport;
 
@@ -59,25 +62,14 @@ pub struct Receipt {
     pub target: Reply,
 }
 
-/// Who is the TLS client between the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Handshake {
-    /// Nobody: clear text.
-    None,
-    /// The source, told so by SSCN.
-    SourceBySscn,
-    /// The target, told so by SSCN.
-    TargetBySscn,
-    /// The source, told so by CPSV in place of PASV.
-    SourceByCpsv,
-}
-
 /// Copies a file from one server to another.
 ///
 /// # Errors
-/// [`InvalidState`](ErrorKind::InvalidState) where the two cannot speak TLS with each other, or the source's address is
-/// unknown (behind a proxy); [`Rejected`](ErrorKind::Rejected) by either; [`SizeMismatch`](ErrorKind::SizeMismatch), and a
-/// violation if the digests differ. After a failure the target's file may be there in part.
+/// [`InvalidState`](ErrorKind::InvalidState) where the two cannot speak TLS with each other, or one's address is unknown
+/// (behind a proxy) or means nothing to the other (loopback); [`Rejected`](ErrorKind::Rejected) by either;
+/// [`TimedOut`](ErrorKind::TimedOut) after [`Options::within`]; [`SizeMismatch`](ErrorKind::SizeMismatch), and a violation
+/// if the digests differ. After a failure the target's file may be there in part. What was set for the copy is taken back,
+/// or else the session is replaced when it is used next.
 pub async fn copy<S: Transport, T: Transport>(
     source: &mut Client<S>,
     source_path: impl AsRef<[u8]>,
@@ -87,33 +79,19 @@ pub async fn copy<S: Transport, T: Transport>(
 ) -> Result<Receipt> {
     let (from, to) = (source_path.as_ref(), target_path.as_ref());
     let (retr, stor) = (commands::retr(from)?, commands::stor(to)?);
+    source.prepare_fxp().await?;
+    target.prepare_fxp().await?;
     let handshake = agree(source, target, options)?;
     if source.session.compressed != target.session.compressed {
         let why =
             "one session is compressed (MODE Z) and the other is not: the servers would not understand each other";
         return Err(source.explain(Error::invalid_state(why)));
     }
-    source.prepare_fxp().await?;
-    target.prepare_fxp().await?;
     // A file that is not there is noticed before the target makes an empty one.
-    let size = source.told_or_none(from).await?;
-    if handshake == Handshake::None {
-        source.expose_fxp().await?;
-        if let Err(error) = target.expose_fxp().await {
-            source.restore_fxp().await?;
-            return Err(error);
-        }
-    }
-    let outcome = exchange(source, target, handshake, [&retr, &stor], options).await;
-    if handshake == Handshake::None {
-        // Clear text was for this file alone. Where that fails, the session is replaced before it is used again.
-        let restored = [source.restore_fxp().await, target.restore_fxp().await];
-        if outcome.is_ok() {
-            restored.into_iter().collect::<Result<()>>()?;
-        }
-    }
-    let (source_reply, target_reply) = outcome?;
-    let arrived = target.told_or_none(to).await?;
+    let size = source.size_for_fxp(from).await?;
+    let (source_reply, target_reply) = exchange(source, target, handshake, [&retr, &stor], options.within).await?;
+    // Some targets tell no size of what they take.
+    let arrived = if target.features().offers("SIZE") { target.told_size(to).await? } else { None };
     if let (Some(expected), Some(transferred)) = (size, arrived)
         && expected != transferred
     {
@@ -140,123 +118,26 @@ fn agree<S: Transport, T: Transport>(source: &Client<S>, target: &Client<T>, opt
         let why = "both servers must protect data connections; clear text between them is to be asked for by name";
         return Err(source.explain(Error::invalid_state(why)));
     }
-    let (source_offers, target_offers) = (source.features(), target.features());
-    if target_offers.offers("SSCN") {
-        Ok(Handshake::TargetBySscn)
-    } else if source_offers.offers("SSCN") {
-        Ok(Handshake::SourceBySscn)
-    } else if source_offers.offers("CPSV") {
-        Ok(Handshake::SourceByCpsv)
-    } else {
-        let why = "neither server can be the client of the other's TLS (SSCN, CPSV)";
-        Err(source
-            .explain(Error::invalid_state(why).advise("copy the file through here, or ask for clear text by name")))
+    if target.features().offers("SSCN") {
+        return Ok(Handshake::TargetBySscn);
     }
-}
-
-async fn exchange<S: Transport, T: Transport>(
-    source: &mut Client<S>,
-    target: &mut Client<T>,
-    handshake: Handshake,
-    [retr, stor]: [&Line; 2],
-    options: &Options,
-) -> Result<(Reply, Reply)> {
-    match handshake {
-        Handshake::SourceBySscn => source.lend(&commands::sscn(true)).await?,
-        Handshake::TargetBySscn => target.lend(&commands::sscn(true)).await?,
-        _ => {}
+    if source.features().offers("SSCN") {
+        return Ok(Handshake::SourceBySscn);
     }
-    let outcome = connect(source, target, handshake, [retr, stor], options).await;
-    // It would hold for ordinary data connections, too.
-    let reset = match handshake {
-        Handshake::SourceBySscn => source.take_back(&commands::sscn(false)).await,
-        Handshake::TargetBySscn => target.take_back(&commands::sscn(false)).await,
-        _ => Ok(()),
+    let (source_knows, target_knows) = (source.features().offers("CPSV"), target.features().offers("CPSV"));
+    // As PASV, it has no room for an IPv6 address.
+    if source_knows && !source.is_on_ipv6() {
+        return Ok(Handshake::SourceByCpsv);
+    }
+    if target_knows && !target.is_on_ipv6() {
+        return Ok(Handshake::TargetByCpsv);
+    }
+    let advice = match source_knows || target_knows {
+        true => "CPSV has no room for IPv6: connect over IPv4, or copy the file through here",
+        false => "copy the file through here, or ask for clear text by name",
     };
-    let replies = outcome?;
-    reset?;
-    Ok(replies)
-}
-
-async fn connect<S: Transport, T: Transport>(
-    source: &mut Client<S>,
-    target: &mut Client<T>,
-    handshake: Handshake,
-    [retr, stor]: [&Line; 2],
-    options: &Options,
-) -> Result<(Reply, Reply)> {
-    let address = source.listen_for_fxp(handshake == Handshake::SourceByCpsv).await?;
-    let told = target.session.expect(&tell(address)).await;
-    told.map_err(|error| if matches!(error.kind(), ErrorKind::Rejected) { error.advise(ALLOW) } else { error })?;
-    source.begin_fxp(retr).await?;
-    // Most servers that do not have the file say so at once, and the target keeps what it has.
-    let first = source.last_word_within(A_MOMENT, options.within).await?;
-    if let Err(error) = target.begin_fxp(stor).await {
-        source.stop(None, Direction::Down).await;
-        return Err(error);
-    }
-    hear(source, target, first, options.within).await
-}
-
-/// The last words of both. A server that the other one has refused waits for it in vain, so both are heard in turns, and
-/// what ends one ends the other.
-async fn hear<S: Transport, T: Transport>(
-    source: &mut Client<S>,
-    target: &mut Client<T>,
-    first: Option<Reply>,
-    within: Duration,
-) -> Result<(Reply, Reply)> {
-    let (mut from, mut to) = (first, None);
-    let turns = within.as_millis() / (2 * A_TURN).as_millis();
-    for _ in 0..=turns {
-        if from.is_none() {
-            from = match source.last_word_within(A_TURN, within).await {
-                Ok(word) => word,
-                Err(error) => {
-                    if to.is_none() {
-                        target.stop(None, Direction::Up).await;
-                    }
-                    return Err(error);
-                }
-            };
-        }
-        if to.is_none() {
-            to = match target.last_word_within(A_TURN, within).await {
-                Ok(word) => word,
-                Err(error) => {
-                    if from.is_none() {
-                        source.stop(None, Direction::Down).await;
-                    }
-                    return Err(error);
-                }
-            };
-        }
-        match (from, to) {
-            (Some(from), Some(to)) => return Ok((from, to)),
-            still => (from, to) = still,
-        }
-    }
-    source.stop(None, Direction::Down).await;
-    target.stop(None, Direction::Up).await;
-    Err(target.explain(Error::new(ErrorKind::TimedOut).during(Phase::Data)))
-}
-
-/// For how long one of the two is heard at a time.
-const A_TURN: Duration = Duration::from_millis(50);
-
-/// What helps where a server refuses the other one's address. Most do so unless they are told otherwise: whoever can have
-/// a server connect anywhere can have it attack others.
-const ALLOW: &str = "if the server refuses the other one's address, its administrator must allow copies from server to \
-                     server (FXP), for these two alone; else copy the file through here";
-
-/// How long a refusal may take that is no surprise to the server.
-const A_MOMENT: Duration = Duration::from_millis(300);
-
-fn tell(address: SocketAddr) -> Line {
-    match address {
-        SocketAddr::V4(address) => commands::port(address),
-        SocketAddr::V6(_) => commands::eprt(address),
-    }
+    let why = "neither server can be the client of the other's TLS (SSCN, CPSV)";
+    Err(source.explain(Error::invalid_state(why).advise(advice)))
 }
 
 async fn same_digest<S: Transport, T: Transport>(
@@ -279,100 +160,5 @@ async fn same_digest<S: Transport, T: Transport>(
         // Some servers compute digests only of certain files; that is no verdict on this one.
         (Err(error), _) | (_, Err(error)) if matches!(error.kind(), ErrorKind::Rejected) => Ok(None),
         (Err(error), _) | (_, Err(error)) => Err(error),
-    }
-}
-
-impl<T: Transport> Client<T> {
-    async fn prepare_fxp(&mut self) -> Result<()> {
-        self.idle().await?;
-        if !self.session.prepared {
-            let why = "nobody is logged in, or the server refused to protect data connections";
-            return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise("log in first")));
-        }
-        self.next_port = None;
-        self.image().await
-    }
-
-    async fn told_or_none(&mut self, path: &[u8]) -> Result<Option<u64>> {
-        if !self.session.features.offers("SIZE") {
-            return Ok(None);
-        }
-        self.size(path).await.map(Some)
-    }
-
-    async fn expose_fxp(&mut self) -> Result<()> {
-        if self.session.private {
-            self.lend(&commands::prot_clear()).await?;
-        }
-        Ok(())
-    }
-
-    async fn restore_fxp(&mut self) -> Result<()> {
-        if self.session.private {
-            self.take_back(&commands::prot_private()).await?;
-        }
-        Ok(())
-    }
-
-    /// Says what is to hold for the copy alone. Until it is taken back, nothing else is transferred.
-    async fn lend(&mut self, line: &Line) -> Result<()> {
-        self.session.lent = true;
-        let outcome = self.session.expect(line).await;
-        self.session.lent = !matches!(&outcome, Err(error) if matches!(error.kind(), ErrorKind::Rejected));
-        outcome.map(drop)
-    }
-
-    async fn take_back(&mut self, line: &Line) -> Result<()> {
-        self.session.expect(line).await?;
-        self.session.lent = false;
-        Ok(())
-    }
-
-    /// Where the other server is to connect to: the port that this one says, at the address where we reach it.
-    async fn listen_for_fxp(&mut self, client_side: bool) -> Result<SocketAddr> {
-        let Some(mut address) = self.session.dialogue.peer_addr() else {
-            let why =
-                "the source's address is unknown behind a proxy: the other server cannot be told where to connect";
-            return Err(self.explain(Error::invalid_state(why)));
-        };
-        address.set_ip(address.ip().to_canonical());
-        let port = if address.is_ipv6() {
-            passive::epsv_port(&self.session.expect(&commands::epsv()).await?)
-        } else {
-            let line = if client_side { commands::cpsv() } else { commands::pasv() };
-            passive::pasv_port(&self.session.expect(&line).await?)
-        };
-        address.set_port(port.map_err(|error| self.explain(error.during(Phase::Data)))?);
-        Ok(address)
-    }
-
-    async fn begin_fxp(&mut self, line: &Line) -> Result<()> {
-        self.session.dialogue.ready()?;
-        self.session.dialogue.send(line)?;
-        self.session.dialogue.flush().await
-    }
-
-    fn refused_fxp(&self, reply: Reply) -> Error {
-        let error = self.session.refused(reply, Phase::Data);
-        error.advise(ALLOW)
-    }
-
-    /// The reply about the copy, if it is over and something of that comes within `turn`.
-    async fn last_word_within(&mut self, turn: Duration, within: Duration) -> Result<Option<Reply>> {
-        if !self.session.dialogue.is_answered_within(turn).await {
-            return Ok(None);
-        }
-        let reply = self.session.dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data))?;
-        if reply.code().is_preliminary() {
-            return Ok(None);
-        }
-        if reply.code().is_completion() {
-            return Ok(Some(self.session.dialogue.context.scrub_reply(reply)));
-        }
-        if reply.code() == 426 {
-            // Another one may follow.
-            self.fence().await;
-        }
-        Err(self.refused_fxp(reply))
     }
 }

@@ -174,7 +174,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Takes back what the server may keep in mind of a transfer that did not come about, unless it is told anew.
-    async fn unmark(&mut self, extent: Extent) -> Result<()> {
+    pub(super) async fn unmark(&mut self, extent: Extent) -> Result<()> {
         let line = match self.session.mark {
             None => return Ok(()),
             mark if mark == extent.mark() => return Ok(()),
