@@ -420,6 +420,30 @@ fn segments_are_put_together() {
     }
 }
 
+/// Further sessions, and those that take another's place, have the language that was chosen; not so after a new beginning.
+#[test]
+fn all_sessions_of_a_client_speak_its_language() {
+    let folder = Folder::new("language");
+    let world = with(&pattern(5_000_001), PLAIN);
+    let mut client = connect(&world);
+    block(client.language("fr")).unwrap();
+    block(client.download("a", folder.at("b"), &segments(3), None)).unwrap();
+    assert_eq!((world.heard("PASS"), world.heard("LANG fr")), (3, 3));
+    world.will([Fault::Cut(1000)]);
+    let how = Download { retries: 1, backoff: Duration::ZERO, ..Download::default() };
+    block(client.download("a", folder.at("c"), &how, None)).unwrap();
+    assert_eq!((world.heard("PASS"), world.heard("LANG fr")), (4, 4));
+    // A refusal leaves it as it was.
+    *lock(&world.refused) = vec!["LANG xx"];
+    block(client.language("xx")).unwrap_err();
+    drop(block(client.another()).unwrap());
+    assert_eq!((world.heard("LANG xx"), world.heard("LANG fr")), (1, 5));
+    block(client.reinitialize()).unwrap();
+    block(client.login(&Credentials::anonymous())).unwrap();
+    drop(block(client.another()).unwrap());
+    assert_eq!((world.heard("PASS"), world.heard("LANG fr")), (7, 5));
+}
+
 /// Sessions of all downloads together are as many as are allowed, and as the server had room for.
 #[test]
 fn segments_share_what_room_there_is() {

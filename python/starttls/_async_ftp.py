@@ -31,7 +31,8 @@ class AsyncFTP(AsyncSession):
     """``FTP`` for asyncio: the same arguments and methods, awaited.
 
     An operation that is cancelled, by ``asyncio.timeout`` for one, leaves a session that can be used: the next one
-    first makes sure that no reply is still to come, or replaces the session by a new one in the same directory.
+    first makes sure that no reply is still to come, or replaces the session by a new one in the same directory,
+    with the same account and language; what ``site`` and ``quote`` set is not set there.
     """
 
     __slots__ = ()
@@ -259,11 +260,14 @@ class AsyncFTP(AsyncSession):
         return await self._run(FtpCommand.help(topic))
 
     async def language(self, tag: str = "") -> Reply:
-        """The language of replies from now on; the server's own if none is named."""
+        """The language of replies from now on, also on a new connection; the server's own if none is named."""
         return await self._run(FtpCommand.language(tag))
 
     async def site(self, text: str | bytes) -> Reply:
-        """A command of the server's own. What follows its first word is shown in traces only where it is no secret."""
+        """A command of the server's own. What follows its first word is shown in traces only where it is no secret.
+
+        What it sets (``UMASK``) holds for the connection: a session that takes this one's place is not told again.
+        """
         return await self._run(FtpCommand.site(self._session.encode(text)))
 
     async def quote(self, command: str | bytes) -> Reply:

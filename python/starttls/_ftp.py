@@ -296,11 +296,14 @@ class FTP(Session):
         return self._session.run(FtpCommand.help(topic))
 
     def language(self, tag: str = "") -> Reply:
-        """The language of replies from now on; the server's own if none is named."""
+        """The language of replies from now on, also on a new connection; the server's own if none is named."""
         return self._session.run(FtpCommand.language(tag))
 
     def site(self, text: str | bytes) -> Reply:
-        """A command of the server's own. What follows its first word is shown in traces only where it is no secret."""
+        """A command of the server's own. What follows its first word is shown in traces only where it is no secret.
+
+        What it sets (``UMASK``) holds for the connection: a session that takes this one's place is not told again.
+        """
         return self._session.run(FtpCommand.site(self._session.encode(text)))
 
     def quote(self, command: str | bytes) -> Reply:

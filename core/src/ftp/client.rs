@@ -8,6 +8,7 @@ use super::entries::Reading;
 use super::features::Features;
 use super::memory::Facts;
 use super::place::Place;
+use super::renewal::Told;
 use super::seat::Seat;
 use super::session::{self, Session};
 use super::settings::Settings;
@@ -47,6 +48,8 @@ pub struct Client<T: Transport> {
     seat: Seat,
     /// Where the session is.
     pub(super) place: Place,
+    /// What it was told beside its login.
+    pub(super) told: Told,
     /// The session cannot be used, because of what was given up or not waited for: it is to be replaced.
     pub(super) forsaken: bool,
     /// The transfer under way is to be given up before anything else is done.
@@ -63,18 +66,21 @@ pub(super) struct Blueprint<T> {
     options: Options,
     settings: Settings,
     credentials: Option<Credentials>,
+    told: Told,
     directory: Vec<u8>,
 }
 
 impl<T: Transport + Clone> Blueprint<T> {
     /// A further session, logged in, in its directory, if there is room for it.
     pub(super) async fn open(&self) -> Result<Client<T>> {
-        let Self { transport, endpoint, options, settings, credentials, directory } = self;
+        let Self { transport, endpoint, options, settings, credentials, told, directory } = self;
         let most = settings.max_connections.map_or(usize::MAX, NonZeroUsize::get);
         let seat = Seat::take_if_free(&settings.memory, endpoint, most)?;
         let mut client = Client::open_on(seat, transport.clone(), endpoint, options.clone(), settings).await?;
         if let Some(credentials) = credentials {
             client.login(credentials).await?;
+            client.told = told.clone();
+            client.tell_again().await?;
             client.enter(directory.clone()).await?;
         }
         Ok(client)
@@ -130,13 +136,15 @@ impl<T: Transport> Client<T> {
             credentials: None,
             seat,
             place: Place::login(),
+            told: Told::default(),
             forsaken: false,
             abandoned: false,
             fenceable: false,
         })
     }
 
-    /// A further session like this one: with the same server, settings and credentials, in the same directory.
+    /// A further session like this one: with the same server, settings, credentials, account and language, in the same
+    /// directory.
     ///
     /// # Errors
     /// As [`Client::connect`] and [`Client::login`]; [`LimitExceeded`](ErrorKind::LimitExceeded) if there is no room for it
@@ -160,6 +168,7 @@ impl<T: Transport> Client<T> {
             options: self.options.clone(),
             settings: self.settings.clone(),
             credentials: self.credentials.clone(),
+            told: self.told.clone(),
             directory,
         }
     }
@@ -195,6 +204,7 @@ impl<T: Transport> Client<T> {
         // Whoever does not wait for the answer is nobody.
         self.credentials = None;
         self.place = Place::login();
+        self.told.log_in_anew(&self.settings);
         self.log_in(credentials).await.inspect_err(|error| self.seat.refused(error))?;
         self.credentials = Some(credentials.clone());
         Ok(())
@@ -213,6 +223,7 @@ impl<T: Transport> Client<T> {
         self.session = session;
         self.session.dialogue.context.ends = ends;
         self.session.login(credentials, &self.settings, false).await?;
+        self.tell_again().await?;
         self.learn(|known| known.pipelining_broke = true);
         Ok(())
     }
@@ -385,6 +396,7 @@ impl<T: Transport> Client<T> {
         self.idle().await?;
         self.credentials = None;
         self.place = Place::login();
+        self.told = Told::default();
         (self.cut, self.reachable, self.next_port) = (false, false, None);
         if self.session.tls.is_none() && self.session.restart().await? {
             return Ok(());

@@ -1,6 +1,8 @@
 //! What people ask a server beside files: its state, its system, its help, its own commands, and any other command that
 //! leaves the session as it is.
 
+use zeroize::Zeroizing;
+
 use super::client::Client;
 use super::commands;
 use crate::error::{Error, Phase, Result};
@@ -33,16 +35,19 @@ impl<T: Transport> Client<T> {
         self.command(&commands::help(topic)?).await
     }
 
-    /// The language of replies from now on (LANG, RFC 2640 §4); the server's own if `tag` is empty. After a renewal of
-    /// the session it is that of the settings.
+    /// The language of replies from now on (LANG, RFC 2640 §4); the server's own if `tag` is empty. A session that takes
+    /// this one's place is told so, too.
     ///
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected) if the server does not have it.
     pub async fn language(&mut self, tag: &str) -> Result<Reply> {
-        self.command(&commands::lang(tag)?).await
+        let reply = self.command(&commands::lang(tag)?).await?;
+        self.told.language = Some(tag.to_owned());
+        Ok(reply)
     }
 
-    /// The account, for servers that ask for one for some operations only (ACCT, RFC 959 §4.1.1).
+    /// The account, for servers that ask for one for some operations only (ACCT, RFC 959 §4.1.1). A session that takes this
+    /// one's place is told it, too.
     ///
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected) if the server does not accept it;
@@ -54,11 +59,17 @@ impl<T: Transport> Client<T> {
             return Err(self.explain(Error::invalid_state("an account is not sent in clear text")));
         }
         self.session.dialogue.context.keep_secret(account.as_bytes());
-        self.session.expect(&line).await
+        let reply = self.session.expect(&line).await?;
+        self.told.account = Some(Zeroizing::new(account.to_owned()));
+        Ok(reply)
     }
 
     /// A command of the server's own (SITE): `UMASK 022`. What stands behind its first word is not shown in traces,
     /// unless the word is known to carry no secret.
+    ///
+    /// What it sets holds for the connection, and nobody but the server knows what that is: a session that takes this one's
+    /// place, because of what was cancelled or lost ([`Client::abandon`]) or before the server's tickets run out, is not told
+    /// again, nor are further sessions.
     ///
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for text with CR,
@@ -68,7 +79,8 @@ impl<T: Transport> Client<T> {
     }
 
     /// Any other command with one reply, as it is: `STAT -l`, `AVBL`, `XCUP`. What stands behind the verb is not shown in
-    /// traces, unless the verb is known to carry no secret.
+    /// traces, unless the verb is known to carry no secret. What it sets holds for the connection, as with
+    /// [`Client::site`].
     ///
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for text with CR,

@@ -4,15 +4,18 @@
 //!   a call was dropped in the middle ── replies owed ──┬─ of a transfer: ABOR, fence ── in step again
 //!   a transfer was abandoned ── ABOR, drain, fence ────┤
 //!                                                      └─ else, or if the fence is not reached: a new connection, logged in,
-//!                                                         in the directory where the last one was
+//!                                                         of the same language and account, in the same directory
 //! ```
+
+use zeroize::Zeroizing;
 
 use super::client::{Client, quoted};
 use super::place::Place;
 use super::session::{self, Session};
+use super::settings::Settings;
 use super::verdict::Beside;
 use super::{Direction, commands};
-use crate::error::{Error, ErrorKind, Result, TlsFault};
+use crate::error::{Error, ErrorKind, Phase, Result, TlsFault};
 use crate::options::Options;
 use crate::tls::Version;
 use crate::transport::Transport;
@@ -22,13 +25,31 @@ const CANCELLED: &str = "an exchange on this session was cancelled: its replies 
 /// Why one ends that was not taken back from a copy between servers.
 const LENT: &str = "a copy between servers was cancelled or failed, and what it had set was not taken back";
 
+/// What a session was told beside its login and the settings, and the one that takes its place is told again. What SITE
+/// and the caller's own commands set is nothing that could be known.
+#[derive(Clone, Default)]
+pub(super) struct Told {
+    /// LANG.
+    pub(super) language: Option<String>,
+    /// ACCT.
+    pub(super) account: Option<Zeroizing<String>>,
+}
+
+impl Told {
+    /// What a further login on the same connection leaves of it.
+    pub(super) fn log_in_anew(&mut self, settings: &Settings) {
+        self.account = None;
+        self.language.take_if(|_| settings.language.is_some());
+    }
+}
+
 impl<T: Transport> Client<T> {
     /// Gives up what is under way without waiting for anything, for whoever was cancelled and must not wait: the next
     /// operation on the session first stops the transfer as [`Client::abort`] does.
     ///
     /// What is true of an abandoned transfer is true of any call that was dropped in the middle: the next operation makes
-    /// sure that no reply is still to come, or else replaces the session by a new one, logged in as this one was and in the
-    /// same directory. If that cannot be done, the operation fails with the reason: the network's, the server's refusal, or
+    /// sure that no reply is still to come, or else replaces the session by a new one, logged in as this one was, with the same
+    /// account and language and in the same directory; what [`Client::site`] and [`Client::quote`] set is not set there. If that cannot be done, the operation fails with the reason: the network's, the server's refusal, or
     /// [`InvalidState`](ErrorKind::InvalidState) where the directory is not known.
     pub fn abandon(&mut self) {
         self.abandoned = self.transfer.is_some();
@@ -106,10 +127,32 @@ impl<T: Transport> Client<T> {
         if let Some(credentials) = self.credentials.clone() {
             self.log_in(&credentials).await?;
             self.session.dialogue.context.ends = ends;
+            self.tell_again().await?;
             self.go_to(&place).await?;
+        } else {
+            self.tell_again().await?;
         }
         self.place = place;
         self.forsaken = false;
+        Ok(())
+    }
+
+    /// What the settings do not say.
+    pub(super) async fn tell_again(&mut self) -> Result<()> {
+        let Told { language, account } = &self.told;
+        if let Some(account) = account {
+            let line = commands::acct(account)?;
+            self.session.dialogue.context.keep_secret(account.as_bytes());
+            self.session.expect(&line).await?;
+        }
+        if let Some(tag) = language {
+            let line = commands::lang(tag)?;
+            let reply = self.session.dialogue.exchange(&line).await.map_err(|error| error.during(Phase::Command))?;
+            // It was a wish the first time, too.
+            if reply.code().is_closing() {
+                return Err(self.session.refused(reply, Phase::Command));
+            }
+        }
         Ok(())
     }
 

@@ -157,7 +157,7 @@ impl Session<'_> {
                 self.say(&format!("211-Features:\r\n {features}\r\n211 end"))
             }
             "PWD" => self.say("257 \"/\" is here"),
-            "TYPE" | "OPTS" | "CWD" | "NOOP" | "ALLO" | "PBSZ" | "PROT" | "CLNT" => self.say("200 fine"),
+            "TYPE" | "OPTS" | "CWD" | "NOOP" | "ALLO" | "PBSZ" | "PROT" | "CLNT" | "LANG" => self.say("200 fine"),
             "ABOR" => self.say("226 nothing to abort"),
             "EPSV" => {
                 let data = TcpListener::bind("127.0.0.1:0")?;
