@@ -144,6 +144,45 @@ def test_the_root_is_not_removed(proftpd: FTPServer, path: str) -> None:
     assert starttls("rm", "-r", f"{root}{path}", *ca(proftpd)).code == 64
 
 
+# --- parts of files
+
+
+@pytest.mark.parametrize(
+    ("part", "begin", "end"),
+    [
+        ("0-0", 0, 1),
+        ("10-99", 10, 100),
+        ("10-299999", 10, 300_000),
+        ("399990-500000", 399_990, 400_000),
+        ("399990-", 399_990, 400_000),
+        ("-7", 399_993, 400_000),
+        ("-500000", 0, 400_000),
+    ],
+)
+def test_a_part_of_a_file(ftp_server: FTPServer, tmp_path: Path, part: str, begin: int, end: int) -> None:
+    content = os.urandom(400_000)
+    ftp_server.put("a.bin", content)
+    done = starttls("get", f"{ftp_server.url}/a.bin", "-r", part, *ca(ftp_server), folder=tmp_path)
+    assert done.code == 0 and done.out == content[begin:end], done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_is_no_file_of_that_name(proftpd: FTPServer, tmp_path: Path) -> None:
+    proftpd.put("a.bin", b"0123456789")
+    url = f"{proftpd.url}/a.bin"
+    for words in ((tmp_path / "a.bin",), (tmp_path,)):
+        done = starttls("get", url, *words, "--range", "2-4", *ca(proftpd))
+        assert done.code == 64 and "all of it or nothing" in done.err and not list(tmp_path.iterdir())
+    report = starttls("get", url, "/dev/null", "--range=2-4", "--json", *ca(proftpd)).json
+    assert (report["offset"], report["size"], report["exit_code"]) == (2, 3, 0)
+    for words in (("--continue",), ("--segments", "2"), ("--keep-times",), ("--verify", "hash")):
+        assert starttls("get", url, "-", "--range", "2-4", *words, *ca(proftpd)).code == 64, words
+    for bad in ("", "5", "4-2", "-", "-0", "a-b"):
+        assert starttls("get", url, f"--range={bad}", *ca(proftpd)).code == 64, bad
+    assert starttls("get", f"{proftpd.url}/missing", "-r", "2-4", *ca(proftpd)).code == 66
+    assert starttls("get", f"{proftpd.url}/missing", "-r", "-4", *ca(proftpd)).code == 66
+
+
 # --- fxp
 
 

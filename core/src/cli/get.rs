@@ -17,6 +17,7 @@ use crate::common::{Common, Target};
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
 use crate::output::Report;
+use crate::range::{self, Part};
 use crate::view;
 use crate::whole::{self, Watch, Whole};
 
@@ -30,13 +31,17 @@ const BUFFER: usize = 256 * 1024;
 pub(crate) struct Get {
     /// ftp://[USER@]HOST[:PORT]/PATH or ftps://…
     url: String,
-    /// Where to; - is standard output [default: the last part of the URL's path]
+    /// Where to; - is standard output [default: the last part of the URL's path; with --range -]
     local: Option<PathBuf>,
     #[command(flatten)]
     whole: Whole,
     /// Download by so many sessions at once, each a part of the file
     #[arg(long, value_name = "N", default_value = "1")]
     segments: NonZeroUsize,
+    /// Only these bytes, to standard output or a device: 0-499, 500- (to the end), or -500 (the last 500)
+    #[arg(short, long, value_name = "FIRST-LAST", value_parser = range::part, allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["resume", "segments", "keep_times"])]
+    range: Option<Part>,
 }
 
 impl Get {
@@ -46,6 +51,10 @@ impl Get {
         // A device or a pipe is written as it is: to put a file in its place would be a surprise.
         let is_stream = |path: &Path| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
         let (receipt, tls) = match &local {
+            Some(path) if !is_stream(path) && self.range.is_some() => {
+                let why = "under a file's name there is all of it or nothing: write the part to standard output (-)";
+                return Err(Failure::usage(why));
+            }
             Some(path) if !is_stream(path) => block(self.to_path(common, &target, path))?,
             path => block(self.to_stream(common, &target, path.as_deref()))?,
         };
@@ -62,6 +71,7 @@ impl Get {
             Some(path) if path.as_os_str() == "-" => Ok(None),
             Some(path) if path.is_dir() => Ok(Some(path.join(name()?))),
             Some(path) => Ok(Some(path.clone())),
+            None if self.range.is_some() => Ok(None),
             None => Ok(Some(PathBuf::from(name()?))),
         }
     }
@@ -118,7 +128,18 @@ impl Get {
         let mut watch = Watch::new(common.shows_progress())?;
         let mut tell = |done, total| watch.tell(done, total);
         let mut stream = BufWriter::with_capacity(BUFFER, stream);
-        let outcome = client.download_into(&target.url.path, &mut stream, 0, &self.how(), Some(&mut tell)).await;
+        let path = &target.url.path;
+        let (offset, end) = match &self.range {
+            None => (0, None),
+            Some(Part::Between(part)) => (*part.start(), Some(part.end() + 1)),
+            Some(Part::From(first)) => (*first, None),
+            Some(Part::Last(count)) => {
+                let size = client.size(path).await.map_err(|error| failed(target, error, false))?;
+                (size.saturating_sub(*count), None)
+            }
+        };
+        let how = Download { end, ..self.how() };
+        let outcome = client.download_into(path, &mut stream, offset, &how, Some(&mut tell)).await;
         drop(watch);
         let receipt = outcome.map_err(|error| failed(target, error, false))?;
         let tls = client.tls().cloned();

@@ -5,6 +5,7 @@
 //! | `send` `ask` `get` `put` `mirror` `fxp` `ls` `rm` `mv` `mkdir` `chmod` `hash` `probe` | one verb each: arguments, and what it does |
 //! | `say` | `site` and `quote` |
 //! | `whole` | how a whole file is transferred: the flags of `get` and `put` |
+//! | `range` | which part of one |
 //! | `common` `credentials` `netrc` `session` `data` | the flags that all have |
 //! | `exit` `failure` `view` `output` `progress` | how it ends, and how that is told |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod output;
 mod probe;
 mod progress;
 mod put;
+mod range;
 mod rm;
 mod say;
 mod send;
