@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,10 @@ CONTENT = os.urandom(300_000)
 
 ELSEWHERE = "127.0.0.2"
 """An address that is not the client's: what a server sees as foreign."""
+
+
+BOUND = 20
+"""Seconds that a copy which came to nothing may take: what both servers get to say so."""
 
 
 class End:
@@ -134,6 +139,60 @@ def test_a_target_that_refuses_foreign_addresses(face: Face, pki: PKI) -> None:
                 assert not source.said("RETR") and not (server.root / "there.bin").exists()
 
 
+def test_vsftpd_is_the_source_under_any_tls(face: Face, servers: Servers) -> None:
+    here, there = servers.ftp("vsftpd-lenient", None), servers.ftp("proftpd-copying", None)
+    with pair(face, here, there) as (source, target):
+        receipt = copy(source, target)
+        arrived(receipt, target)
+        assert receipt.protected and target.said("SSCN") == ["SSCN ON", "SSCN OFF"]
+
+
+def test_vsftpd_is_the_target_under_tls_1_2(face: Face, servers: Servers) -> None:
+    here, there = servers.ftp("proftpd-copying", None), servers.ftp("vsftpd-lenient", "1.2")
+    with pair(face, here, there) as (source, target):
+        receipt = copy(source, target)
+        arrived(receipt, target)
+        assert receipt.protected and source.said("SSCN") == ["SSCN ON", "SSCN OFF"]
+
+
+def test_a_source_that_closes_before_it_has_read_everything(face: Face, servers: Servers) -> None:
+    # The target's tickets (TLS 1.3) are left unread, so the connection is reset, and the end of
+    # the file is lost or not. What is called verified is all there.
+    here, there = servers.ftp("proftpd-copying", None), servers.ftp("vsftpd-lenient", "1.3")
+    with pair(face, here, there) as (source, target):
+        failures = []
+        for _ in range(3):
+            try:
+                receipt = copy(source, target)
+            except (starttls.Rejected, starttls.SizeMismatch) as error:
+                failures.append(error)
+            else:
+                arrived(receipt, target)
+        for failure in failures:
+            assert "TLS 1.2" in str(failure) and str(there.port) in str(failure), failure
+            assert isinstance(failure, starttls.SizeMismatch) or failure.code == 426, failure
+
+
+def test_a_target_that_wants_its_own_session_resumed(face: Face, servers: Servers) -> None:
+    here, there = servers.ftp("proftpd-copying", None), servers.ftp("vsftpd", "1.2")
+    with pair(face, here, there) as (source, target):
+        with pytest.raises(starttls.Rejected, match="no session to resume") as caught:
+            copy(source, target)
+        assert caught.value.code == 522 and str(there.port) in str(caught.value)
+
+
+@pytest.mark.parametrize("here", ["pureftpd", "proftpd-copying", "vsftpd-lenient"])
+def test_a_target_that_refuses_the_file(face: Face, servers: Servers, here: str) -> None:
+    there = servers.ftp("proftpd-copying", None)
+    with pair(face, servers.ftp(here, None), there) as (source, target):
+        began = time.monotonic()
+        with pytest.raises(starttls.Rejected) as caught:
+            # The source waits for a connection then, and not every one listens meanwhile.
+            source.face.copy_to("here.bin", target.session, "nowhere/there.bin")
+        assert time.monotonic() - began < BOUND
+        assert str(there.port) in str(caught.value) and source.said("ABOR")
+
+
 def test_what_is_not_there_makes_no_empty_file(face: Face, servers: Servers) -> None:
     server = servers.ftp("proftpd-copying", None)
     with pair(face, server, server) as (source, target):
@@ -144,10 +203,20 @@ def test_what_is_not_there_makes_no_empty_file(face: Face, servers: Servers) -> 
         arrived(copy(source, source), source)
 
 
-@pytest.mark.parametrize("clear", [False, True])
-def test_what_a_cancelled_copy_had_set_holds_for_nothing_else(servers: Servers, clear: bool) -> None:
-    server = servers.ftp("pureftpd" if clear else "proftpd-copying", None)
-    server.put("large.bin", bytes(64 << 20))
+@pytest.mark.parametrize(
+    ("here", "there", "clear"),
+    [
+        ("proftpd-copying", "proftpd-copying", False),
+        # It does not listen to ABOR while it sends.
+        ("pureftpd", "proftpd-copying", False),
+        ("pureftpd", "pureftpd", True),
+    ],
+)
+def test_what_a_cancelled_copy_had_set_holds_for_nothing_else(
+    servers: Servers, here: str, there: str, clear: bool
+) -> None:
+    first, second = servers.ftp(here, None), servers.ftp(there, None)
+    first.put("large.bin", bytes(64 << 20))
     word = "PROT C" if clear else "SSCN ON"
 
     async def run() -> None:
@@ -159,10 +228,10 @@ def test_what_a_cancelled_copy_had_set_holds_for_nothing_else(servers: Servers, 
             if line.startswith("C: STOR"):
                 begun.set()
 
-        tls = starttls.TLSConfig(ca_file=server.ca_file, server_name="localhost")
+        tls = starttls.TLSConfig(ca_file=first.ca_file, server_name="localhost")
         async with (
-            starttls.AsyncFTP(server.url, tls=tls, trace=trace) as source,
-            starttls.AsyncFTP(server.url, tls=tls, trace=trace) as target,
+            starttls.AsyncFTP(first.url, tls=tls, trace=trace) as source,
+            starttls.AsyncFTP(second.url, tls=tls, trace=trace) as target,
         ):
             copying = asyncio.create_task(source.copy_to("large.bin", target, "there.bin", clear=clear))
             async with asyncio.timeout(30):
@@ -171,8 +240,9 @@ def test_what_a_cancelled_copy_had_set_holds_for_nothing_else(servers: Servers, 
             with pytest.raises(asyncio.CancelledError):
                 await copying
             assert f"C: {word}" in said
-            for session in (source, target):
-                receipt = await session.upload(CONTENT, f"{server.directory}/after")
+            for session, server in ((source, first), (target, second)):
+                async with asyncio.timeout(BOUND):
+                    receipt = await session.upload(CONTENT, f"{server.directory}/after")
                 assert receipt.status == "verified" and receipt.close_notify  # under TLS
                 assert (server.root / "after").read_bytes() == CONTENT
 

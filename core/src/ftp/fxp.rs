@@ -96,7 +96,7 @@ pub async fn copy<S: Transport, T: Transport>(
         && expected != transferred
     {
         let error = Error::new(ErrorKind::SizeMismatch { expected, transferred }).with_reply(target_reply);
-        return Err(target.explain(error.during(Phase::Data)));
+        return Err(target.explain(error.during(Phase::Data)).advise(handshake.where_the_end_is_lost()));
     }
     let digest = if options.compare { same_digest(source, from, target, to).await? } else { None };
     let verified = size.is_some() && arrived.is_some();
@@ -118,19 +118,20 @@ fn agree<S: Transport, T: Transport>(source: &Client<S>, target: &Client<T>, opt
         let why = "both servers must protect data connections; clear text between them is to be asked for by name";
         return Err(source.explain(Error::invalid_state(why)));
     }
+    // As PASV, CPSV has no room for an IPv6 address.
+    let (source_knows, target_knows) = (source.features().offers("CPSV"), target.features().offers("CPSV"));
+    // The target, where it can: it reads to the end, and leaves nothing unread that a server of TLS 1.3 sends unasked.
     if target.features().offers("SSCN") {
         return Ok(Handshake::TargetBySscn);
+    }
+    if target_knows && !target.is_on_ipv6() {
+        return Ok(Handshake::TargetByCpsv);
     }
     if source.features().offers("SSCN") {
         return Ok(Handshake::SourceBySscn);
     }
-    let (source_knows, target_knows) = (source.features().offers("CPSV"), target.features().offers("CPSV"));
-    // As PASV, it has no room for an IPv6 address.
     if source_knows && !source.is_on_ipv6() {
         return Ok(Handshake::SourceByCpsv);
-    }
-    if target_knows && !target.is_on_ipv6() {
-        return Ok(Handshake::TargetByCpsv);
     }
     let advice = match source_knows || target_knows {
         true => "CPSV has no room for IPv6: connect over IPv4, or copy the file through here",

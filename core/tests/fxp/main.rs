@@ -116,8 +116,8 @@ fn the_target_is_the_client_by_sscn() {
 #[test]
 fn the_source_is_the_client_by_sscn() {
     let mut pair = Pair::play(
-        &["SIZE SSCN", SIZE, SSCN_ON, PASV, RETR, SSCN_OFF, AT_SOURCE, QUIT],
-        &["SIZE CPSV", PORT, STOR, ARRIVED, AT_TARGET, QUIT],
+        &["SIZE SSCN CPSV", SIZE, SSCN_ON, PASV, RETR, SSCN_OFF, AT_SOURCE, QUIT],
+        &["SIZE", PORT, STOR, ARRIVED, AT_TARGET, QUIT],
     );
     assert!(pair.copy().unwrap().protected);
     pair.go_on();
@@ -125,10 +125,8 @@ fn the_source_is_the_client_by_sscn() {
 
 #[test]
 fn the_source_is_the_client_by_cpsv() {
-    let mut pair = Pair::play(
-        &["SIZE CPSV", SIZE, CPSV, RETR, AT_SOURCE, QUIT],
-        &["SIZE CPSV", PORT, STOR, ARRIVED, AT_TARGET, QUIT],
-    );
+    let mut pair =
+        Pair::play(&["SIZE CPSV", SIZE, CPSV, RETR, AT_SOURCE, QUIT], &["SIZE", PORT, STOR, ARRIVED, AT_TARGET, QUIT]);
     let receipt = pair.copy().unwrap();
     assert_eq!((receipt.status, receipt.protected), (Status::Verified, true));
     pair.go_on();
@@ -458,6 +456,34 @@ fn another_size_is_another_file() {
     );
     let error = pair.copy().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::SizeMismatch { expected: 5, transferred: 4 }), "{error:?}");
+    pair.go_on();
+}
+
+#[test]
+fn a_source_whose_end_is_lost() {
+    for (said, then) in [("S: 426 reset", AT_TARGET), ("S: 226 stored", "C: SIZE b.bin\nS: 213 4")] {
+        let stor = format!("C: STOR b.bin\ntell STOR\nS: 150 go ahead\nwait sent\n{said}");
+        let mut pair = Pair::play(
+            &["SSCN SIZE", SIZE, SSCN_ON, PASV, RETR, "tell sent", SSCN_OFF, AT_SOURCE, QUIT],
+            &["SIZE", PORT, &stor, then, AT_TARGET, QUIT],
+        );
+        let error = pair.copy().unwrap_err();
+        assert!(error.to_string().contains("TLS 1.2"), "{error}");
+        pair.blames(&error, 1);
+        pair.go_on();
+    }
+}
+
+#[test]
+fn a_server_that_wants_its_session_resumed() {
+    let retr = "C: RETR a.bin\nS: 150 here it comes";
+    let stor = "C: STOR b.bin\nS: 150 go ahead\nS: 522 session reuse required";
+    let mut pair = Pair::play(
+        &["MDTM", PASV, retr, STOPPED, AT_SOURCE, AT_SOURCE, QUIT],
+        &["SSCN", SSCN_ON, PORT, stor, SSCN_OFF, AT_TARGET, QUIT],
+    );
+    let error = pair.copy().unwrap_err();
+    assert!(error.to_string().contains("no session to resume"), "{error}");
     pair.go_on();
 }
 

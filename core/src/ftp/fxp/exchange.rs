@@ -27,6 +27,20 @@ pub(super) enum Handshake {
     TargetByCpsv,
 }
 
+impl Handshake {
+    /// What may help where the end of the file did not arrive. A server that closes before it has read what came unasked
+    /// resets the connection, and the other one loses what it has not read yet.
+    pub(super) fn where_the_end_is_lost(self) -> &'static str {
+        match self {
+            Self::SourceBySscn | Self::SourceByCpsv => {
+                "a server that sends as the client of TLS 1.3 may close before it has read the other one's tickets, which \
+                 loses the end of the file: let one of the two speak TLS 1.2 at most, or copy the file through here"
+            }
+            _ => "the connection between the servers broke: try again, or copy the file through here",
+        }
+    }
+}
+
 /// For how long one of the two is heard at a time.
 const A_TURN: Duration = Duration::from_millis(50);
 
@@ -71,7 +85,10 @@ pub(super) async fn exchange<S: Transport, T: Transport>(
         Handshake::SourceByCpsv => source.held_until(over),
         Handshake::TargetByCpsv => target.held_until(over),
     }
-    outcome
+    outcome.map_err(|error| match error.reply().map(|reply| reply.code().number()) {
+        Some(426) => error.advise(handshake.where_the_end_is_lost()),
+        _ => error,
+    })
 }
 
 async fn connect<S: Transport, T: Transport>(

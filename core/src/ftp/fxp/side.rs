@@ -16,6 +16,10 @@ use crate::transport::Transport;
 const ALLOW: &str = "if the server refuses the other one's address, its administrator must allow copies from server to \
                      server (FXP), for these two alone; else copy the file through here";
 
+/// What helps where a server wants data connections to resume its session.
+const NOTHING_TO_RESUME: &str = "between servers there is no session to resume: where the server requires that, its \
+                                 administrator must allow copies without, or copy the file through here";
+
 /// Ports below are those of other services, which no server has another one connect to (RFC 2577 §3).
 const FIRST_PORT: u16 = 1024;
 
@@ -173,11 +177,17 @@ impl<T: Transport> Client<T> {
             let error = Error::violation("a transfer begins with 150 or 125, once, before it is complete");
             return Err(self.explain(error.with_reply(reply).during(Phase::Data)));
         }
-        if reply.code() == 426 {
+        let code = reply.code().number();
+        if code == 426 {
             // Another one may follow.
             self.fence().await;
         }
-        Err(self.session.refused(reply, Phase::Data).advise(ALLOW))
+        let error = self.session.refused(reply, Phase::Data);
+        Err(match code {
+            426 => error,
+            522 => error.advise(NOTHING_TO_RESUME),
+            _ => error.advise(ALLOW),
+        })
     }
 }
 
