@@ -16,7 +16,7 @@ DEADLINE = 20.0
 class Relay:
     """An HTTP proxy; one of the connections by it ends too early."""
 
-    def __init__(self, server: FTPServer, control: int | None, data: int | None) -> None:
+    def __init__(self, server: FTPServer, control: int | None, data: int | None, uploaded: int | None) -> None:
         self.url = ""
         self.cut = threading.Event()
         """The connection has ended."""
@@ -26,6 +26,7 @@ class Relay:
         """Control connections so far."""
         self._server = server
         self._after = {True: control, False: data}
+        self._uploaded = uploaded
 
     def serve(self, client: socket.socket) -> None:
         """Relay one connection."""
@@ -42,7 +43,7 @@ class Relay:
                 client.sendall(b"HTTP/1.1 200 go on\r\n\r\n")
                 back = threading.Thread(target=self._one_way, args=(target, client, self._after[is_control]))
                 back.start()
-                self._one_way(client, target, None)
+                self._one_way(client, target, None if is_control else self._uploaded)
                 back.join()
 
     def _one_way(self, source: socket.socket, target: socket.socket, left: int | None) -> None:
@@ -63,9 +64,15 @@ class Relay:
 
 
 @contextlib.contextmanager
-def relayed(server: FTPServer, *, control: int | None = None, data: int | None = None) -> Iterator[Relay]:
-    """Relay connections to the server; the first of its kind that brought so many bytes to the client ends there."""
-    relay = Relay(server, control, data)
+def relayed(
+    server: FTPServer, *, control: int | None = None, data: int | None = None, uploaded: int | None = None
+) -> Iterator[Relay]:
+    """Relay connections to the server.
+
+    The first of its kind that brought so many bytes to the client, or of data that took so many ``uploaded`` from it,
+    ends there.
+    """
+    relay = Relay(server, control, data, uploaded)
     over = threading.Event()
     running: list[threading.Thread] = []
 

@@ -46,10 +46,16 @@ impl<T: Transport> Client<T> {
         }
         transfer.data = None;
         self.trace_end(&transfer);
+        let unproven = transfer.direction == Direction::Down && self.session.private && transfer.end != End::Orderly;
+        if unproven && !self.settings.accept_missing_close_notify {
+            // A cut is a failure of the network, which may be gone on with, whatever it makes of the size, and whatever the
+            // server makes of it.
+            return Err(self.broken(Error::new(ErrorKind::Truncated), Direction::Down).await);
+        }
         // What was said before the end of an upload is no verdict on all of it, unless it is a no.
         let early = transfer.direction == Direction::Up && self.speaks_of_the_end();
         let within = self.session.dialogue.context.timeouts.finish;
-        let reply = self.verdict(within).await?;
+        let reply = self.verdict(within, false).await?;
         if !reply.code().is_completion() {
             return Err(self.blame(Error::rejected(reply).during(Phase::Data), transfer.direction));
         }
@@ -140,10 +146,6 @@ impl<T: Transport> Client<T> {
         };
         let secure = self.session.private;
         let proven = direction == Direction::Up || !secure || end == End::Orderly;
-        // A cut is a failure of the network, which may be gone on with, whatever it makes of the size.
-        if !proven && !self.settings.accept_missing_close_notify {
-            return Err(self.explain(Error::new(ErrorKind::Truncated).with_reply(reply).during(Phase::Data)));
-        }
         if let Some(expected) = expected {
             let whole = offset + size;
             let agrees = match direction {
@@ -152,7 +154,13 @@ impl<T: Transport> Client<T> {
                 _ => expected == whole || (expected > whole && offset > 0 && !ends_the_file),
             };
             if !agrees {
-                let error = Error::new(ErrorKind::SizeMismatch { expected, transferred: whole });
+                let short = direction == Direction::Up && secure && end != End::Orderly && !self.known.lingers;
+                let error = if short && expected < whole {
+                    // Neither did the server say that it had read to our end: it was cut on its way there.
+                    Error::new(ErrorKind::Truncated).advise(format!("the server has {expected} of {whole} bytes"))
+                } else {
+                    Error::new(ErrorKind::SizeMismatch { expected, transferred: whole })
+                };
                 return Err(self.explain(error.with_reply(reply).during(Phase::Data)));
             }
         }
@@ -184,10 +192,11 @@ impl<T: Transport> Client<T> {
             self.forsake("a transfer was interrupted");
             return self.explain(error);
         }
-        let error = match self.verdict(self.last_words()).await {
+        let error = match self.verdict(self.last_words(), true).await {
             Ok(reply) if reply.code().is_negative() && !is_ours(&error) => {
                 Error::rejected(reply).during(error.phase().unwrap_or(Phase::Data))
             }
+            Ok(reply) if reply.code().is_preliminary() => error,
             Ok(reply) => error.with_reply(reply),
             Err(_) => {
                 self.forsake("a transfer failed and the server did not say why");

@@ -64,11 +64,13 @@ impl Beside {
 }
 
 impl<T: Transport> Client<T> {
-    /// The server's word on a transfer whose data connection is closed, and the answers to what was said meanwhile.
-    pub(super) async fn verdict(&mut self, within: Duration) -> Result<Reply> {
+    /// The server's word on a transfer whose data connection is closed, or was cut, and the answers to what was said
+    /// meanwhile.
+    pub(super) async fn verdict(&mut self, within: Duration, cut: bool) -> Result<Reply> {
         let beside = std::mem::take(&mut self.beside);
         let mut heard: Vec<Reply> = Vec::new();
         let mut preliminary = 0;
+        let mut spent = false;
         while heard.len() <= beside.replies() {
             // Who refuses a command during a transfer has its last word still to say. But where that was heard, or more than
             // that, what is still missing may have been thrown away.
@@ -78,6 +80,12 @@ impl<T: Transport> Client<T> {
             }
             let reply = self.session.dialogue.await_reply(within).await.map_err(|error| error.during(Phase::Data));
             match reply {
+                Ok(reply) if reply.code().is_preliminary() && cut => {
+                    // A second 150 is all that some servers have to say of a transfer that was cut.
+                    heard.push(reply);
+                    spent = true;
+                    break;
+                }
                 Ok(reply) if reply.code().is_preliminary() && preliminary == 0 => {
                     // A second 150 is nonsense, but not yet an answer.
                     preliminary += 1;
@@ -90,7 +98,7 @@ impl<T: Transport> Client<T> {
         }
         let all = heard.len() > beside.replies();
         let refused = heard.iter().any(|reply| is_refusal(reply) && (reply.code() == 426 || beside.replies() > 0));
-        if refused || !all {
+        if refused || spent || !all {
             heard.extend(self.fence().await);
             if self.session.dialogue.has_ended() && refused {
                 // Nobody can tell whose refusal it is: the transfer's, then.

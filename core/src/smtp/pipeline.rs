@@ -37,7 +37,7 @@ const MOST_MESSAGES: usize = 64;
 
 /// The most chunks of one message that may be unanswered: so late, at most, is a refusal seen. In WASI each wait may cost
 /// a delayed acknowledgement, for the reason below, so there are fewer of them.
-const MOST_CHUNKS: usize = if ONE_FLIGHT { 128 } else { 16 };
+const MOST_CHUNKS: usize = if ONE_FLIGHT { MOST_DUE } else { 16 };
 
 /// Whether what is under way is one flight, and the next one waits for its replies. WASI 0.2 has no TCP_NODELAY: a write
 /// behind another one waits there for its acknowledgement, which a server that has nothing to say yet delays.
