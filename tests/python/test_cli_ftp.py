@@ -308,6 +308,40 @@ def test_data_in_clear_text_is_asked_for_by_name(servers: Servers, tmp_path: Pat
     assert (tmp_path / "a.txt").read_bytes() == b"content"
 
 
+def test_signs_of_life_during_a_transfer(ftp_server: FTPServer, tmp_path: Path) -> None:
+    content = os.urandom(400_000)
+    ftp_server.put("a.bin", content)
+    words = ("--limit-rate", "200k", "--trace", *ca(ftp_server))
+    for flag, least, most in (((), 0, 0), (("--keep-alive", "0.2"), 2, 10)):
+        done = starttls("get", f"{ftp_server.url}/a.bin", tmp_path, *words, *flag)
+        assert done.code == 0 and (tmp_path / "a.bin").read_bytes() == content, done.err
+        said = commands(done.err)
+        assert least <= said[said.index("RETR files/a.bin") :].count("NOOP") <= most, said
+        # Their answers are nobody else's.
+        assert done.err.splitlines()[-1].endswith("verified"), done.err
+    done = starttls("put", tmp_path / "a.bin", f"{ftp_server.url}/b.bin", *words, "--keep-alive", "0.2")
+    assert done.code == 0 and (ftp_server.root / "b.bin").read_bytes() == content
+    said = commands(done.err)
+    assert "NOOP" in said[said.index("STOR files/b.bin") :]
+
+
+def test_an_end_without_close_notify_is_believed_by_choice(servers: Servers, tmp_path: Path) -> None:
+    server = servers.ftp("pyftpdlib-cut", None)
+    content = os.urandom(100_000)
+    server.put("a.bin", content)
+    url, flag = f"{server.url}/a.bin", "--accept-missing-close-notify"
+    refused = starttls("get", url, tmp_path, *ca(server))
+    assert refused.code == 69 and "close_notify" in refused.err and not (tmp_path / "a.bin").exists()
+    done = starttls("get", url, tmp_path, flag, *ca(server))
+    assert done.code == 0 and f"WARNING: {flag}: " in done.err and "unproven" in done.err, done.err
+    assert (tmp_path / "a.bin").read_bytes() == content
+    report = starttls("get", url, tmp_path, flag, "--json", *ca(server)).json
+    assert (report["status"], report["size"], report["close_notify"]) == ("unproven", 100_000, False)
+    assert starttls("ls", server.url, *ca(server)).code == 69
+    listed = starttls("ls", server.url, flag, *ca(server))
+    assert listed.code == 0 and b"a.bin" in listed.out
+
+
 @pytest.mark.parametrize(
     "flag",
     [
