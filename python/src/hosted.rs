@@ -110,9 +110,9 @@ impl Host {
         self.0.received_eof(ChannelId(channel));
     }
 
-    /// So many more bytes are out of the loop's hands.
-    fn written(&self, channel: u64, count: usize) {
-        self.0.written(ChannelId(channel), count);
+    /// So many more bytes are out of the loop's hands. True: somebody may wait for that.
+    fn written(&self, channel: u64, count: usize) -> bool {
+        self.0.written(ChannelId(channel), count)
     }
 
     /// The positions of a host's addresses in the order to try; those that `local` does not reach are left out.

@@ -41,8 +41,16 @@ class Channel(asyncio.Protocol):
         """Whether reading is paused."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.attach(transport)
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self.driver.host.connected(self.number, peer, local)
+        self.driver.wake()
+
+    def attach(self, transport: asyncio.BaseTransport) -> None:
+        """From now on the bytes go this way."""
         # Other loops' transports have no class in common with asyncio's.
         self.transport = transport  # type: ignore[assignment]
+        self.connecting = None
 
     def data_received(self, data: bytes) -> None:
         if not self.driver.host.received(self.number, data):
@@ -67,8 +75,7 @@ class Channel(asyncio.Protocol):
     def resume_writing(self) -> None:
         count, self.unacknowledged = self.unacknowledged, None
         if count:
-            self.driver.host.written(self.number, count)
-            self.driver.wake()
+            self.acknowledge(count)
 
     def rest(self) -> None:
         """Read no more for now."""
@@ -89,10 +96,14 @@ class Channel(asyncio.Protocol):
             return  # the core hears of it as an event
         transport.write(data)
         if self.unacknowledged is None:
-            self.driver.host.written(self.number, len(data))
-            self.driver.wake()
+            self.acknowledge(len(data))
         else:
             self.unacknowledged += len(data)
+
+    def acknowledge(self, count: int) -> None:
+        """So many bytes are out of the loop's hands."""
+        if self.driver.host.written(self.number, count):
+            self.driver.wake()
 
     def shut_down(self) -> None:
         """End our direction."""
@@ -265,17 +276,15 @@ class Driver:
         try:
             async with asyncio.timeout(within):
                 connected = await race.reach(host, port)
-                transport, _ = await self.loop.create_connection(lambda: channel, sock=connected)
-            peer = transport.get_extra_info("peername") or connected.getpeername()
-            self.host.connected(channel.number, peer, transport.get_extra_info("sockname"))
+                await self.loop.create_connection(lambda: channel, sock=connected)
         except Exception as error:
             if race.failed:
                 self.host.unreached(channel.number, race.failed)
             else:
                 self.host.failed(channel.number, error)
+            self.wake()
         finally:
             channel.connecting = None
-            self.wake()
 
 
 class SharedDriver(Driver):

@@ -51,7 +51,7 @@ class Guest(Channel):
     """A connection that somebody opened to a listener: its number is the listener's until it has one of its own."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        self.attach(transport)
         guest = transport.get_extra_info("socket")
         if guest is not None:
             keep_alive(guest)

@@ -26,6 +26,16 @@ def keep_alive(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE)
 
 
+def literal(host: str, port: int) -> list[tuple[Any, ...]]:
+    """What an address stands for, which need not be asked of another thread; nothing if it is a name."""
+    if not host.isascii():
+        return []
+    try:
+        return [*socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)]
+    except socket.gaierror:
+        return []
+
+
 class Race:
     """One connection attempt to a host, whatever number of addresses it has."""
 
@@ -37,11 +47,13 @@ class Race:
 
     async def reach(self, host: str, port: int) -> socket.socket:
         """A connected socket. If there is none, ``failed`` says why."""
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = literal(host, port) or await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         order = Host.in_order([str(address[0]) for _, _, _, _, address in found], self._local_address)
         if not order:
             raise OSError(errno.EADDRNOTAVAIL, "the local address reaches none of the host's")
         waiting = [(found[i][0], found[i][4]) for i in reversed(order)]
+        if len(waiting) == 1:
+            return await self._alone(*waiting[0])
         running: dict[asyncio.Task[socket.socket], Any] = {}
         try:
             while True:
@@ -74,6 +86,15 @@ class Race:
                 if not task.cancel() and not task.cancelled() and task.exception() is None:
                     # It got there in the very moment in which nobody wanted it any more.
                     task.result().close()
+
+    async def _alone(self, family: int, address: Any) -> socket.socket:
+        """Nobody to race with: no task, and nothing to wait for beside it."""
+        try:
+            return await self._attempt(family, address)
+        except BaseException as error:
+            why = TimeoutError("timed out") if isinstance(error, asyncio.CancelledError) else error
+            self.failed.append((str(address[0]), address[1], why))
+            raise
 
     async def _attempt(self, family: int, address: Any) -> socket.socket:
         attempt = socket.socket(family, socket.SOCK_STREAM)

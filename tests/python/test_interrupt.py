@@ -216,6 +216,9 @@ def test_any_loops_transport_will_do() -> None:
     class Transport:
         closed = False
 
+        def get_extra_info(self, name: str) -> None:
+            """There is none."""
+
         def close(self) -> None:
             self.closed = True
 

@@ -180,23 +180,64 @@ def test_asyncio_races_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(main())
 
 
-def test_a_race_that_is_cancelled_when_it_is_won_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("addresses", [1, 2])
+def test_a_race_that_is_cancelled_when_it_is_won_leaves_no_socket(
+    monkeypatch: pytest.MonkeyPatch, addresses: int
+) -> None:
     async def main() -> None:
+        loop = asyncio.get_running_loop()
         reached: list[socket.socket] = []
+        connect = loop.sock_connect
+
+        async def cancelling(connecting: socket.socket, address: Any) -> None:
+            await connect(connecting, address)
+            reached.append(connecting)
+            reaching.cancel()
+            if addresses == 1:
+                await asyncio.sleep(0)
+
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            race = Race(asyncio.get_running_loop(), None)
-            reaching = asyncio.create_task(race.reach(*listener.getsockname()))
-            attempt = race._attempt
+            host, port = listener.getsockname()
 
-            async def cancelling(family: int, address: Any) -> socket.socket:
-                reached.append(await attempt(family, address))
-                reaching.cancel()
-                return reached[0]
+            async def found(*_: object, **__: object) -> list[tuple[object, ...]]:
+                both = ((host, port), ("127.0.0.9", port))
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", one) for one in both[:addresses]]
 
-            monkeypatch.setattr(race, "_attempt", cancelling)
+            monkeypatch.setattr(loop, "getaddrinfo", found)
+            monkeypatch.setattr(loop, "sock_connect", cancelling)
+            race = Race(loop, None)
+            reaching = asyncio.create_task(race.reach("some.test", port))
             with pytest.raises(asyncio.CancelledError):
                 await reaching
         assert reached[0].fileno() == -1
+
+    asyncio.run(main())
+
+
+def test_asyncio_asks_nobody_what_an_address_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def asked(*_: object, **__: object) -> list[tuple[object, ...]]:
+            raise AssertionError("an address is no name")
+
+        monkeypatch.setattr(loop, "getaddrinfo", asked)
+        for address in ("127.0.0.1", "::1"):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.create_server((address, 0), family=family) as listener:
+                winner = await Race(loop, None).reach(address, listener.getsockname()[1])
+                assert winner.getpeername() == listener.getsockname()
+                winner.close()
+        port, late = free_port(), Race(loop, None)
+        with pytest.raises(ConnectionRefusedError):
+            await late.reach("127.0.0.1", port)
+        assert [failed[:2] for failed in late.failed] == [("127.0.0.1", port)]
+        with contextlib.closing(BlackHole()) as hole:
+            late = Race(loop, None)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await late.reach(*hole.address)
+            assert [failed[:2] for failed in late.failed] == [hole.address]
 
     asyncio.run(main())
 

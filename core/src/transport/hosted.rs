@@ -27,6 +27,9 @@ use super::{Endpoint, ListenAt, Listener, Purpose, Transport, Unreached};
 /// How many received bytes may wait before the host should stop reading.
 const INBOUND_HIGH_WATER: usize = 512 * 1024;
 
+/// How many bytes may be handed to the host and not yet be written by it.
+const OUTBOUND_HIGH_WATER: usize = 256 * 1024;
+
 /// How many connections may wait to be looked at. One is expected.
 const MOST_ACCEPTED: usize = 16;
 
@@ -234,9 +237,16 @@ impl Host {
         self.with(channel, |c| c.eof = true);
     }
 
-    /// `n` more of the bytes asked to be written are out of the host's hands.
-    pub fn written(&self, channel: ChannelId, n: usize) {
-        self.with(channel, |c| c.outbound = c.outbound.saturating_sub(n));
+    /// `n` more of the bytes asked to be written are out of the host's hands. `true` if the dialogue may wait for that:
+    /// poll it.
+    pub fn written(&self, channel: ChannelId, n: usize) -> bool {
+        let mut is_room_again = false;
+        self.with(channel, |c| {
+            let was_full = c.outbound >= OUTBOUND_HIGH_WATER;
+            c.outbound = c.outbound.saturating_sub(n);
+            is_room_again = was_full && c.outbound < OUTBOUND_HIGH_WATER;
+        });
+        is_room_again
     }
 
     /// The connection failed, could not be opened, or its deadline passed. The dialogue sees it after the bytes that

@@ -6,11 +6,8 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{ChannelId, Failure, Host, Request, State};
+use super::{ChannelId, Failure, Host, OUTBOUND_HIGH_WATER, Request, State};
 use crate::transport::{Listener, Stream};
-
-/// How many bytes may be handed to the host and not yet be written by it.
-const HIGH_WATER: usize = 256 * 1024;
 
 /// A stream whose I/O a [`Host`] does.
 #[derive(Debug)]
@@ -108,7 +105,7 @@ impl Stream for HostedStream {
         if let Some(error) = channel.failure() {
             return Poll::Ready(Err(error));
         }
-        let room = HIGH_WATER.saturating_sub(channel.outbound);
+        let room = OUTBOUND_HIGH_WATER.saturating_sub(channel.outbound);
         if room == 0 {
             return channel.park(cx);
         }
