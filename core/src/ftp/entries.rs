@@ -84,52 +84,56 @@ impl<T: Transport> Client<T> {
     /// Those of [`Client::receive`] and [`Client::finish`]; [`LimitExceeded`](ErrorKind::LimitExceeded) for a line above
     /// 16 KiB; [`InvalidState`](ErrorKind::InvalidState) if an earlier call was cancelled.
     pub async fn next_entries(&mut self) -> Result<Vec<Entry>> {
-        loop {
-            let mut listing = match std::mem::replace(&mut self.reading.state, State::Interrupted) {
-                State::Open(listing) => listing,
-                State::Over => {
-                    self.reading.state = State::Over;
-                    return Ok(Vec::new());
-                }
-                State::Interrupted => {
-                    let why = "this listing was interrupted, and is not whole any more: abort it";
-                    return Err(self.explain(Error::invalid_state(why)));
-                }
-            };
-            let mut outcome = Ok(());
-            let mut take = |bytes: &[u8]| {
-                if outcome.is_ok() {
-                    outcome = listing.push(bytes);
-                }
-            };
-            let more = match self.receive(&mut take).await {
-                Ok(more) => more,
-                Err(error) => {
-                    self.reading.state = State::Over;
-                    return Err(error);
-                }
-            };
-            if let Err(error) = outcome {
-                self.abort().await;
+        let mut entries = Vec::new();
+        while entries.is_empty() && self.more_entries(&mut entries).await? {}
+        Ok(entries)
+    }
+
+    /// Puts what arrives next behind the entries that are there. `false`: that was the end.
+    async fn more_entries(&mut self, entries: &mut Vec<Entry>) -> Result<bool> {
+        let mut listing = match std::mem::replace(&mut self.reading.state, State::Interrupted) {
+            State::Open(listing) => listing,
+            State::Over => {
                 self.reading.state = State::Over;
-                return Err(self.explain(error.during(Phase::Data)));
+                return Ok(false);
             }
-            let entries = if more { listing.take() } else { listing.finish() };
-            self.reading.report = listing.report().clone();
-            if more {
-                self.reading.state = State::Open(listing);
-            } else {
+            State::Interrupted => {
+                let why = "this listing was interrupted, and is not whole any more: abort it";
+                return Err(self.explain(Error::invalid_state(why)));
+            }
+        };
+        listing.begin_with(std::mem::take(entries));
+        let mut outcome = Ok(());
+        let mut take = |bytes: &[u8]| {
+            if outcome.is_ok() {
+                outcome = listing.push(bytes);
+            }
+        };
+        let more = match self.receive(&mut take).await {
+            Ok(more) => more,
+            Err(error) => {
                 self.reading.state = State::Over;
-                let receipt = self.finish().await?;
-                // A server that could not open the directory may call that a success all the same.
-                if receipt.size == 0 && receipt.reply.text().contains("failed to open directory") {
-                    return Err(self.explain(Error::rejected(receipt.reply).during(Phase::Data)));
-                }
+                return Err(error);
             }
-            if !entries.is_empty() || !more {
-                return Ok(entries);
-            }
+        };
+        if let Err(error) = outcome {
+            self.abort().await;
+            self.reading.state = State::Over;
+            return Err(self.explain(error.during(Phase::Data)));
         }
+        *entries = if more { listing.take() } else { listing.finish() };
+        self.reading.report = listing.report().clone();
+        if more {
+            self.reading.state = State::Open(listing);
+            return Ok(true);
+        }
+        self.reading.state = State::Over;
+        let receipt = self.finish().await?;
+        // A server that could not open the directory may call that a success all the same.
+        if receipt.size == 0 && receipt.reply.text().contains("failed to open directory") {
+            return Err(self.explain(Error::rejected(receipt.reply).during(Phase::Data)));
+        }
+        Ok(false)
     }
 
     /// What is known of the listing under way, or of the last one, besides its entries.
@@ -146,18 +150,13 @@ impl<T: Transport> Client<T> {
         self.list(path).await?;
         let mut all = Vec::new();
         loop {
-            let mut next = self.next_entries().await?;
-            if next.is_empty() {
-                return Ok(all);
-            }
-            if all.is_empty() {
-                all = next;
-            } else {
-                all.append(&mut next);
-            }
+            let more = self.more_entries(&mut all).await?;
             if all.len() > ENTRIES {
                 self.abort().await;
                 return Err(self.explain(too_many("entries").during(Phase::Data)));
+            }
+            if !more {
+                return Ok(all);
             }
         }
     }

@@ -60,14 +60,17 @@ const MIDNIGHT: Clock = Clock { hour: 0, minute: 0, second: 0, precision: TimePr
 /// What is remembered and known while a listing is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Calendar {
-    pub(super) now: SystemTime,
+    /// Seconds since 1970 after which nothing was modified, and the year after this one.
+    limit: u64,
+    next: u32,
     /// Whether a line has shown that days come before months where both are numbers; the other way round is `false`.
     pub(super) day_first: Option<bool>,
 }
 
 impl Calendar {
     pub(super) fn new(now: SystemTime) -> Self {
-        Self { now, day_first: None }
+        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { limit: seconds + 86_400, next: year_of(now) + 1, day_first: None }
     }
 
     fn at(year: u32, month: u32, day: u32, clock: Clock) -> When {
@@ -77,10 +80,8 @@ impl Calendar {
 
     /// A day without its year: the last one that is not more than a day ahead. 29 February may be years away.
     fn last(&self, month: u32, day: u32, clock: Clock) -> When {
-        let limit = self.now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) + 86_400;
-        let next = year_of(self.now) + 1;
         let at = |year| civil(year, month, day, clock.hour, clock.minute, clock.second);
-        let seconds = (0..=9).find_map(|ago| at(next.checked_sub(ago)?).filter(|&seconds| seconds <= limit));
+        let seconds = (0..=9).find_map(|ago| at(self.next.checked_sub(ago)?).filter(|&seconds| seconds <= self.limit));
         let time = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
         When { time, precision: clock.precision, is_utc: false }
     }
@@ -264,11 +265,11 @@ fn year(word: &[u8]) -> Option<u32> {
 
 /// `12:34`, `12:34:56`, `12:34:56.789`, `12:34PM`, `12:34p`, `12.34`.
 fn clock(word: &[u8]) -> Option<Clock> {
-    let (word, half) = match word.to_ascii_uppercase().as_slice() {
-        [.., b'A', b'M'] => (&word[..word.len() - 2], Some(0)),
-        [.., b'P', b'M'] => (&word[..word.len() - 2], Some(12)),
-        [.., b'A'] => (&word[..word.len() - 1], Some(0)),
-        [.., b'P'] => (&word[..word.len() - 1], Some(12)),
+    let (word, half) = match word {
+        [time @ .., b'A' | b'a', b'M' | b'm'] => (time, Some(0)),
+        [time @ .., b'P' | b'p', b'M' | b'm'] => (time, Some(12)),
+        [time @ .., b'A' | b'a'] => (time, Some(0)),
+        [time @ .., b'P' | b'p'] => (time, Some(12)),
         _ => (word, None),
     };
     let separator = if word.contains(&b':') { b':' } else { b'.' };
@@ -299,9 +300,9 @@ fn clock(word: &[u8]) -> Option<Clock> {
 /// A time of day in one word or, with `PM` behind a space, in two; and the first word behind it.
 fn meridian_clock(words: &Words<'_>, i: usize) -> Option<(Clock, usize)> {
     let time = clock(words.get(i)?)?;
-    let half = match words.get(i + 1).unwrap_or_default().to_ascii_uppercase().as_slice() {
-        b"AM" | b"A.M." => 0,
-        b"PM" | b"P.M." => 12,
+    let half = match words.get(i + 1).unwrap_or_default() {
+        [b'A' | b'a', b'M' | b'm'] | [b'A' | b'a', b'.', b'M' | b'm', b'.'] => 0,
+        [b'P' | b'p', b'M' | b'm'] | [b'P' | b'p', b'.', b'M' | b'm', b'.'] => 12,
         _ => return Some((time, i + 1)),
     };
     if !(1..=12).contains(&time.hour) {

@@ -36,29 +36,55 @@ pub(super) fn facts(told: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn parse(line: &[u8]) -> Option<(Found<'_>, bool)> {
-    // A value cannot have a space; the first one ends the facts, of which there may be none.
-    let space = memchr::memchr(b' ', line)?;
-    let (told, name) = (&line[..space], &line[space + 1..]);
-    let mut found = Found::new(name, EntryKind::Other)?;
-    let mut typed = None;
-    for fact in told.split(|&b| b == b';') {
-        if fact.is_empty() {
-            continue;
+/// The facts that every listing is read for.
+#[derive(Default)]
+struct Facts<'a> {
+    typed: Option<&'a [u8]>,
+    size: Option<u64>,
+    permissions: &'a [u8],
+    modify: Option<&'a [u8]>,
+}
+
+impl<'a> Facts<'a> {
+    fn take(&mut self, name: &[u8], value: &'a [u8]) {
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"type") => self.typed = Some(value),
+            4 if name.eq_ignore_ascii_case(b"size") => self.size = number(value),
+            4 if name.eq_ignore_ascii_case(b"perm") => self.permissions = value,
+            6 if name.eq_ignore_ascii_case(b"modify") => self.modify = Some(value),
+            _ => {}
         }
-        let equals = memchr::memchr(b'=', fact)?;
-        let (key, value) = (&fact[..equals], &fact[equals + 1..]);
-        match key.len() {
-            4 if key.eq_ignore_ascii_case(b"type") => typed = Some(value),
-            4 if key.eq_ignore_ascii_case(b"size") => found.size = number(value),
-            4 if key.eq_ignore_ascii_case(b"perm") => found.permissions = value,
-            6 if key.eq_ignore_ascii_case(b"modify") => {
-                let time = time_val(value);
-                found.when = time.map(|_| When { time, precision: TimePrecision::Second, is_utc: true });
+    }
+}
+
+fn parse(line: &[u8]) -> Option<(Found<'_>, bool)> {
+    // A value cannot have a space; the first one ends the facts, of which there may be none. Facts are short, and there are
+    // many: one pass over them, in which a fact's second `=` belongs to its value.
+    let (mut start, mut equals) = (0, None);
+    let mut facts = Facts::default();
+    let mut space = None;
+    for (at, &byte) in line.iter().enumerate() {
+        match byte {
+            b'=' if equals.is_none() => equals = Some(at),
+            b';' | b' ' => {
+                if start < at {
+                    let equals = equals.take()?;
+                    facts.take(&line[start..equals], &line[equals + 1..at]);
+                }
+                start = at + 1;
+                if byte == b' ' {
+                    space = Some(at);
+                    break;
+                }
             }
             _ => {}
         }
     }
+    let mut found = Found::new(&line[space? + 1..], EntryKind::Other)?;
+    let Facts { typed, size, permissions, modify } = facts;
+    (found.size, found.permissions) = (size, permissions);
+    found.when =
+        modify.and_then(time_val).map(|time| When { time: Some(time), precision: TimePrecision::Second, is_utc: true });
     let is = |text: &[u8]| typed.is_some_and(|value| value.eq_ignore_ascii_case(text));
     let is_self_or_parent = is(b"cdir") || is(b"pdir");
     found.kind = if is(b"file") {

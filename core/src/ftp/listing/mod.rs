@@ -202,6 +202,11 @@ impl Listing {
         std::mem::take(&mut self.entries)
     }
 
+    /// Entries that are there already: the next ones come behind them.
+    pub(super) fn begin_with(&mut self, entries: Vec<Entry>) {
+        self.entries = entries;
+    }
+
     /// How many entries wait to be taken.
     pub fn waiting(&self) -> usize {
         self.entries.len()

@@ -1,5 +1,7 @@
 //! Months as servers write them, which is in the language of whoever set them up.
 
+use std::sync::LazyLock;
+
 /// January first; the words of each month, in lower case and without a point. No word is in two of them.
 ///
 /// English, German, French, Spanish, Portuguese, Italian, Catalan, Romanian, Dutch, Swedish, Norwegian, Danish, Finnish,
@@ -48,16 +50,30 @@ pub(super) fn month(word: &[u8]) -> Option<u32> {
     if !(3..=24).contains(&word.len()) || word.iter().any(u8::is_ascii_digit) {
         return None;
     }
+    if word.is_ascii() {
+        let mut lower = [0; 24];
+        let lower = &mut lower[..word.len()];
+        lower.copy_from_slice(word);
+        lower.make_ascii_lowercase();
+        return named(lower);
+    }
     match std::str::from_utf8(word) {
         // Cyrillic in an 8-bit encoding can be valid UTF-8 by chance, of letters that no month has.
-        Ok(text) => named(&text.to_lowercase()).or_else(|| if text.is_ascii() { None } else { cyrillic(word) }),
+        Ok(text) => named(text.to_lowercase().as_bytes()).or_else(|| cyrillic(word)),
         Err(_) => cyrillic(word).or_else(|| western(word)),
     }
 }
 
-fn named(lower: &str) -> Option<u32> {
-    let found = MONTHS.iter().position(|names| names.split_ascii_whitespace().any(|name| name == lower))?;
-    Some(found as u32 + 1)
+/// Owners and groups are asked about as well, in every line of a listing: so the words are in order.
+fn named(lower: &[u8]) -> Option<u32> {
+    static NAMES: LazyLock<Vec<(&[u8], u32)>> = LazyLock::new(|| {
+        let words = |names: &'static str| names.split_ascii_whitespace().map(str::as_bytes);
+        let mut names: Vec<_> =
+            (1..).zip(MONTHS).flat_map(|(at, names)| words(names).map(move |word| (word, at))).collect();
+        names.sort_unstable();
+        names
+    });
+    NAMES.binary_search_by(|(name, _)| (*name).cmp(lower)).ok().map(|at| NAMES[at].1)
 }
 
 /// KOI8-R, Windows-1251, ISO 8859-5, or code page 866: a word that is a month in one of them.
@@ -77,7 +93,7 @@ fn cyrillic(word: &[u8]) -> Option<u32> {
     ];
     letters.iter().find_map(|letter| {
         let text: Option<String> = word.iter().map(|&byte| letter(byte)).collect();
-        named(&text?.to_lowercase())
+        named(text?.to_lowercase().as_bytes())
     })
 }
 

@@ -9,7 +9,8 @@ const MOST: usize = 20;
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
     line: &'a [u8],
-    ranges: [(usize, usize); MOST],
+    /// Small, since a line has its words looked at by many.
+    ranges: [(u32, u32); MOST],
     count: usize,
 }
 
@@ -21,7 +22,7 @@ impl<'a> Words<'a> {
             let Some(gap) = line[at..].iter().position(|&b| !is_space(b)) else { break };
             let start = at + gap;
             at = start + line[start..].iter().position(|&b| is_space(b)).unwrap_or(line.len() - start);
-            this.ranges[this.count] = (start, at);
+            this.ranges[this.count] = (start as u32, at as u32);
             this.count += 1;
         }
         this
@@ -37,7 +38,7 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn range(&self, i: usize) -> Option<Range<usize>> {
-        (i < self.count).then(|| self.ranges[i].0..self.ranges[i].1)
+        (i < self.count).then(|| self.ranges[i].0 as usize..self.ranges[i].1 as usize)
     }
 
     /// From word `i` to the end of the line.
@@ -55,7 +56,7 @@ impl<'a> Words<'a> {
         if from >= until || until > self.count {
             return &[];
         }
-        &self.line[self.ranges[from].0..self.ranges[until - 1].1]
+        &self.line[self.ranges[from].0 as usize..self.ranges[until - 1].1 as usize]
     }
 }
 
