@@ -1,19 +1,23 @@
 //! Transfers to and from streams that the host gives.
 
 use std::fs;
-use std::time::SystemTime;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
 use starttls_tests::daemon::Daemon;
-use starttls_tests::embedding::Sandbox;
 use starttls_tests::embedding::exports::ftp::{TransferReceipt, TransferStatus};
 use starttls_tests::embedding::exports::ftp_io::{DownloadOptions, UploadOptions, Verification};
-use starttls_tests::embedding::exports::types::{Error, ErrorCode, Security};
+use starttls_tests::embedding::exports::types::{Endpoint, Error, ErrorCode, Security};
+use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::pipe::{ClosedOutputStream, MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
 use crate::files::Files;
-use crate::{assert_same, noise, read};
+use crate::hostile::within;
+use crate::{assert_same, endpoint, noise, open_files, read, sandbox};
 
 fn input(sandbox: &mut Sandbox, bytes: Vec<u8>) -> Resource<DynInputStream> {
     let stream: DynInputStream = Box::new(MemoryInputPipe::new(bytes));
@@ -166,4 +170,136 @@ fn a_stream_that_fails_ends_a_whole_file_too() {
     let outcome = client.starttls_client_ftp_io().call_download_into(&mut *store, files.session, b"some", how, sink);
     let error = outcome.expect("no trap").expect_err("an error");
     assert!(matches!(error.code, ErrorCode::Local(_)), "{error:?}");
+}
+
+/// Waits, beside a transfer, for a moment in the middle of it.
+fn eventually(mut is_so: impl FnMut() -> bool + Send + 'static) -> JoinHandle<bool> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    std::thread::spawn(move || {
+        while Instant::now() < deadline {
+            if is_so() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    })
+}
+
+#[test]
+fn progress_is_what_a_stream_has_taken_or_given() {
+    let server = Daemon::start("vsftpd", None);
+    let mut files = Files::of(&server);
+    let bytes = noise(400_000);
+    // Some of it is on the server while there is more in the stream.
+    let source = MemoryInputPipe::new(bytes.clone());
+    let (given, there) = (source.clone(), server.file("some"));
+    let midway = eventually(move || fs::metadata(&there).is_ok_and(|it| it.len() > 0) && !given.is_empty());
+    let stream: DynInputStream = Box::new(source);
+    let source = files.sandbox.store.data_mut().table.push(stream).expect("room");
+    let how = UploadOptions { rate_limit: Some(200_000), ..up(Verification::Size) };
+    let Sandbox { store, client } = &mut files.sandbox;
+    let io = client.starttls_client_ftp_io();
+    let stored = io.call_upload_from(&mut *store, files.session, b"some", &how, source);
+    assert_eq!(stored.expect("no trap").expect("a receipt").size, 400_000);
+    assert!(midway.join().expect("a look"), "all of it was taken before any of it was sent");
+    assert_same("stored", &bytes, &read(&server.file("some")));
+    // And the other way: some of it is in the stream before all of it is.
+    let pipe = MemoryOutputPipe::new(1 << 20);
+    let taken = pipe.clone();
+    let midway = eventually(move || (1..400_000).contains(&taken.contents().len()));
+    let sink = output(&mut files.sandbox, Box::new(pipe.clone()));
+    let how = DownloadOptions { rate_limit: Some(200_000), ..NOTHING_MORE };
+    let Sandbox { store, client } = &mut files.sandbox;
+    let io = client.starttls_client_ftp_io();
+    let retrieved = io.call_download_into(&mut *store, files.session, b"some", how, sink);
+    assert_eq!(retrieved.expect("no trap").expect("a receipt").size, 400_000);
+    assert!(midway.join().expect("a look"), "nothing was written before everything had come");
+    assert_same("retrieved", &bytes, &pipe.contents());
+}
+
+#[test]
+fn a_stream_that_takes_no_more_ends_a_download_there() {
+    let server = Daemon::start("vsftpd", None);
+    let mut files = Files::of(&server);
+    let bytes = noise(3_000_000);
+    fs::write(server.file("some"), &bytes).expect("written");
+    let pipe = MemoryOutputPipe::new(500_000);
+    let sink = output(&mut files.sandbox, Box::new(pipe.clone()));
+    let Sandbox { store, client } = &mut files.sandbox;
+    let how = DownloadOptions { retries: 5, backoff: 60_000_000_000, ..NOTHING_MORE };
+    let outcome = client.starttls_client_ftp_io().call_download_into(&mut *store, files.session, b"some", how, sink);
+    let error = outcome.expect("no trap").expect_err("an error");
+    assert!(matches!(error.code, ErrorCode::Local(_)), "{error:?}");
+    assert_same("up to there", &bytes[..500_000], &pipe.contents());
+    // The session goes on.
+    let (receipt, arrived) = download_into(&mut files, "some", NOTHING_MORE);
+    assert_eq!(receipt.expect("a receipt").attempts, 1);
+    assert_same("afterwards", &bytes, &arrived);
+}
+
+/// A server in clear text that takes a little of each upload and is gone then, for as many sessions as there are. What it
+/// was told, session by session, ends with one in which nothing is said.
+fn goes_away() -> (Endpoint, JoinHandle<Vec<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let thread = std::thread::spawn(move || {
+        let mut sessions: Vec<Vec<String>> = Vec::new();
+        while sessions.last().is_none_or(|heard| !heard.is_empty()) {
+            sessions.push(session(&listener.accept().expect("a connection").0));
+        }
+        sessions
+    });
+    (endpoint("127.0.0.1", port), thread)
+}
+
+fn session(mut socket: &TcpStream) -> Vec<String> {
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
+    let lines = BufReader::new(socket.try_clone().expect("a socket")).lines();
+    let mut say = |text: &str| drop(socket.write_all(format!("{text}\r\n").as_bytes()));
+    let data = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = data.local_addr().expect("an address").port();
+    let mut heard = Vec::new();
+    say("220 hi");
+    for line in lines.map_while(Result::ok) {
+        heard.push(line.clone());
+        match line.split(' ').next().unwrap_or_default() {
+            "USER" => say("331 who?"),
+            "PASS" => say("230 hello"),
+            "FEAT" => say("211-Features\r\n SIZE\r\n REST STREAM\r\n211 End"),
+            "EPSV" => say(&format!("229 here (|||{port}|)")),
+            "SIZE" => say("213 50000"),
+            "STOR" => {
+                let (mut upload, _) = data.accept().expect("a connection");
+                say("150 go on");
+                upload.read_exact(&mut [0; 50_000]).expect("content");
+                break;
+            }
+            _ => say("200 fine"),
+        }
+    }
+    heard
+}
+
+#[test]
+fn an_upload_that_is_cut_is_not_begun_again() {
+    let (to, server) = goes_away();
+    let mut sandbox = sandbox();
+    let opening = Opening { security: Some(Security::Plaintext), ..within(Duration::from_secs(10)) };
+    let session = open_files(&mut sandbox, &to, &opening).expect("a session");
+    let Sandbox { store, client } = &mut sandbox;
+    let login = client.starttls_client_ftp().session().call_login(store, session, "anonymous", "guest@");
+    login.expect("no trap").expect("a login");
+    let mut files = Files { sandbox, session };
+    // A stream gives each byte once: what went with the connection cannot be said again.
+    let how = UploadOptions { part: Some(".part".into()), ..up(Verification::None) };
+    let error = upload_from(&mut files, "some", &how, &noise(3_000_000)).expect_err("the server is gone");
+    assert!(matches!(error.code, ErrorCode::ClosedByPeer | ErrorCode::Truncated), "{error:?}");
+    assert!(error.retryable, "whoever has all of it may try again: {error:?}");
+    drop(files);
+    drop(TcpStream::connect((to.host.as_str(), to.port)));
+    let heard = server.join().expect("the server");
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    let transfers: Vec<_> = heard[0].iter().filter(|line| line.starts_with("STOR") || line.starts_with("RN")).collect();
+    assert_eq!(transfers, ["STOR some.part"], "nothing has its name that is not whole");
 }
