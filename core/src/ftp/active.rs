@@ -23,7 +23,8 @@ use crate::transport::{ListenAt, Listener, Stream, Transport};
 pub struct Active {
     /// The ports to listen on, such as a firewall lets through; `None`: whichever the system gives.
     pub ports: Option<RangeInclusive<u16>>,
-    /// The address to tell the server, where it is not our own: behind a NAT that passes connections on to us.
+    /// The address to tell the server, where it is not our own: behind a NAT that passes connections on to us. One that is
+    /// no machine's (unspecified, multicast, broadcast) is [`InvalidArgument`](ErrorKind::InvalidArgument).
     pub address: Option<IpAddr>,
 }
 
@@ -33,6 +34,9 @@ const USE_PASSIVE: &str = "use passive mode, which is the default";
 impl<T: Transport> Client<T> {
     /// Listens and tells the server where.
     pub(super) async fn listen_for_data(&mut self, active: &Active) -> Result<Box<dyn Listener<T::Stream>>> {
+        if active.address.is_some_and(is_nobodys) {
+            return Err(self.explain(Error::invalid_argument("the address to tell the server is one of a machine")));
+        }
         let dialogue = &self.session.dialogue;
         let within = dialogue.context.within(dialogue.context.timeouts.connect);
         let listener = match (dialogue.peer_addr(), dialogue.local_addr()) {
@@ -111,6 +115,12 @@ impl<T: Transport> Client<T> {
     }
 }
 
+/// Whether nobody can connect to an address, or nobody knows who that would be.
+fn is_nobodys(address: IpAddr) -> bool {
+    let broadcast = matches!(address.to_canonical(), IpAddr::V4(v4) if v4.is_broadcast());
+    address.is_unspecified() || address.is_multicast() || broadcast
+}
+
 fn host(address: SocketAddr) -> IpAddr {
     address.ip().to_canonical()
 }
@@ -125,4 +135,28 @@ fn cannot_listen(error: io::Error) -> Error {
     };
     let why = io::Error::new(error.kind(), format!("cannot listen for data connections: {error}"));
     Error::local(why).during(Phase::Data).advise(advice)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::is_nobodys;
+
+    #[test]
+    fn addresses_of_machines() {
+        for (address, nobodys) in [
+            ("192.0.2.1", false),
+            ("127.0.0.1", false),
+            ("2001:db8::1", false),
+            ("::ffff:192.0.2.1", false),
+            ("0.0.0.0", true),
+            ("::", true),
+            ("255.255.255.255", true),
+            ("::ffff:255.255.255.255", true),
+            ("224.0.0.1", true),
+            ("ff02::1", true),
+        ] {
+            assert_eq!(is_nobodys(address.parse().unwrap()), nobodys, "{address}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::transport::Transport;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SessionBinding {
     /// A data connection that does not resume is an error, before any of its bytes is believed and before any is sent on
-    /// it. Some servers cannot: those that give no tickets under TLS 1.3.
+    /// it; so is one in clear text. Some servers cannot: those that give no tickets under TLS 1.3.
     Require,
     /// Resumed wherever the server does; the receipt tells. A server's own demand is met, by a new control connection
     /// where its tickets are used up.
@@ -48,6 +48,11 @@ impl<T: Transport> Client<T> {
     /// is renewed first: on TLS 1.2, where one session resumes any number of connections, if both sides have it.
     pub(super) async fn ensure_resumable(&mut self) -> Result<()> {
         let binding = self.settings.session_binding;
+        if !self.session.private && binding == SessionBinding::Require {
+            let why = "data connections in clear text resume no session, which the session binding `require` demands";
+            let advice = "protect data connections (PROT P), or choose the session binding `prefer`";
+            return Err(self.explain(Error::invalid_state(why).during(Phase::Data).advise(advice)));
+        }
         if !self.session.private || binding == SessionBinding::Off {
             return Ok(());
         }

@@ -85,10 +85,9 @@ impl<T: Transport> Client<T> {
         }
         let reply = self.session.expect(&commands::pasv()).await?;
         if announced {
-            return Ok(match passive::announced(&reply)? {
-                // The server does not know where it is: where we found it.
-                address if address.ip().is_unspecified() => self.peer_at(address.port()),
-                address => Endpoint::at(address.into()),
+            return Ok(match passive::announced(&reply, peer.map(|peer| peer.ip().to_canonical()))? {
+                (Some(host), port) => Endpoint::at((host, port).into()),
+                (None, port) => self.peer_at(port),
             });
         }
         passive::pasv_port(&reply).map(|port| self.peer_at(port))

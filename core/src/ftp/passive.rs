@@ -3,10 +3,13 @@
 //! Only the port is taken from the reply. The host is the control connection's peer and nobody else, whatever a 227 says:
 //! otherwise a server could make its client connect to machines that only the client can reach.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::error::{Error, Result};
 use crate::reply::Reply;
+
+/// Ports below are those of other services: nobody is sent there but by the server that is there itself.
+pub(super) const FIRST_PORT: u16 = 1024;
 
 /// The port of `229 Entering Extended Passive Mode (|||port|)`.
 pub(super) fn epsv_port(reply: &Reply) -> Result<u16> {
@@ -23,7 +26,9 @@ pub(super) fn epsv_port(reply: &Reply) -> Result<u16> {
             [[], _, _, port, []] => port,
             _ => return None,
         };
-        (fields.next().is_none() && (33..=126).contains(&delimiter)).then_some(port)
+        // A digit could be the port's own.
+        let delimits = (33..=126).contains(&delimiter) && !delimiter.is_ascii_digit();
+        (fields.next().is_none() && delimits).then_some(port)
     });
     parsed.and_then(number).filter(|&port| port != 0).ok_or_else(|| nonsense("EPSV", reply))
 }
@@ -33,11 +38,17 @@ pub(super) fn pasv_port(reply: &Reply) -> Result<u16> {
     pasv_address(reply).map(|(_, port)| port).filter(|&port| port != 0).ok_or_else(|| nonsense("PASV", reply))
 }
 
-/// Where a 227 points, for those who chose to go there.
-pub(super) fn announced(reply: &Reply) -> Result<SocketAddrV4> {
-    let address = pasv_address(reply).map(|(host, port)| SocketAddrV4::new(host, port));
-    let is_one_host = |address: &SocketAddrV4| !address.ip().is_multicast() && !address.ip().is_broadcast();
-    address.filter(|address| address.port() != 0 && is_one_host(address)).ok_or_else(|| nonsense("PASV", reply))
+/// Where a 227 points, for those who chose to go there from `peer`. Ports below 1024 are other services', at which nobody
+/// is pointed (RFC 2577 §3). `None` in place of the host: a server that does not know where it is, for which the control
+/// connection's peer stands.
+pub(super) fn announced(reply: &Reply, peer: Option<IpAddr>) -> Result<(Option<Ipv4Addr>, u16)> {
+    let is_one_host = |ip: Ipv4Addr| !ip.is_multicast() && !ip.is_broadcast();
+    let (ip, port) = pasv_address(reply)
+        .filter(|&(ip, port)| port >= FIRST_PORT && is_one_host(ip))
+        .ok_or_else(|| nonsense("PASV", reply))?;
+    // Its loopback is not ours, where we reach it elsewhere.
+    let is_itself = ip.is_unspecified() || (ip.is_loopback() && !peer.is_some_and(|peer| peer.is_loopback()));
+    Ok(((!is_itself).then_some(ip), port))
 }
 
 /// The address in a 227, to be told and not to be gone to.
@@ -107,6 +118,11 @@ mod tests {
             "229 (||21|)",
             "229 |||21|",
             "229 (1112111)",
+            "229 (11151)",
+            "229 (0006446 0)",
+            "229 (|||64|46|)",
+            "229 (||| 21|)",
+            "229 (\u{b7}\u{b7}\u{b7}21\u{b7})",
         ] {
             assert!(epsv_port(&reply(bad)).is_err(), "{bad}");
         }
@@ -118,13 +134,44 @@ mod tests {
             "227 (1,2,3,4,0,0)",
             "227 (1,2,3,4,256,1)",
             "227 (1,2,3,4,,1)",
+            "227 (1,2,3,4,4,1,)",
+            "227 (1.2.3.4.4.1)",
+            "227 (1,2,3,4,-4,1)",
+            "227 (1,2,3,4,4;1)",
+            "227 (::1,4,1)",
+            "227 ([::ffff:1.2.3.4],4,1)",
+            "227 (1,2,3,4,65536,1)",
+            "227 (1,2,3,4,0000004,1)",
         ] {
             assert!(pasv_port(&reply(bad)).is_err(), "{bad}");
         }
         assert!(pasv_port(&reply(&format!("227 (1,2,3,4,{digits},1)"))).is_err());
-        for nobody in ["227 (224,0,0,1,4,1)", "227 (255,255,255,255,4,1)", "227 (1,2,3,4,0,0)", "227"] {
-            assert!(announced(&reply(nobody)).is_err(), "{nobody}");
+    }
+
+    #[test]
+    fn where_one_is_sent() {
+        let here = |text: &str| Some(text.parse().unwrap());
+        for nobody in [
+            "227 (224,0,0,1,4,1)",
+            "227 (255,255,255,255,4,1)",
+            "227 (1,2,3,4,0,0)",
+            "227 (1,2,3,4,0,25)",
+            "227 (1,2,3,4,3,255)",
+            "227",
+        ] {
+            assert!(announced(&reply(nobody), None).is_err(), "{nobody}");
         }
-        assert_eq!(announced(&reply("227 (1,2,3,4,4,1)")).unwrap().to_string(), "1.2.3.4:1025");
+        let elsewhere = Some(Ipv4Addr::new(1, 2, 3, 4));
+        let loopback = Some(Ipv4Addr::new(127, 9, 9, 9));
+        for (told, peer, host) in [
+            ("227 (1,2,3,4,4,1)", here("192.0.2.1"), elsewhere),
+            ("227 (1,2,3,4,4,1)", None, elsewhere),
+            ("227 (0,0,0,0,4,1)", here("192.0.2.1"), None),
+            ("227 (127,9,9,9,4,1)", here("192.0.2.1"), None),
+            ("227 (127,9,9,9,4,1)", None, None),
+            ("227 (127,9,9,9,4,1)", here("127.0.0.1"), loopback),
+        ] {
+            assert_eq!(announced(&reply(told), peer).unwrap(), (host, 1025), "{told} {peer:?}");
+        }
     }
 }

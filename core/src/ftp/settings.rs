@@ -98,8 +98,9 @@ pub enum PassiveHost {
     ControlPeer,
     /// The host that the server announces (PASV): **a server can make this client connect to any machine that the client
     /// can reach**. For the rare server whose data connections are at another address than its control connections. Under
-    /// TLS that host, too, must show the server's certificate. Over IPv6 nothing is announced: the control connection's
-    /// peer is meant there.
+    /// TLS that host, too, must show the server's certificate. Ports below 1024, which are other services', are an error, and
+    /// an address that means the server itself (0.0.0.0, or loopback from elsewhere) is the control connection's peer. Over
+    /// IPv6 nothing is announced: the control connection's peer is meant there.
     DangerAnnounced,
 }
 

@@ -20,9 +20,6 @@ const ALLOW: &str = "if the server refuses the other one's address, its administ
 const NOTHING_TO_RESUME: &str = "between servers there is no session to resume: where the server requires that, its \
                                  administrator must allow copies without, or copy the file through here";
 
-/// Ports below are those of other services, which no server has another one connect to (RFC 2577 §3).
-const FIRST_PORT: u16 = 1024;
-
 /// A second 150 is nonsense, and what comes then no transfer.
 const PRELIMINARY: u8 = 2;
 
@@ -131,7 +128,8 @@ impl<T: Transport> Client<T> {
             (reply, port)
         };
         let port = port.and_then(|port| match port {
-            FIRST_PORT.. => Ok(port),
+            passive::FIRST_PORT.. => Ok(port),
+            // RFC 2577 §3: no server has another one connect there.
             _ => Err(Error::violation("the other server is sent to a port of another service").with_reply(reply)),
         });
         address.set_port(port.map_err(|error| self.explain(error.during(Phase::Data)))?);
