@@ -6,6 +6,8 @@
 //! | `options` | options and traces |
 //! | `tls` | trust, identity, versions |
 //! | `smtp`, `ftp` | sessions as resources |
+//! | `transfers` | listings and transfers under way |
+//! | `facts` | receipts, entries and digests as records |
 //! | `route`, `pool` | several mail servers; sessions that are kept |
 //! | `message` | a message whose body comes in pieces |
 //! | `send_options` | what is asked for a message |
@@ -28,6 +30,8 @@ mod doctor;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
+mod facts;
+#[forbid(unsafe_code)]
 mod ftp;
 #[forbid(unsafe_code)]
 mod message;
@@ -47,6 +51,8 @@ mod smtp;
 mod streams;
 #[forbid(unsafe_code)]
 mod tls;
+#[forbid(unsafe_code)]
+mod transfers;
 
 /// What wit-bindgen makes of `wit/`.
 #[allow(unsafe_code, missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]

@@ -12,7 +12,8 @@ use crate::error;
 use crate::exports::ftp::{SessionBorrow, TransferReceipt};
 use crate::exports::ftp_io::{DownloadOptions, Guest, UploadOptions, Verification};
 use crate::exports::types::Error;
-use crate::ftp::{Files, moment};
+use crate::facts::moment;
+use crate::ftp::Files;
 
 impl Guest for Component {
     fn retrieve_to(
