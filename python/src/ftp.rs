@@ -1,6 +1,7 @@
 //! File transfer: commands as values, performed over any transport.
 
-mod classes;
+mod command;
+mod session;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ use crate::mirror::Mirroring;
 use crate::session::Protocol;
 use crate::value::Value;
 
-pub(crate) use classes::{FtpCommand, FtpSession, RemoteFile as RemoteFileClass};
+pub(crate) use command::FtpCommand;
+pub(crate) use session::{FtpSession, RemoteFile as RemoteFileClass};
 
 /// How to open a session.
 pub(crate) struct Ftp {
