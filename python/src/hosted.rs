@@ -30,24 +30,12 @@ impl Host {
     /// Everything that is to be done now, in order: `(what, channel, …)`.
     fn take_requests<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let requests = PyList::empty(py);
-        let mut next = self.0.next_request();
-        while let Some(request) = next.take() {
+        while let Some(request) = self.0.next_request() {
             match request {
                 Request::Connect { channel, to, within, .. } => {
                     requests.append(("connect", channel.0, to.host, to.port, within.as_secs_f64()))
                 }
-                Request::Write { channel, bytes } => {
-                    // What goes out together is one write: the loop is asked once, and copies once.
-                    let mut pieces = vec![bytes];
-                    next = self.0.next_request();
-                    while let Some(Request::Write { channel: same, bytes }) = &mut next
-                        && *same == channel
-                    {
-                        pieces.push(std::mem::take(bytes));
-                        next = self.0.next_request();
-                    }
-                    requests.append(("write", channel.0, joined(py, &pieces)?))
-                }
+                Request::Write { channel, bytes } => requests.append(("write", channel.0, PyBytes::new(py, &bytes))),
                 Request::Listen { channel, at, within } => {
                     let ports: Vec<u16> = at.candidates().map(|candidate| candidate.port()).collect();
                     let zone = match at.address {
@@ -63,7 +51,6 @@ impl Host {
                 Request::Close { channel } => requests.append(("close", channel.0)),
                 _ => Err(PyRuntimeError::new_err("a request that this host does not know")),
             }?;
-            next = next.or_else(|| self.0.next_request());
         }
         Ok(requests)
     }
@@ -168,17 +155,6 @@ impl SocketName {
 /// An address as the system's resolver writes it, without a zone.
 fn ip(text: &str) -> Option<IpAddr> {
     text.split('%').next()?.parse().ok()
-}
-
-fn joined<'py>(py: Python<'py>, pieces: &[Vec<u8>]) -> PyResult<Bound<'py, PyBytes>> {
-    PyBytes::new_with(py, pieces.iter().map(Vec::len).sum(), |mut into| {
-        for piece in pieces {
-            let (room, rest) = into.split_at_mut(piece.len());
-            room.copy_from_slice(piece);
-            into = rest;
-        }
-        Ok(())
-    })
 }
 
 fn kind(error: &Bound<'_, PyAny>) -> io::ErrorKind {

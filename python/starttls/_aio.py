@@ -94,7 +94,8 @@ class Channel(asyncio.Protocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return  # the core hears of it as an event
-        transport.write(data)
+        # Of a view, what the system does not take at once is not copied once more.
+        transport.write(memoryview(data))
         if self.unacknowledged is None:
             self.acknowledge(len(data))
         else:

@@ -30,6 +30,9 @@ const INBOUND_HIGH_WATER: usize = 512 * 1024;
 /// How many bytes may be handed to the host and not yet be written by it.
 const OUTBOUND_HIGH_WATER: usize = 256 * 1024;
 
+/// A write of at least this size has more behind it, for which room is made at once.
+const BULK: usize = 32 * 1024;
+
 /// How many connections may wait to be looked at. One is expected.
 const MOST_ACCEPTED: usize = 16;
 
@@ -284,6 +287,33 @@ impl Host {
 }
 
 impl Shared {
+    /// Asks for bytes to be written, in one request with those that were asked for just before.
+    fn write(&mut self, id: ChannelId, piece: &[u8]) {
+        if let Some(Request::Write { channel, bytes }) = self.requests.back_mut()
+            && *channel == id
+        {
+            bytes.extend_from_slice(piece);
+            return;
+        }
+        let room = if piece.len() < BULK { piece.len() } else { OUTBOUND_HIGH_WATER };
+        let mut bytes = Vec::with_capacity(room);
+        bytes.extend_from_slice(piece);
+        self.requests.push_back(Request::Write { channel: id, bytes });
+    }
+
+    /// Asks for a deadline. One that nobody has seen yet is replaced, not queued.
+    fn set_deadline(&mut self, id: ChannelId, time: Duration) {
+        for request in self.requests.iter_mut().rev() {
+            if let Request::Deadline { channel, within } = request
+                && *channel == id
+            {
+                *within = time;
+                return;
+            }
+        }
+        self.requests.push_back(Request::Deadline { channel: id, within: time });
+    }
+
     fn channel(&mut self, id: ChannelId) -> &mut Channel {
         self.channels.get_mut(&id).expect("a channel lives as long as its stream")
     }

@@ -111,7 +111,7 @@ impl Stream for HostedStream {
         }
         let n = room.min(bytes.len());
         channel.outbound += n;
-        shared.requests.push_back(Request::Write { channel: self.id, bytes: bytes[..n].to_vec() });
+        shared.write(self.id, &bytes[..n]);
         Poll::Ready(Ok(n))
     }
 
@@ -127,14 +127,7 @@ impl Stream for HostedStream {
         if matches!(channel.failure, Some(Failure::Told(io::ErrorKind::TimedOut, _))) {
             channel.failure = None;
         }
-        // A deadline that nobody has seen yet is replaced, not queued.
-        if let Some(Request::Deadline { channel, within: last }) = shared.requests.back_mut()
-            && *channel == self.id
-        {
-            *last = within;
-            return;
-        }
-        shared.requests.push_back(Request::Deadline { channel: self.id, within });
+        shared.set_deadline(self.id, within);
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
