@@ -35,9 +35,12 @@ const MOST_DUE: usize = 256;
 /// The most messages under way.
 const MOST_MESSAGES: usize = 64;
 
-/// The most chunks of one message that may be unanswered: so late, at most, is a refusal seen. In WASI each wait may cost
-/// a delayed acknowledgement, for the reason below, so there are fewer of them.
-const MOST_CHUNKS: usize = if ONE_FLIGHT { MOST_DUE } else { 16 };
+/// The most chunks of one message that may be unanswered: so late, at most, is a refusal seen.
+const MOST_CHUNKS: usize = 16;
+
+/// The same for chunks that are flights of their own. In WASI each wait may cost a delayed acknowledgement, for the reason
+/// below, so there are fewer of them.
+const MOST_LARGE_CHUNKS: usize = if ONE_FLIGHT { MOST_DUE } else { MOST_CHUNKS };
 
 /// Whether what is under way is one flight, and the next one waits for its replies. WASI 0.2 has no TCP_NODELAY: a write
 /// behind another one waits there for its acknowledgement, which a server that has nothing to say yet delays.

@@ -1,6 +1,6 @@
 //! What a message says: its envelope, its body, its end.
 
-use super::{FLIGHT, MOST_CHUNKS, Pipeline};
+use super::{FLIGHT, MOST_CHUNKS, MOST_LARGE_CHUNKS, Pipeline};
 use crate::dialogue::Dialogue;
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::link::Channel;
@@ -237,7 +237,11 @@ impl<B: Body> Pipeline<B> {
     ) -> Result<bool> {
         self.say(dialogue, number, Due::Chunk, Some(chunk)).await?;
         // The envelope's verdicts come before the first chunk's: they are due, too.
-        let ahead = if self.under_way(number).plan.pipelining { MOST_CHUNKS } else { 0 };
+        let ahead = match self.under_way(number).plan.pipelining {
+            true if chunk.len() < FLIGHT => MOST_CHUNKS,
+            true => MOST_LARGE_CHUNKS,
+            false => 0,
+        };
         self.settle(dialogue, ahead).await?;
         if self.under_way(number).refusal.is_none() {
             return Ok(true);
