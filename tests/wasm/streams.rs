@@ -172,7 +172,8 @@ fn a_stream_that_fails_ends_a_whole_file_too() {
     assert!(matches!(error.code, ErrorCode::Local(_)), "{error:?}");
 }
 
-/// Waits, beside a transfer, for a moment in the middle of it.
+/// Waits, beside a transfer, for a moment in the middle of it. Neither files nor pipes in memory tell when they change: they
+/// are looked at, up to a deadline.
 fn eventually(mut is_so: impl FnMut() -> bool + Send + 'static) -> JoinHandle<bool> {
     let deadline = Instant::now() + Duration::from_secs(20);
     std::thread::spawn(move || {

@@ -46,8 +46,7 @@ impl<T: Transport> Client<T> {
         }
         transfer.data = None;
         self.trace_end(&transfer);
-        let unproven = transfer.direction == Direction::Down && self.session.private && transfer.end != End::Orderly;
-        if unproven && !self.settings.accept_missing_close_notify {
+        if !self.is_proven(&transfer) && !self.settings.accept_missing_close_notify {
             // A cut is a failure of the network, which may be gone on with, whatever it makes of the size, and whatever the
             // server makes of it.
             return Err(self.broken(Error::new(ErrorKind::Truncated), Direction::Down).await);
@@ -125,7 +124,13 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Whether all of it came: of uploads the server says so, and of downloads, under TLS, its close_notify.
+    fn is_proven(&self, transfer: &Transfer<T::Stream>) -> bool {
+        transfer.direction == Direction::Up || !self.session.private || transfer.end == End::Orderly
+    }
+
     async fn judge(&mut self, transfer: Transfer<T::Stream>, reply: Reply) -> Result<TransferReceipt> {
+        let proven = self.is_proven(&transfer);
         let reply = self.session.dialogue.context.scrub_reply(reply);
         let Transfer { direction, uploaded, size, announced, tls_resumed, end, ended, began, ends_the_file, .. } =
             transfer;
@@ -145,7 +150,6 @@ impl<T: Transport> Client<T> {
             _ => None,
         };
         let secure = self.session.private;
-        let proven = direction == Direction::Up || !secure || end == End::Orderly;
         if let Some(expected) = expected {
             let whole = offset + size;
             let agrees = match direction {

@@ -46,9 +46,14 @@ pub(super) fn announced(reply: &Reply, peer: Option<IpAddr>) -> Result<(Option<I
     let (ip, port) = pasv_address(reply)
         .filter(|&(ip, port)| port >= FIRST_PORT && is_one_host(ip))
         .ok_or_else(|| nonsense("PASV", reply))?;
-    // Its loopback is not ours, where we reach it elsewhere.
-    let is_itself = ip.is_unspecified() || (ip.is_loopback() && !peer.is_some_and(|peer| peer.is_loopback()));
+    let is_itself = ip.is_unspecified() || is_another_place(ip.into(), peer);
     Ok(((!is_itself).then_some(ip), port))
+}
+
+/// Whether an address means another machine to a peer at `peer` than it does here: its loopback is not ours, where we reach
+/// it elsewhere.
+pub(super) fn is_another_place(ip: IpAddr, peer: Option<IpAddr>) -> bool {
+    ip.is_loopback() && !peer.is_some_and(|peer| peer.is_loopback())
 }
 
 /// The address in a 227, to be told and not to be gone to.
@@ -172,6 +177,22 @@ mod tests {
             ("227 (127,9,9,9,4,1)", here("127.0.0.1"), loopback),
         ] {
             assert_eq!(announced(&reply(told), peer).unwrap(), (host, 1025), "{told} {peer:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_to_nobody_elsewhere() {
+        for (ip, other, is_another) in [
+            ("127.0.0.1", Some("127.0.0.2"), false),
+            ("127.0.0.1", Some("::1"), false),
+            ("192.0.2.1", Some("127.0.0.1"), false),
+            ("192.0.2.1", None, false),
+            ("127.0.0.1", Some("192.0.2.1"), true),
+            ("::1", Some("2001:db8::1"), true),
+            ("127.0.0.1", None, true),
+        ] {
+            let other = other.map(|other| other.parse().unwrap());
+            assert_eq!(is_another_place(ip.parse().unwrap(), other), is_another, "{ip} {other:?}");
         }
     }
 }

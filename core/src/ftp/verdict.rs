@@ -70,7 +70,6 @@ impl<T: Transport> Client<T> {
         let beside = std::mem::take(&mut self.beside);
         let mut heard: Vec<Reply> = Vec::new();
         let mut preliminary = 0;
-        let mut spent = false;
         while heard.len() <= beside.replies() {
             // Who refuses a command during a transfer has its last word still to say. But where that was heard, or more than
             // that, what is still missing may have been thrown away.
@@ -83,7 +82,6 @@ impl<T: Transport> Client<T> {
                 Ok(reply) if reply.code().is_preliminary() && cut => {
                     // A second 150 is all that some servers have to say of a transfer that was cut.
                     heard.push(reply);
-                    spent = true;
                     break;
                 }
                 Ok(reply) if reply.code().is_preliminary() && preliminary == 0 => {
@@ -98,6 +96,7 @@ impl<T: Transport> Client<T> {
         }
         let all = heard.len() > beside.replies();
         let refused = heard.iter().any(|reply| is_refusal(reply) && (reply.code() == 426 || beside.replies() > 0));
+        let spent = cut && heard.iter().any(|reply| reply.code().is_preliminary());
         if refused || spent || !all {
             heard.extend(self.fence().await);
             if self.session.dialogue.has_ended() && refused {

@@ -134,29 +134,17 @@ async fn hear<S: Transport, T: Transport>(
     // Turns are counted, and not the clock, so that a host can run this in a time of its own.
     let mut left = within;
     loop {
-        if from.last.is_none() {
-            match source.hear_fxp(&mut from, A_TURN.min(left)).await {
-                Ok(true) => {}
-                Ok(false) => left = left.saturating_sub(A_TURN),
-                Err(error) => {
-                    if to.last.is_none() {
-                        target.stop(None, Direction::Up).await;
-                    }
-                    return Err(error);
-                }
+        if let Err(error) = turn(source, &mut from, &mut left).await {
+            if to.last.is_none() {
+                target.stop(None, Direction::Up).await;
             }
+            return Err(error);
         }
-        if to.last.is_none() {
-            match target.hear_fxp(&mut to, A_TURN.min(left)).await {
-                Ok(true) => {}
-                Ok(false) => left = left.saturating_sub(A_TURN),
-                Err(error) => {
-                    if from.last.is_none() {
-                        source.stop(None, Direction::Down).await;
-                    }
-                    return Err(error);
-                }
+        if let Err(error) = turn(target, &mut to, &mut left).await {
+            if from.last.is_none() {
+                source.stop(None, Direction::Down).await;
             }
+            return Err(error);
         }
         if from.last.is_some() && to.last.is_some() {
             break;
@@ -179,4 +167,12 @@ async fn hear<S: Transport, T: Transport>(
             Err(late)
         }
     }
+}
+
+/// Hears one of the two for a while, unless it has said its last word. Silence takes from the time that is left.
+async fn turn<T: Transport>(side: &mut Client<T>, heard: &mut Heard, left: &mut Duration) -> Result<()> {
+    if heard.last.is_none() && !side.hear_fxp(heard, A_TURN.min(*left)).await? {
+        *left = left.saturating_sub(A_TURN);
+    }
+    Ok(())
 }

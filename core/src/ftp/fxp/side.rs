@@ -104,7 +104,7 @@ impl<T: Transport> Client<T> {
                 "the server's address is unknown behind a proxy: the other server cannot be told where to connect";
             return Err(self.explain(Error::invalid_state(why)));
         };
-        if is_another_place(ip, other) {
+        if passive::is_another_place(ip, other) {
             let why = "the server's address is this machine's own (loopback): to the other server it would be itself";
             let advice = "connect to the server at an address that the other one reaches";
             return Err(self.explain(Error::invalid_state(why).advise(advice)));
@@ -114,19 +114,13 @@ impl<T: Transport> Client<T> {
 
     /// Has the server wait for the other one, at `address` and the port that it says.
     pub(super) async fn listen_for_fxp(&mut self, mut address: SocketAddr, client_side: bool) -> Result<SocketAddr> {
-        let (reply, port) = if client_side {
-            let reply = self.lend(&commands::cpsv()).await?;
-            let port = passive::pasv_port(&reply);
-            (reply, port)
-        } else if address.is_ipv6() {
-            let reply = self.session.expect(&commands::epsv()).await?;
-            let port = passive::epsv_port(&reply);
-            (reply, port)
-        } else {
-            let reply = self.session.expect(&commands::pasv()).await?;
-            let port = passive::pasv_port(&reply);
-            (reply, port)
+        let extended = address.is_ipv6() && !client_side;
+        let reply = match client_side {
+            true => self.lend(&commands::cpsv()).await?,
+            false if extended => self.session.expect(&commands::epsv()).await?,
+            false => self.session.expect(&commands::pasv()).await?,
         };
+        let port = if extended { passive::epsv_port(&reply) } else { passive::pasv_port(&reply) };
         let port = port.and_then(|port| match port {
             passive::FIRST_PORT.. => Ok(port),
             // RFC 2577 §3: no server has another one connect there.
@@ -186,32 +180,5 @@ impl<T: Transport> Client<T> {
             522 => error.advise(NOTHING_TO_RESUME),
             _ => error.advise(ALLOW),
         })
-    }
-}
-
-/// Whether an address means another machine to a server at `other` than it does here.
-fn is_another_place(ip: IpAddr, other: Option<IpAddr>) -> bool {
-    ip.is_loopback() && !other.is_some_and(|other| other.is_loopback())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::is_another_place;
-
-    #[test]
-    fn loopback_is_told_to_nobody_elsewhere() {
-        for (ip, other, is_another) in [
-            ("127.0.0.1", Some("127.0.0.2"), false),
-            ("127.0.0.1", Some("::1"), false),
-            ("192.0.2.1", Some("127.0.0.1"), false),
-            ("192.0.2.1", None, false),
-            ("127.0.0.1", Some("192.0.2.1"), true),
-            ("::1", Some("2001:db8::1"), true),
-            ("127.0.0.1", None, true),
-        ] {
-            let other = other.map(|other| other.parse().unwrap());
-            assert_eq!(is_another_place(ip.parse().unwrap(), other), is_another, "{ip} {other:?}");
-        }
     }
 }
