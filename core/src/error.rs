@@ -59,7 +59,8 @@ impl Error {
         Self::new(ErrorKind::LimitExceeded(why.into()))
     }
 
-    pub(crate) fn tls(fault: TlsFault) -> Self {
+    /// A failure of TLS, by a [`Backend`](crate::tls::Backend).
+    pub fn tls(fault: TlsFault) -> Self {
         Self::new(ErrorKind::Tls(fault))
     }
 
@@ -196,7 +197,8 @@ impl Error {
     }
 
     /// Says what to try, unless a deeper layer already did.
-    pub(crate) fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.0.advice.get_or_insert_with(|| advice.into());
         self
     }

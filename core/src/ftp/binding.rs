@@ -57,8 +57,8 @@ impl<T: Transport> Client<T> {
             return Ok(());
         }
         let renew = match self.resumable() {
-            Resumable::Often | Resumable::Once => self.cut,
-            Resumable::UsedUp => true,
+            Resumable::Tickets(0) => true,
+            Resumable::Tickets(_) | Resumable::Session => self.cut,
             // TLS 1.2 resumes without tickets.
             Resumable::Never => binding == SessionBinding::Require && self.has_older_version(),
         };
@@ -66,7 +66,7 @@ impl<T: Transport> Client<T> {
             self.renew().await?;
         }
         // Known before the command, it costs no remote file its content.
-        if binding == SessionBinding::Require && matches!(self.resumable(), Resumable::UsedUp | Resumable::Never) {
+        if binding == SessionBinding::Require && matches!(self.resumable(), Resumable::Tickets(0) | Resumable::Never) {
             return Err(self.explain(not_resumed()));
         }
         Ok(())
@@ -78,8 +78,7 @@ impl<T: Transport> Client<T> {
 
     /// Whether the session's TLS 1.2 can be had instead of its TLS 1.3.
     pub(super) fn has_older_version(&self) -> bool {
-        let tls = &self.options.tls;
-        tls.lowest_version() < tls.highest_version() && !self.known.newest_tls_only
+        self.options.tls.has_versions_to_choose() && !self.known.newest_tls_only
     }
 }
 

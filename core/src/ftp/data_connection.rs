@@ -108,7 +108,7 @@ impl<T: Transport> Client<T> {
     /// ticket is not risked on a transfer that may be refused.
     pub(super) async fn begin_data(&mut self, mut stream: T::Stream) -> Opened<T::Stream> {
         let private = self.data_tls();
-        let Some((tls, name)) = private.filter(|(tls, _)| tls.resumable() != Resumable::Once) else {
+        let Some((tls, name)) = private.filter(|(tls, _)| tls.resumable() != Resumable::Tickets(1)) else {
             return Opened::Silent(stream);
         };
         let context = &self.session.dialogue.context;

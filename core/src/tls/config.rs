@@ -9,10 +9,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ClientConfig, RootCertStore};
 
-use super::engine::RustlsEngine;
-use super::ledger::{Ledger, Resumable};
+use super::ledger::Ledger;
+use super::session::{By, RustlsSession};
 use super::trust::{Trust, Verifier};
-use super::{Engine, MtaSts, MtaStsMode, MtaStsVerdict, ServerName, Tlsa, fault, pem};
+use super::{Backend, MtaSts, MtaStsMode, MtaStsVerdict, ServerName, TlsSession, Tlsa, fault, pem};
 use crate::error::{Error, Result, TlsFault};
 
 /// A TLS protocol version.
@@ -45,6 +45,9 @@ pub struct TlsConfig {
     minimum: Option<Version>,
     maximum: Option<Version>,
     alpn: Vec<Vec<u8>>,
+    backend: Option<Arc<dyn Backend>>,
+    /// Whether anything above is set.
+    is_changed: bool,
     /// What all this amounts to for rustls; made at the first use.
     built: Arc<OnceLock<Built>>,
 }
@@ -64,6 +67,13 @@ impl TlsConfig {
     /// The default: platform trust, TLS 1.2 and 1.3, no client certificate.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// TLS by another implementation, with that one's trust, identity and settings: to set any here too makes
+    /// [`TlsConfig::session`] fail, for nobody could tell which should count. The rules about when a connection becomes
+    /// TLS, and what is believed before, remain.
+    pub fn with_backend(backend: Arc<dyn Backend>) -> Self {
+        Self { backend: Some(backend), ..Self::default() }
     }
 
     /// Trusts the authorities in a PEM file, and no others. Calls add up.
@@ -181,13 +191,24 @@ impl TlsConfig {
         self.changed()
     }
 
-    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called, and no TLSA record is there to decide.
+    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called, and no TLSA record is there to decide; or what the
+    /// backend says of itself.
     pub fn accepts_any_certificate(&self) -> bool {
-        matches!(self.trust, Trust::Anybody) && self.tlsa.is_empty()
+        match &self.backend {
+            Some(backend) => backend.accepts_any_certificate(),
+            None => matches!(self.trust, Trust::Anybody) && self.tlsa.is_empty(),
+        }
+    }
+
+    /// To try what versions a server takes: a backend, whose versions are its own, gives way to one that believes
+    /// anybody, and is told nothing.
+    pub(crate) fn for_versions_alone(self) -> Self {
+        if self.backend.is_some() { self.believing_anybody() } else { self }
     }
 
     /// Without any of what makes a certificate believed: to look at a server that is told nothing.
     pub(crate) fn believing_anybody(mut self) -> Self {
+        self.backend = None;
         self.tlsa.clear();
         self.pins.clear();
         self.mta_sts = None;
@@ -205,13 +226,18 @@ impl TlsConfig {
     }
 
     /// The highest version offered.
-    pub(crate) fn highest_version(&self) -> Version {
+    fn highest_version(&self) -> Version {
         self.maximum.unwrap_or(Version::Tls13)
     }
 
     /// The lowest version accepted.
-    pub(crate) fn lowest_version(&self) -> Version {
+    fn lowest_version(&self) -> Version {
         self.minimum.unwrap_or(Version::Tls12)
+    }
+
+    /// Whether [`TlsConfig::maximum_version`] could leave a version out. A backend's versions are its own affair.
+    pub(crate) fn has_versions_to_choose(&self) -> bool {
+        self.backend.is_none() && self.lowest_version() < self.highest_version()
     }
 
     /// What one control connection and its data connections share.
@@ -219,6 +245,17 @@ impl TlsConfig {
     /// # Errors
     /// [`Tls`](crate::ErrorKind::Tls) if the platform's store cannot be read or the settings contradict each other.
     pub fn session(&self) -> Result<TlsSession> {
+        if let Some(backend) = &self.backend {
+            if self.is_changed || self.mta_sts.is_some() {
+                let why = "a TLS backend has its own settings: others cannot be given beside it";
+                return Err(Error::tls(TlsFault::Configuration(why.into())));
+            }
+            return Ok(TlsSession(By::Backend { session: backend.session()?, resumes: true }));
+        }
+        Ok(TlsSession(By::Rustls(self.rustls_session(None)?)))
+    }
+
+    fn rustls_session(&self, mta_sts: Option<MtaStsVerdict>) -> Result<RustlsSession> {
         let built = match self.built.get() {
             Some(built) => built,
             None => {
@@ -230,14 +267,17 @@ impl TlsConfig {
         let mut config = built.config.clone();
         let ledger = Arc::new(Ledger::default());
         config.resumption = Resumption::store(ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
-        Ok(TlsSession { config: Arc::new(config), verifier: built.verifier.clone(), mta_sts: None, ledger })
+        Ok(RustlsSession { config: Arc::new(config), verifier: built.verifier.clone(), mta_sts, ledger })
     }
 
     /// [`TlsConfig::session`] with this server, if the MTA-STS policy allows it.
     pub(crate) fn session_with(&self, server: &ServerName) -> Result<TlsSession> {
+        if self.backend.is_some() {
+            return self.session();
+        }
         let policy = self.mta_sts.as_ref().filter(|_| self.tlsa.is_empty());
         let verdict = policy.map(|policy| policy.judge(server, self)).transpose()?.flatten();
-        Ok(TlsSession { mta_sts: verdict, ..self.session()? })
+        Ok(TlsSession(By::Rustls(self.rustls_session(verdict)?)))
     }
 
     fn build(&self) -> Result<Built> {
@@ -270,6 +310,7 @@ impl TlsConfig {
     /// After a setting: what was built before no longer holds, and clones made before keep their own.
     fn changed(mut self) -> Self {
         self.built = Arc::default();
+        self.is_changed = true;
         self
     }
 }
@@ -293,41 +334,10 @@ impl fmt::Debug for TlsConfig {
             .field("mta_sts", &self.mta_sts.as_ref().map(|policy| policy.mode()))
             .field("pins", &self.pins.len())
             .field("identity", &self.identity.is_some())
+            .field("backend", &self.backend)
             .field("minimum_version", &self.lowest_version())
             .field("maximum_version", &self.highest_version())
             .finish_non_exhaustive()
-    }
-}
-
-/// One control connection's TLS: its configuration and its own store of resumable sessions.
-#[derive(Clone, Debug)]
-pub struct TlsSession {
-    pub(super) config: Arc<ClientConfig>,
-    pub(super) verifier: Arc<Verifier>,
-    pub(super) mta_sts: Option<MtaStsVerdict>,
-    ledger: Arc<Ledger>,
-}
-
-impl TlsSession {
-    pub(crate) fn engine(&self, name: &ServerName) -> Result<Box<dyn Engine>> {
-        Ok(Box::new(RustlsEngine::new(self, name)?))
-    }
-
-    /// The same trust and identity, for a connection that resumes nothing and is not resumed.
-    pub(crate) fn without_resumption(&self) -> Self {
-        let mut config = ClientConfig::clone(&self.config);
-        config.resumption = Resumption::disabled();
-        Self { config: Arc::new(config), ..self.clone() }
-    }
-
-    /// Whether the next handshake can resume an earlier one.
-    pub(crate) fn resumable(&self) -> Resumable {
-        self.ledger.resumable()
-    }
-
-    /// How many tickets of TLS 1.3 are left; `None` if there is a session of TLS 1.2, which needs no counting.
-    pub(crate) fn tickets_left(&self) -> Option<usize> {
-        self.ledger.tickets_left()
     }
 }
 

@@ -7,13 +7,13 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use rustls::{ClientConfig, HandshakeKind};
 
 use super::binding::Exporter;
-use super::config::TlsSession;
+use super::session::RustlsSession;
 use super::{ChannelBinding, ServerName, TlsInfo, fault};
 use crate::error::{Error, Result, TlsFault};
 
 /// How far the peers got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub enum Progress {
     /// The handshake needs more from the peer.
     Handshaking,
     /// Application data can flow.
@@ -23,7 +23,7 @@ pub(crate) enum Progress {
 }
 
 /// Where an engine puts the records that go to the peer.
-pub(crate) trait Outgoing {
+pub trait Outgoing {
     /// At least `room` bytes of scratch space behind what was put before.
     fn spare(&mut self, room: usize) -> &mut [u8];
 
@@ -32,9 +32,12 @@ pub(crate) trait Outgoing {
 }
 
 /// A TLS client without I/O. `wire` is everything received and not yet used, on every call.
-pub(crate) trait Engine: Send {
+pub trait Engine: Send {
     /// Works until more is needed from the peer, handing plaintext to `plain`. Says how many bytes of `wire` are used
-    /// up, also when it fails.
+    /// up, also when it fails; but for an unfinished record, all are used up in the end. The first call, on nothing
+    /// received, begins the handshake. What the peer is to be told, of a failure too, goes to `out`.
+    ///
+    /// A peer's end without close_notify is found by whoever reads the wire: an engine never hears of it.
     fn process(
         &mut self,
         wire: &mut [u8],
@@ -43,16 +46,24 @@ pub(crate) trait Engine: Send {
     ) -> (usize, Result<Progress>);
 
     /// Encrypts `bytes`.
+    ///
+    /// # Errors
+    /// [`Tls`](crate::ErrorKind::Tls) if the connection's keys are used up, or the engine has failed before.
     fn encrypt(&mut self, wire: &mut [u8], bytes: &[u8], out: &mut dyn Outgoing) -> Result<()>;
 
-    /// Says that we send no more.
+    /// Says that we send no more: the peer may go on.
+    ///
+    /// # Errors
+    /// As [`Engine::encrypt`].
     fn close_notify(&mut self, wire: &mut [u8], out: &mut dyn Outgoing) -> Result<()>;
 
     /// What was agreed, once the handshake is over.
     fn info(&self) -> TlsInfo;
 
-    /// What ties a login to this connection, once the handshake is over.
-    fn channel_binding(&self) -> Option<ChannelBinding>;
+    /// What ties a login to this connection, once the handshake is over: by itself, the hash of the server's certificate.
+    fn channel_binding(&self) -> Option<ChannelBinding> {
+        ChannelBinding::of_certificate(self.info().chain.first()?)
+    }
 }
 
 /// The most that a record adds to its content: header, explicit nonce or content type, tag (RFC 5246, RFC 8446 §5.2).
@@ -64,7 +75,7 @@ const RECORD: usize = 16 * 1024;
 /// rustls, in its unbuffered form: no copy is made between its records and our buffers.
 pub(super) struct RustlsEngine {
     connection: UnbufferedClientConnection,
-    session: TlsSession,
+    session: RustlsSession,
     name: ServerName,
     exporter: Arc<Exporter>,
     /// rustls tells the peer's end once; we remember.
@@ -72,7 +83,7 @@ pub(super) struct RustlsEngine {
 }
 
 impl RustlsEngine {
-    pub(super) fn new(session: &TlsSession, name: &ServerName) -> Result<Self> {
+    pub(super) fn new(session: &RustlsSession, name: &ServerName) -> Result<Self> {
         let exporter = Arc::new(Exporter::default());
         let mut config = ClientConfig::clone(&session.config);
         config.key_log = exporter.clone();

@@ -10,6 +10,8 @@ use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 
+use super::Resumable;
+
 /// More tickets than a server gives at once; the oldest go first.
 const MOST_TICKETS: usize = 32;
 
@@ -25,36 +27,16 @@ struct State {
     ever_had_ticket: bool,
 }
 
-/// What the ledger knows about the next handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resumable {
-    /// The next handshake can resume, and so can one after it.
-    Often,
-    /// The next handshake can resume, with the last ticket there is.
-    Once,
-    /// This server gave tickets, and all are used up.
-    UsedUp,
-    /// This server never gave anything to resume.
-    Never,
-}
-
 impl Ledger {
     pub(super) fn resumable(&self) -> Resumable {
         let state = self.lock();
-        if state.tls12.is_some() || state.tickets.len() > 1 {
-            Resumable::Often
-        } else if state.tickets.len() == 1 {
-            Resumable::Once
+        if state.tls12.is_some() {
+            Resumable::Session
         } else if state.ever_had_ticket {
-            Resumable::UsedUp
+            Resumable::Tickets(state.tickets.len())
         } else {
             Resumable::Never
         }
-    }
-
-    pub(super) fn tickets_left(&self) -> Option<usize> {
-        let state = self.lock();
-        state.tls12.is_none().then_some(state.tickets.len())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,8 +1,10 @@
 //! Trust, identity, versions, pins and names; and the engine that turns bytes into TLS records.
 //!
 //! [`TlsConfig`] is what the caller wants, [`TlsSession`] what one control connection and its data connections share:
-//! the same verifier, the same identity and one store of resumable sessions, which no other connection uses.
+//! the same verifier, the same identity and one store of resumable sessions, which no other connection uses. The
+//! built-in [`Engine`] is rustls; a [`Backend`] brings another.
 
+mod backend;
 mod binding;
 mod certificate;
 mod config;
@@ -13,16 +15,18 @@ mod ledger;
 mod mta_sts;
 mod name;
 mod pem;
+mod session;
 mod tlsa;
 mod trust;
 
+pub use backend::{Backend, BackendSession, Resumable};
 pub use binding::{ChannelBinding, ChannelBindingType};
 pub use certificate::{Certificate, CertificateError};
-pub use config::{TlsConfig, TlsSession, Version};
-pub(crate) use engine::{Engine, Outgoing, Progress};
+pub use config::{TlsConfig, Version};
+pub use engine::{Engine, Outgoing, Progress};
 pub use info::{TlsInfo, TlsWarning, VerifiedBy};
-pub(crate) use ledger::Resumable;
 pub use mta_sts::{MtaSts, MtaStsError, MtaStsMode, MtaStsVerdict};
 pub use name::ServerName;
 pub(crate) use pem::PrivateKey;
+pub use session::TlsSession;
 pub use tlsa::{Tlsa, TlsaError};

@@ -9,7 +9,7 @@ use crate::ftp::credentials::Credentials;
 use crate::ftp::receipt::TransferReceipt;
 use crate::ftp::{Entry, commands};
 use crate::reply::printable;
-use crate::tls::TlsSession;
+use crate::tls::Resumable;
 use crate::transport::Transport;
 
 /// As much of a listing as is looked at.
@@ -231,8 +231,11 @@ pub(super) enum Stock {
 }
 
 pub(super) fn stock<T: Transport>(client: &Client<T>) -> Stock {
-    let tickets = client.session.tls.as_ref().and_then(|(tls, _): &(TlsSession, _)| tls.tickets_left());
-    tickets.map_or(Stock::Any, Stock::Tickets)
+    match client.session.tls.as_ref().map(|(tls, _)| tls.resumable()) {
+        Some(Resumable::Tickets(left)) => Stock::Tickets(left),
+        Some(Resumable::Never) => Stock::Tickets(0),
+        Some(Resumable::Session) | None => Stock::Any,
+    }
 }
 
 /// A listing of the current directory as it comes.

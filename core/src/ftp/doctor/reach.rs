@@ -126,7 +126,7 @@ impl<T: Transport + Clone> Doctor<'_, T> {
     pub(super) async fn tls_versions(&mut self) {
         let (mut taken, mut refused) = (Vec::new(), Vec::new());
         for (version, name) in [(Version::Tls12, "TLS 1.2"), (Version::Tls13, "TLS 1.3")] {
-            let tls = self.options.tls.clone().minimum_version(version).maximum_version(version);
+            let tls = self.options.tls.clone().for_versions_alone().minimum_version(version).maximum_version(version);
             match self.open(&Options { tls, ..self.options.clone() }).await {
                 Ok(client) => {
                     client.quit().await;

@@ -1,0 +1,61 @@
+//! What one control connection and its data connections share.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+
+use super::engine::RustlsEngine;
+use super::ledger::Ledger;
+use super::trust::Verifier;
+use super::{BackendSession, Engine, MtaStsVerdict, Resumable, ServerName};
+use crate::error::Result;
+
+/// One control connection's TLS: its configuration and its own store of resumable sessions.
+#[derive(Clone, Debug)]
+pub struct TlsSession(pub(super) By);
+
+/// By what implementation.
+#[derive(Clone, Debug)]
+pub(super) enum By {
+    Rustls(RustlsSession),
+    Backend { session: Arc<dyn BackendSession>, resumes: bool },
+}
+
+/// rustls' part of a session.
+#[derive(Clone, Debug)]
+pub(super) struct RustlsSession {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) mta_sts: Option<MtaStsVerdict>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+impl TlsSession {
+    pub(crate) fn engine(&self, name: &ServerName) -> Result<Box<dyn Engine>> {
+        match &self.0 {
+            By::Rustls(session) => Ok(Box::new(RustlsEngine::new(session, name)?)),
+            By::Backend { session, resumes } => session.engine(name, *resumes),
+        }
+    }
+
+    /// The same trust and identity, for a connection that resumes nothing and is not resumed.
+    pub(crate) fn without_resumption(&self) -> Self {
+        Self(match &self.0 {
+            By::Rustls(session) => {
+                let mut config = ClientConfig::clone(&session.config);
+                config.resumption = Resumption::disabled();
+                By::Rustls(RustlsSession { config: Arc::new(config), ..session.clone() })
+            }
+            By::Backend { session, .. } => By::Backend { session: session.clone(), resumes: false },
+        })
+    }
+
+    /// What the next handshake can resume.
+    pub(crate) fn resumable(&self) -> Resumable {
+        match &self.0 {
+            By::Rustls(session) => session.ledger.resumable(),
+            By::Backend { session, .. } => session.resumable(),
+        }
+    }
+}
