@@ -1,12 +1,14 @@
 //! What went wrong, at which phase, with whom, what the peer said, and what to try.
 
 mod kind;
+mod local;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
 pub use self::kind::{ErrorKind, Phase, TlsFault};
+pub use self::local::LocalFailure;
 use crate::reply::{Reply, printable};
 use crate::transport::ProxyFailure;
 

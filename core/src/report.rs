@@ -15,7 +15,7 @@
 //! | [`FileReport`] | `path`, `kind`, `action`, `size`, `reason`, `error` |
 //! | [`MirrorReport`] | `complete`, `created`, `updated`, `deleted`, `unchanged`, `skipped`, `failed`, `bytes`, `sessions`, `deletions_refused`, `dry_run` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
-//! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `warnings` (as of now), `certificates` |
+//! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `pinned`, `binding`, `warnings` (as of now), `certificates` |
 //! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
 //! | [`Error`] | `kind`, `phase`, `peer`, `transient`, `reply`, `message`, `advice`, `detail` |
 //!
@@ -75,6 +75,8 @@ keys!(TlsInfo, it, {
     "name_checked": it.verified_by.checks_name(),
     "verified_by": it.verified_by.as_str(),
     "mta_sts": it.mta_sts.map(MtaStsVerdict::as_str),
+    "pinned": it.pinned,
+    "binding": it.binding.map(ChannelBindingType::as_str),
     "warnings": it.warnings(SystemTime::now()).iter().map(TlsWarning::as_str).collect::<Vec<_>>(),
     "certificates": it.certificates(),
 });
@@ -239,6 +241,8 @@ fn tls_fault(fault: &TlsFault) -> &'static str {
         TlsFault::PlaintextInsideTls(_) => "tls_plaintext",
         TlsFault::PeerMisbehaved(_) => "tls_peer_misbehaved",
         TlsFault::NotResumed => "tls_not_resumed",
+        TlsFault::NoAuthorities(_) => "tls_no_authorities",
+        TlsFault::KeyMismatch => "tls_key_mismatch",
         TlsFault::Configuration(_) => "tls_configuration",
     }
 }

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use starttls::tls::{MtaSts, TlsConfig, Tlsa, Version};
+use starttls::tls::{Fingerprint, FingerprintError, MtaSts, TlsConfig, Tlsa, Version};
 use starttls::trace::Trace;
 use starttls::transport::Proxy;
 use starttls::url::Url;
@@ -20,9 +19,10 @@ use crate::error::{self, Hint};
 /// By default the server's certificate is checked against the platform's authorities, TLS 1.3 and 1.2 are offered, and no
 /// client certificate is shown.
 ///
-/// `ca_file`, a PEM file, and `ca_data`, PEM text, name the authorities to trust instead of the platform's.
-/// `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
-/// of keys, of which the server's must have one: 32 bytes, or `sha256//` and Base64. `tlsa` are DANE records,
+/// `ca_file`, a file, `ca_folder`, a folder of files, and `ca_data`, text or bytes, have the authorities to trust instead of
+/// the platform's, in PEM or DER; `and_platform` trusts the platform's as well. `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
+/// of keys and `certificate_pins` of certificates, of which the server's must have one: 32 bytes, or text in hexadecimal or
+/// Base64. `tlsa` are DANE records,
 /// `"3 1 1 AB12…"`, that you looked up for the server and validated: they decide instead of authorities. `mta_sts` is the
 /// text of the mail domain's MTA-STS policy, which a mail server is held to unless there are `tlsa`. `minimum_version` and
 /// `maximum_version` are `"1.2"` or `"1.3"`. `alpn` are the application protocols to offer. `server_name` is the name in
@@ -39,18 +39,21 @@ pub(crate) struct TLSConfig {
 #[pymethods]
 impl TLSConfig {
     #[new]
-    #[pyo3(signature = (*, ca_file=None, ca_data=None, client_cert=None, client_key=None, pins=None,
-        tlsa=None, mta_sts=None,
+    #[pyo3(signature = (*, ca_file=None, ca_folder=None, ca_data=None, and_platform=false,
+        client_cert=None, client_key=None, pins=None, certificate_pins=None, tlsa=None, mta_sts=None,
         minimum_version=None, maximum_version=None, alpn=None, server_name=None,
         danger_accept_any_certificate=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
         ca_file: Option<PathBuf>,
+        ca_folder: Option<PathBuf>,
         ca_data: Option<Bound<'_, PyAny>>,
+        and_platform: bool,
         client_cert: Option<Bound<'_, PyAny>>,
         client_key: Option<Bound<'_, PyAny>>,
         pins: Option<Vec<Bound<'_, PyAny>>>,
+        certificate_pins: Option<Vec<Bound<'_, PyAny>>>,
         tlsa: Option<Vec<String>>,
         mta_sts: Option<&str>,
         minimum_version: Option<&str>,
@@ -64,7 +67,11 @@ impl TLSConfig {
         let mut tls = TlsConfig::new();
         if let Some(path) = &ca_file {
             shown.push(format!("ca_file={path:?}"));
-            tls = tls.ca_pem(&read(py, path)?).map_err(raise)?;
+            tls = py.detach(|| tls.ca_file(path)).map_err(raise)?;
+        }
+        if let Some(path) = &ca_folder {
+            shown.push(format!("ca_folder={path:?}"));
+            tls = py.detach(|| tls.ca_folder(path)).map_err(raise)?;
         }
         if let Some(text) = &ca_data {
             shown.push("ca_data=…".into());
@@ -72,7 +79,11 @@ impl TLSConfig {
                 Ok(text) => text.to_str()?.as_bytes().to_vec(),
                 Err(_) => text.extract::<Vec<u8>>()?,
             };
-            tls = tls.ca_pem(&text).map_err(raise)?;
+            tls = tls.ca_data(&text).map_err(raise)?;
+        }
+        if and_platform {
+            shown.push("and_platform=True".into());
+            tls = tls.and_platform();
         }
         match (&client_cert, &client_key) {
             (None, None) => {}
@@ -90,6 +101,12 @@ impl TLSConfig {
                 tls = tls.pin_spki_sha256(pin(it)?);
             }
             shown.push(format!("pins=<{}>", pins.len()));
+        }
+        if let Some(pins) = certificate_pins {
+            for it in &pins {
+                tls = tls.pin_certificate_sha256(pin(it)?);
+            }
+            shown.push(format!("certificate_pins=<{}>", pins.len()));
         }
         if let Some(records) = tlsa {
             let parsed = records.iter().map(|text| text.parse::<Tlsa>()).collect::<Result<Vec<_>, _>>();
@@ -141,17 +158,13 @@ pub(crate) fn pem(py: Python<'_>, it: &Bound<'_, PyAny>) -> PyResult<zeroize::Ze
     Ok(text.into())
 }
 
-/// 32 bytes, or `sha256//` and Base64 as other programs write it (RFC 7469 §2.4 has the same hash).
+/// 32 bytes, or their text.
 fn pin(it: &Bound<'_, PyAny>) -> PyResult<[u8; 32]> {
-    let bytes = match it.cast::<PyString>() {
-        Ok(text) => {
-            let text = text.to_str()?;
-            BASE64_STANDARD.decode(text.strip_prefix("sha256//").unwrap_or(text)).unwrap_or_default()
-        }
-        Err(_) => it.extract()?,
+    let pin = match it.cast::<PyString>() {
+        Ok(text) => text.to_str()?.parse::<Fingerprint>(),
+        Err(_) => it.extract::<Vec<u8>>()?.try_into().map(Fingerprint).map_err(|_| FingerprintError),
     };
-    let bad = "a pin is the SHA-256 of a SubjectPublicKeyInfo: 32 bytes, or 'sha256//' and their Base64";
-    bytes.try_into().map_err(|_| error::argument(it.py(), bad))
+    pin.map(|pin| pin.0).map_err(|why| error::argument(it.py(), &format!("this is no pin: {why}, or 32 bytes")))
 }
 
 fn version(py: Python<'_>, text: &str) -> PyResult<Version> {

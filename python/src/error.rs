@@ -199,6 +199,8 @@ fn fault_names(fault: &TlsFault) -> (&'static str, &'static str) {
         TlsFault::PlaintextInsideTls(_) => other("plaintext-inside-tls"),
         TlsFault::PeerMisbehaved(_) => other("peer-misbehaved"),
         TlsFault::NotResumed => other("not-resumed"),
+        TlsFault::NoAuthorities(_) => other("no-authorities"),
+        TlsFault::KeyMismatch => other("key-mismatch"),
         TlsFault::Configuration(_) => other("configuration"),
         _ => other("tls"),
     }

@@ -11,7 +11,7 @@ use starttls::ftp::hash::Digest;
 use starttls::ftp::{Diagnosis, Entry, Removal, TransferReceipt, fxp};
 use starttls::reply::Reply;
 use starttls::smtp::{DeliveryReport, LoginInfo};
-use starttls::tls::{Certificate, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
+use starttls::tls::{Certificate, ChannelBindingType, MtaStsVerdict, TlsInfo, TlsWarning, VerifiedBy};
 
 use crate::entry;
 use crate::error::{self, Failure, Hint, Interrupted};
@@ -129,7 +129,8 @@ pub(crate) fn tls<'py>(py: Python<'py>, it: &TlsInfo) -> PyResult<Bound<'py, PyA
     let chain = PyTuple::new(py, it.chain.iter().map(|der| PyBytes::new(py, der)))?;
     let policy = it.mta_sts.map(MtaStsVerdict::as_str);
     let agreed = (&it.version, &it.cipher_suite, &it.group, &it.alpn, it.resumed, &it.server_name, chain);
-    let believed = (it.verified_by.as_str(), policy);
+    let binding = it.binding.map(ChannelBindingType::as_str);
+    let believed = (it.verified_by.as_str(), policy, it.pinned, binding);
     let all = agreed.into_pyobject(py)?.add(believed.into_pyobject(py)?)?;
     class(py, intern!(py, "TLSInfo"))?.call1(all.cast_into::<PyTuple>()?)
 }

@@ -51,6 +51,8 @@ class TLSInfo(Frozen):
         "chain",
         "verified_by",
         "mta_sts",
+        "pinned",
+        "binding",
     )
 
     version: str
@@ -73,6 +75,10 @@ class TLSInfo(Frozen):
     mta_sts: Literal["satisfied", "violated"] | None
     """The verdict of the MTA-STS policy, if one was given that asks for anything; ``violated`` in testing
     only."""
+    pinned: bool
+    """Whether pins were given, of which the server's certificate or its key has one."""
+    binding: Literal["tls-exporter", "tls-server-end-point"] | None
+    """What could tie a login to this connection (RFC 5056)."""
 
     def __init__(
         self,
@@ -85,8 +91,12 @@ class TLSInfo(Frozen):
         chain: tuple[bytes, ...],
         verified_by: VerifiedBy = "nobody",
         mta_sts: Literal["satisfied", "violated"] | None = None,
+        pinned: bool = False,
+        binding: Literal["tls-exporter", "tls-server-end-point"] | None = None,
     ) -> None:
-        self._set(version, cipher_suite, group, alpn, resumed, server_name, chain, verified_by, mta_sts)
+        self._set(
+            version, cipher_suite, group, alpn, resumed, server_name, chain, verified_by, mta_sts, pinned, binding
+        )
 
     @property
     def name_checked(self) -> bool:

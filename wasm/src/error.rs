@@ -121,6 +121,8 @@ fn tls_fault(fault: &Fault) -> TlsFault {
         Fault::PlaintextInsideTls(text) => TlsFault::PlaintextInsideTls(text.clone()),
         Fault::PeerMisbehaved(why) => TlsFault::PeerMisbehaved(why.clone()),
         Fault::NotResumed => TlsFault::NotResumed,
+        Fault::NoAuthorities(why) => TlsFault::NoAuthorities(why.clone()),
+        Fault::KeyMismatch => TlsFault::KeyMismatch,
         Fault::Configuration(why) => TlsFault::Configuration(why.clone()),
         other => TlsFault::Other(Some(other.to_string())),
     }

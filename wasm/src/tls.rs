@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use starttls::tls::{MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa};
+use starttls::tls::{ChannelBindingType, MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa};
 use zeroize::Zeroizing;
 
 use crate::Component;
 use crate::error;
-use crate::exports::tls::{Guest, GuestClientConfig, MtaStsVerdict, SessionInfo, VerifiedBy, Version, Warning};
+use crate::exports::tls::{
+    ChannelBinding, Guest, GuestClientConfig, MtaStsVerdict, SessionInfo, VerifiedBy, Version, Warning,
+};
 use crate::exports::types::Error;
 
 impl Guest for Component {
@@ -42,8 +44,12 @@ impl GuestClientConfig for ClientConfig {
         Self::default()
     }
 
-    fn add_trust_anchors(&self, pem: Vec<u8>) -> Result<(), Error> {
-        self.try_change(|config| config.ca_pem(&pem))
+    fn add_trust_anchors(&self, data: Vec<u8>) -> Result<(), Error> {
+        self.try_change(|config| config.ca_data(&data))
+    }
+
+    fn add_bundled_roots(&self) {
+        self.change(TlsConfig::and_platform);
     }
 
     fn set_identity(&self, chain: Vec<u8>, key: Vec<u8>) -> Result<(), Error> {
@@ -54,6 +60,12 @@ impl GuestClientConfig for ClientConfig {
     fn add_pin(&self, spki_sha256: Vec<u8>) -> Result<(), Error> {
         let pin = spki_sha256.try_into().map_err(|_| error::invalid_argument("a pin has 32 bytes"))?;
         self.change(|config| config.pin_spki_sha256(pin));
+        Ok(())
+    }
+
+    fn add_certificate_pin(&self, sha256: Vec<u8>) -> Result<(), Error> {
+        let pin = sha256.try_into().map_err(|_| error::invalid_argument("a pin has 32 bytes"))?;
+        self.change(|config| config.pin_certificate_sha256(pin));
         Ok(())
     }
 
@@ -109,6 +121,11 @@ impl From<&TlsInfo> for SessionInfo {
             server_name: info.server_name,
             verified_by: info.verified_by.into(),
             mta_sts: info.mta_sts.and_then(verdict),
+            pinned: info.pinned,
+            binding: info.binding.map(|binding| match binding {
+                ChannelBindingType::TlsExporter => ChannelBinding::TlsExporter,
+                _ => ChannelBinding::TlsServerEndPoint,
+            }),
             warnings,
             peer_chain: info.chain,
         }

@@ -2,19 +2,17 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use clap::Args;
 use starttls::smtp::{Route, Routes};
-use starttls::tls::{MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa, Version};
+use starttls::tls::{TlsInfo, TlsWarning};
 use starttls::trace::Trace;
 use starttls::transport::{Blocking, Endpoint, Proxied, Proxy};
 use starttls::url::{Protocol, Url};
-use starttls::{Error, Options, Security, Timeouts, ftp, smtp};
+use starttls::{Error, Options, Timeouts, ftp, smtp};
 
 use crate::credentials::{self, Found, Login};
 use crate::data::Data;
@@ -22,9 +20,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::note;
 use crate::session::Session;
+use crate::tls::Tls;
 use crate::whole;
 
-const TLS: &str = "TLS";
 const LOGIN: &str = "Login";
 const NETWORK: &str = "Network";
 const OUTPUT: &str = "Output and time";
@@ -32,36 +30,8 @@ const OUTPUT: &str = "Output and time";
 /// The flags that every verb has.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Trust the authorities in this PEM file, and no others
-    #[arg(long, global = true, value_name = "FILE", help_heading = TLS)]
-    ca_file: Option<PathBuf>,
-    /// Show this certificate chain (PEM) if the server asks
-    #[arg(long, global = true, value_name = "FILE", help_heading = TLS)]
-    client_cert: Option<PathBuf>,
-    /// The key of --client-cert (PEM), if it is not in the same file
-    #[arg(long, global = true, value_name = "FILE", requires = "client_cert", help_heading = TLS)]
-    client_key: Option<PathBuf>,
-    /// Require this public key, too: SHA-256 in hexadecimal or Base64; several: any of them
-    #[arg(long, global = true, value_name = "SHA256", value_parser = pin, help_heading = TLS)]
-    pin: Vec<[u8; 32]>,
-    /// Believe by this DANE record instead of an authority: "3 1 1 AB12…", looked up and validated; several: any of them
-    #[arg(long, global = true, value_name = "RECORD", help_heading = TLS)]
-    tlsa: Vec<Tlsa>,
-    /// Hold a mail server to the MTA-STS policy in this file
-    #[arg(long, global = true, value_name = "FILE", help_heading = TLS)]
-    mta_sts: Option<PathBuf>,
-    /// The name in the server's certificate, where it is not the host of the URL
-    #[arg(long, global = true, value_name = "NAME", help_heading = TLS)]
-    server_name: Option<String>,
-    /// Accept no TLS version below this one
-    #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = TLS)]
-    tls_min: Option<Version>,
-    /// Accept no TLS version above this one
-    #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = TLS)]
-    tls_max: Option<Version>,
-    /// Accept ANY certificate: whoever is in between reads everything, passwords first
-    #[arg(long, global = true, help_heading = TLS)]
-    insecure: bool,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
 
     #[command(flatten)]
     pub(crate) login: Login,
@@ -130,30 +100,10 @@ impl Common {
 
     /// The options of a session with `url`; says aloud what is dangerous about them.
     pub(crate) fn options(&self, url: &Url) -> Result<Options, Failure> {
-        let tls = self.tls().map_err(Failure::early)?;
-        let tls = self.pin.iter().fold(tls, |tls, pin| tls.pin_spki_sha256(*pin));
-        let tls = tls.tlsa(self.tlsa.iter().cloned());
-        let tls = match &self.mta_sts {
-            Some(_) if url.protocol != Protocol::Smtp => return Err(Failure::usage("--mta-sts is about mail servers")),
-            Some(file) => tls.mta_sts(policy(file)?),
-            None => tls,
-        };
-        let tls = if self.insecure { tls.danger_accept_any_certificate() } else { tls };
-        match url.security {
-            Security::Plaintext => note("WARNING: clear text: everybody on the way can read and change everything"),
-            _ if self.insecure && !self.tlsa.is_empty() => {
-                return Err(Failure::usage("--insecure and --tlsa contradict each other"));
-            }
-            _ if self.insecure && self.pin.is_empty() => {
-                note("WARNING: --insecure: the server's certificate is not checked; this may be anybody");
-            }
-            _ if self.insecure => note("WARNING: --insecure: the server's certificate is checked by --pin alone"),
-            _ => {}
-        }
         Ok(Options {
             security: url.security,
-            tls,
-            server_name: self.server_name.clone(),
+            tls: self.tls.config(url)?,
+            server_name: self.tls.server_name.clone(),
             timeouts: self.timeout.map_or_else(Timeouts::default, Timeouts::all),
             trace: if self.trace { Trace::new(|event| trace_line(&event.to_string())) } else { Trace::default() },
         })
@@ -186,7 +136,7 @@ impl Common {
             Some((user, Some(password))) => Some(ftp::Credentials::password(user, password.as_str())),
             Some((user, None)) if matches!(user.as_str(), "anonymous" | "ftp") => Some(ftp::Credentials::anonymous()),
             // The certificate may be the login (RFC 4217 §4).
-            Some((user, None)) if self.client_cert.is_some() => Some(ftp::Credentials::password(user, "")),
+            Some((user, None)) if self.tls.has_identity() => Some(ftp::Credentials::password(user, "")),
             Some((user, None)) => return Err(none(&user)),
         })
     }
@@ -206,24 +156,6 @@ impl Common {
         }
         self.session.refuse_for_mail()?;
         self.data.refuse_for_mail()
-    }
-
-    /// What TLS is to be, but for pins, policies and `--insecure`.
-    pub(crate) fn tls(&self) -> Result<TlsConfig, Error> {
-        let mut tls = TlsConfig::new();
-        if let Some(file) = &self.ca_file {
-            tls = tls.ca_file(file)?;
-        }
-        if let Some(chain) = &self.client_cert {
-            tls = tls.identity_files(chain, self.client_key.as_ref().unwrap_or(chain))?;
-        }
-        if let Some(version) = self.tls_min {
-            tls = tls.minimum_version(version);
-        }
-        if let Some(version) = self.tls_max {
-            tls = tls.maximum_version(version);
-        }
-        Ok(tls)
     }
 
     /// Whether progress is to be shown: to people who look, and to nobody else.
@@ -330,35 +262,8 @@ fn trace_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// An MTA-STS policy that somebody fetched.
-fn policy(file: &Path) -> Result<MtaSts, Failure> {
-    let text = std::fs::read(file).map_err(|error| Failure::file(Exit::NoInput, file, &error))?;
-    let policy = String::from_utf8_lossy(&text).parse::<MtaSts>();
-    policy.map_err(|why| Failure::new(Exit::Data, format!("{}: {why}", file.display())))
-}
-
-/// SHA-256 in hexadecimal or Base64, with or without curl's `sha256//` before it.
-fn pin(text: &str) -> Result<[u8; 32], String> {
-    let text = text.strip_prefix("sha256//").or_else(|| text.strip_prefix("sha256/")).unwrap_or(text);
-    let hexadecimal = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let bytes = if hexadecimal {
-        (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16)).collect::<Result<Vec<_>, _>>().ok()
-    } else {
-        BASE64_STANDARD.decode(text).or_else(|_| BASE64_STANDARD_NO_PAD.decode(text)).ok()
-    };
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| "64 hexadecimal digits or 44 of Base64".into())
-}
-
 fn proxy(url: &str) -> Result<Proxy, String> {
     Proxy::parse(url).map_err(|error| error.to_string())
-}
-
-fn version(text: &str) -> Result<Version, String> {
-    match text {
-        "1.2" => Ok(Version::Tls12),
-        "1.3" => Ok(Version::Tls13),
-        _ => Err("1.2 or 1.3".into()),
-    }
 }
 
 /// A number of seconds above 0.
@@ -374,21 +279,6 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pins() {
-        let bytes = [0xAB; 32];
-        for text in [
-            &"aB".repeat(32),
-            "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=",
-            "sha256//q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s",
-        ] {
-            assert_eq!(pin(text).unwrap(), bytes, "{text}");
-        }
-        for bad in ["", "ab", "q6ur", &"ag".repeat(32), &"ab".repeat(33)] {
-            assert!(pin(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn durations() {

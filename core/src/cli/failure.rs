@@ -114,7 +114,7 @@ fn exit(error: &Error, refused: Exit) -> Exit {
         ErrorKind::LimitExceeded(_) if error.phase().is_none() => Exit::Data,
         ErrorKind::InvalidState(_) | ErrorKind::NotOffered(_) if login => Exit::NoPermission,
         ErrorKind::AccessDenied | ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Exit::NoPermission,
-        ErrorKind::Tls(TlsFault::Configuration(_)) => Exit::Config,
+        ErrorKind::Tls(TlsFault::Configuration(_) | TlsFault::NoAuthorities(_) | TlsFault::KeyMismatch) => Exit::Config,
         ErrorKind::NameUnresolvable => Exit::NoHost,
         ErrorKind::Proxy(_) => Exit::Unavailable,
         ErrorKind::TimedOut | ErrorKind::Interrupted => Exit::TempFail,

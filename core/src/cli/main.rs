@@ -34,6 +34,7 @@ mod rm;
 mod say;
 mod send;
 mod session;
+mod tls;
 mod view;
 mod whole;
 

@@ -149,7 +149,7 @@ fn second_look(common: &Common, network: &Network, url: &Url, options: &Options,
     let mut options = options.clone();
     if certificate {
         // To show what the server shows. Nothing is sent that it may not know, and nothing it says is believed.
-        options.tls = common.tls().ok()?.danger_accept_any_certificate();
+        options.tls = common.tls.without_policies().ok()?.danger_accept_any_certificate();
     } else if url.security == Security::Upgrade && matches!(error.phase(), Some(Phase::Upgrade | Phase::Handshake)) {
         options.security = Security::Plaintext;
     } else {

@@ -98,6 +98,10 @@ pub enum TlsFault {
     PeerMisbehaved(String),
     /// The data connection does not resume the control connection's TLS session, which was required.
     NotResumed,
+    /// There is no authority to trust: the platform's store, or the folder given, is empty; in words.
+    NoAuthorities(String),
+    /// The private key is not the one that the client's certificate was issued for.
+    KeyMismatch,
     /// Our own configuration cannot be used, in words.
     Configuration(String),
 }
@@ -250,6 +254,8 @@ impl fmt::Display for TlsFault {
             Self::PlaintextInsideTls(text) => write!(f, "clear text where a TLS record was due: \"{text}\""),
             Self::NotResumed => f.write_str("the data connection does not resume the control connection's session"),
             Self::PeerMisbehaved(why) => write!(f, "the server breaks the TLS protocol: {why}"),
+            Self::NoAuthorities(why) => write!(f, "there is nobody to trust: {why}"),
+            Self::KeyMismatch => f.write_str("the private key does not fit the client's certificate"),
             Self::Configuration(why) => write!(f, "this TLS configuration cannot be used: {why}"),
         }
     }

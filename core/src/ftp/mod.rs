@@ -76,6 +76,7 @@ mod transfer;
 mod upload;
 mod verdict;
 
+pub use crate::error::LocalFailure;
 pub use active::Active;
 pub use binding::SessionBinding;
 pub use client::Client;
@@ -87,7 +88,6 @@ pub use features::Features;
 pub use files::{NotRemoved, Removal};
 pub use job::{Changed, FileFacts, Progress, RateLimit, Verify};
 pub use listing::{Dialect, Entry, EntryKind, Listing, ListingReport, TimePrecision, Told};
-pub use local::LocalFailure;
 pub use memory::ServerMemory;
 pub use receipt::{Status, TransferReceipt};
 pub use refusal::Refusal;

@@ -13,10 +13,10 @@ use std::time::SystemTime;
 use super::download::Download;
 use super::hash::Hasher;
 use super::job::{Changed, FileFacts};
-use super::local::{LocalFailure, commit, memo, read_memo, with_suffix};
+use super::local::{commit, memo, read_memo, with_suffix};
 use super::overlap::changed;
 use super::receipt::TransferReceipt;
-use crate::error::{Error, Result};
+use crate::error::{Error, LocalFailure, Result};
 
 /// A smaller segment costs more than it gains.
 pub(super) const SMALLEST: u64 = 1024 * 1024;

@@ -16,12 +16,11 @@ use super::client::Client;
 use super::commands;
 use super::hash::{Algorithm, Hasher};
 use super::job::{Attempts, Changed, Pace, Progress, RateLimit, Verify};
-use super::local::LocalFailure;
 use super::overlap::{OVERLAP, changed};
 use super::receipt::{Status, TransferReceipt};
 use super::source::Source;
 use super::transfer::{Direction, PIECE};
-use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::error::{Error, ErrorKind, LocalFailure, Phase, Result};
 use crate::transport::Transport;
 
 /// Where in the remote file an upload goes.

@@ -7,8 +7,10 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CipherSuite, ClientConfig, RootCertStore};
+use rustls::{CipherSuite, ClientConfig};
 
+use super::authorities::{Authorities, read};
+use super::fingerprint::Pins;
 use super::ledger::Ledger;
 use super::session::{By, RustlsSession};
 use super::trust::{Trust, Verifier};
@@ -40,7 +42,7 @@ pub struct TlsConfig {
     trust: Trust,
     tlsa: Vec<Tlsa>,
     mta_sts: Option<Arc<MtaSts>>,
-    pins: Vec<[u8; 32]>,
+    pins: Pins,
     identity: Option<Arc<Identity>>,
     minimum: Option<Version>,
     maximum: Option<Version>,
@@ -76,31 +78,58 @@ impl TlsConfig {
         Self { backend: Some(backend), ..Self::default() }
     }
 
-    /// Trusts the authorities in a PEM file, and no others. Calls add up.
+    /// Trusts the authorities in a file, PEM or DER, and no others. Calls add up.
     ///
     /// # Errors
-    /// [`Local`](crate::ErrorKind::Local) if the file cannot be read, [`Tls`](crate::ErrorKind::Tls) if it holds no
-    /// usable certificate.
+    /// [`Local`](crate::ErrorKind::Local) if the file cannot be read, else as [`TlsConfig::ca_data`].
     pub fn ca_file(self, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        self.ca_pem(&read(path)?).map_err(|error| error.advise(format!("look at {}", path.display())))
+        self.authorities(|authorities| authorities.add_file(path.as_ref()))
     }
 
-    /// Trusts the authorities in PEM text, and no others. Calls add up.
+    /// Trusts the authorities in a folder, and no others: in its files, PEM or DER, whose names end in `.pem`, `.crt`,
+    /// `.cer` or `.der`, or are hashes of subjects, as OpenSSL has them (`9d66eef0.0`). Calls add up.
     ///
     /// # Errors
-    /// [`Tls`](crate::ErrorKind::Tls) if there is no usable certificate in it.
-    pub fn ca_pem(mut self, text: &[u8]) -> Result<Self> {
-        let mut roots = match &self.trust {
-            Trust::Roots(roots) => RootCertStore::clone(roots),
-            Trust::Platform | Trust::Anybody => RootCertStore::empty(),
+    /// As [`TlsConfig::ca_file`] for the first file, by name, that cannot be read or used, which it names;
+    /// [`NoAuthorities`](TlsFault::NoAuthorities) if there is no such file.
+    pub fn ca_folder(self, path: impl AsRef<Path>) -> Result<Self> {
+        self.authorities(|authorities| authorities.add_folder(path.as_ref()))
+    }
+
+    /// Trusts the authorities in PEM text (RFC 7468), or the one in DER, and no others. Calls add up.
+    ///
+    /// # Errors
+    /// [`Configuration`](TlsFault::Configuration) if there is no usable certificate in it; of PEM text it names the line
+    /// that is broken.
+    pub fn ca_data(self, data: &[u8]) -> Result<Self> {
+        self.authorities(|authorities| authorities.add_data(data))
+    }
+
+    /// [`TlsConfig::ca_data`] of PEM text.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ca_pem(self, text: &[u8]) -> Result<Self> {
+        self.ca_data(text)
+    }
+
+    /// Trusts the platform's authorities (in wasm: the bundled web PKI roots) beside those that are given.
+    #[must_use]
+    pub fn and_platform(self) -> Self {
+        let Ok(changed) = self.authorities(|authorities| {
+            authorities.add_platform();
+            Ok::<_, std::convert::Infallible>(())
+        });
+        changed
+    }
+
+    fn authorities<E>(mut self, change: impl FnOnce(&mut Authorities) -> Result<(), E>) -> Result<Self, E> {
+        let mut authorities = match self.trust {
+            Trust::Authorities(authorities) => authorities,
+            Trust::Anybody => Authorities::default(),
         };
-        for certificate in pem::certificates(text)? {
-            roots.add(certificate).map_err(|error| {
-                Error::tls(TlsFault::Configuration(format!("a certificate of an authority cannot be used: {error}")))
-            })?;
-        }
-        self.trust = Trust::Roots(Arc::new(roots));
+        change(&mut authorities)?;
+        self.trust = Trust::Authorities(authorities);
         Ok(self.changed())
     }
 
@@ -116,24 +145,39 @@ impl TlsConfig {
     /// Shows this certificate chain and proves it with this key, both PEM text, if the server asks.
     ///
     /// # Errors
-    /// [`Tls`](crate::ErrorKind::Tls) if there is no certificate or key, or the key does not fit the certificate.
+    /// [`Configuration`](TlsFault::Configuration) if there is no certificate or key,
+    /// [`KeyMismatch`](TlsFault::KeyMismatch) if the key does not fit the certificate.
     pub fn identity_pem(mut self, chain: &[u8], key: &[u8]) -> Result<Self> {
         let identity = Identity { chain: pem::certificates(chain)?, key: pem::private_key(key)? };
-        rustls::sign::CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider()).map_err(
-            |error| {
+        let usable =
+            rustls::sign::CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider());
+        usable.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => Error::tls(TlsFault::KeyMismatch).advise(
+                "give the key that the certificate was issued for; the certificate is the first one of the chain",
+            ),
+            error => {
                 let why = format!("the client's certificate and key cannot be used: {error}");
-                Error::tls(TlsFault::Configuration(why)).advise("is this the key that the certificate was issued for?")
-            },
-        )?;
+                Error::tls(TlsFault::Configuration(why))
+            }
+        })?;
         self.identity = Some(Arc::new(identity));
         Ok(self.changed())
     }
 
     /// Besides a trusted chain, requires that the server's key has this SHA-256 of its SubjectPublicKeyInfo
-    /// (RFC 7469 §2.4). Several pins: any of them.
+    /// (RFC 7469 §2.4). Several pins, of keys and of
+    /// certificates: any of them.
     #[must_use]
     pub fn pin_spki_sha256(mut self, pin: [u8; 32]) -> Self {
-        self.pins.push(pin);
+        self.pins.keys.push(pin);
+        self.changed()
+    }
+
+    /// The same with the SHA-256 of the server's whole certificate: what programs show as its fingerprint. It changes
+    /// with every renewal; a pin of the key lives as long as the key.
+    #[must_use]
+    pub fn pin_certificate_sha256(mut self, pin: [u8; 32]) -> Self {
+        self.pins.certificates.push(pin);
         self.changed()
     }
 
@@ -210,7 +254,7 @@ impl TlsConfig {
     pub(crate) fn believing_anybody(mut self) -> Self {
         self.backend = None;
         self.tlsa.clear();
-        self.pins.clear();
+        self.pins = Pins::default();
         self.mta_sts = None;
         self.danger_accept_any_certificate()
     }
@@ -324,8 +368,7 @@ impl fmt::Debug for TlsConfig {
                 &format_args!(
                     "{}",
                     match &self.trust {
-                        Trust::Platform => "platform".to_owned(),
-                        Trust::Roots(roots) => format!("{} authorities", roots.len()),
+                        Trust::Authorities(authorities) => authorities.describe(),
                         Trust::Anybody => "ANYBODY".to_owned(),
                     }
                 ),
@@ -339,11 +382,6 @@ impl fmt::Debug for TlsConfig {
             .field("maximum_version", &self.highest_version())
             .finish_non_exhaustive()
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Error::local(std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
 }
 
 /// The cryptography, the fastest cipher first: AES with hardware help natively, ChaCha20 in wasm, where AES runs at a

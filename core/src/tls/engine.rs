@@ -221,8 +221,10 @@ impl Engine for RustlsEngine {
             alpn: self.connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
             server_name: self.name.to_string(),
-            verified_by: chain.first().map(|shown| self.session.verifier.verified_by(shown)).unwrap_or_default(),
+            verified_by: self.session.verifier.verified_by(chain, &self.name.to_rustls()),
             mta_sts: self.session.mta_sts,
+            pinned: self.session.verifier.is_pinning(),
+            binding: self.channel_binding().map(|binding| binding.kind()),
             chain: chain.iter().map(|c| c.to_vec()).collect(),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::{Certificate, MtaStsVerdict};
+use super::{Certificate, ChannelBindingType, MtaStsVerdict};
 
 /// What made the server's certificate believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,6 +77,10 @@ pub struct TlsInfo {
     pub verified_by: VerifiedBy,
     /// The verdict of the MTA-STS policy, if one was given that asks for anything and no TLSA record stood before it.
     pub mta_sts: Option<MtaStsVerdict>,
+    /// Whether pins were given, of which the server's certificate or its key has one.
+    pub pinned: bool,
+    /// What could tie a login to this connection ([`ChannelBindingType`]).
+    pub binding: Option<ChannelBindingType>,
     /// The server's certificate chain in DER, its own certificate first.
     pub chain: Vec<Vec<u8>>,
 }

@@ -4,17 +4,20 @@
 //! the same verifier, the same identity and one store of resumable sessions, which no other connection uses. The
 //! built-in [`Engine`] is rustls; a [`Backend`] brings another.
 
+mod authorities;
 mod backend;
 mod binding;
 mod certificate;
 mod config;
 mod engine;
 mod fault;
+mod fingerprint;
 mod info;
 mod ledger;
 mod mta_sts;
 mod name;
 mod pem;
+mod platform;
 mod session;
 mod tlsa;
 mod trust;
@@ -24,6 +27,7 @@ pub use binding::{ChannelBinding, ChannelBindingType};
 pub use certificate::{Certificate, CertificateError};
 pub use config::{TlsConfig, Version};
 pub use engine::{Engine, Outgoing, Progress};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use info::{TlsInfo, TlsWarning, VerifiedBy};
 pub use mta_sts::{MtaSts, MtaStsError, MtaStsMode, MtaStsVerdict};
 pub use name::ServerName;

@@ -1,6 +1,6 @@
 //! Whom to believe: the platform, given authorities, TLSA records, pins, or (by a loud name) anybody.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -8,28 +8,32 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_sig
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::VerifiedBy;
-use super::certificate::{sha256, subject_public_key_info};
+use super::authorities::Authorities;
+use super::fingerprint::Pins;
 use super::tlsa::{Dane, Tlsa};
+use super::{VerifiedBy, platform};
 use crate::error::{Error, Result, TlsFault};
 
-/// The authorities that may sign a server's certificate.
-#[derive(Clone, Debug, Default)]
+/// Whose word counts.
+#[derive(Clone, Debug)]
 pub(super) enum Trust {
-    /// The platform's store; the bundled web PKI roots where there is none (wasm).
-    #[default]
-    Platform,
-    /// These and no others.
-    Roots(Arc<RootCertStore>),
+    /// Authorities'.
+    Authorities(Authorities),
     /// Nobody is checked. Only `danger_accept_any_certificate` sets this.
     Anybody,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::Authorities(Authorities::default())
+    }
 }
 
 /// Who vouches for a server's certificate.
 #[derive(Debug)]
 enum Voucher {
-    /// Authorities, to whom a chain leads.
-    Authorities(Arc<dyn ServerCertVerifier>, VerifiedBy),
+    /// Authorities, to whom a chain leads: those given first, then the platform's.
+    Authorities { given: Option<Arc<dyn ServerCertVerifier>>, platform: Option<Arc<dyn ServerCertVerifier>> },
     /// TLSA records.
     Records(Dane),
     /// Nobody.
@@ -41,36 +45,45 @@ enum Voucher {
 #[derive(Debug)]
 pub(super) struct Verifier {
     voucher: Voucher,
-    /// SHA-256 of SubjectPublicKeyInfo (RFC 7469 §2.4): the server's must be among them, if there are any.
-    pins: Vec<[u8; 32]>,
+    pins: Pins,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
     /// TLSA records, if there are any, stand in the place of `trust`.
-    pub(super) fn new(
-        trust: &Trust,
-        records: &[Tlsa],
-        pins: &[[u8; 32]],
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self> {
+    pub(super) fn new(trust: &Trust, records: &[Tlsa], pins: &Pins, provider: &Arc<CryptoProvider>) -> Result<Self> {
+        let web_pki = |roots: Arc<RootCertStore>| web_pki(roots, provider);
         let voucher = match trust {
             _ if !records.is_empty() => Voucher::Records(Dane::new(records)?),
-            Trust::Platform => platform(provider)?,
-            Trust::Roots(roots) => Voucher::Authorities(web_pki(roots.clone(), provider)?, VerifiedBy::Authorities),
+            Trust::Authorities(authorities) => Voucher::Authorities {
+                given: authorities.given().cloned().map(web_pki).transpose()?,
+                platform: authorities.with_platform().then(|| platform::verifier(provider, web_pki)).transpose()?,
+            },
             Trust::Anybody => Voucher::Nobody,
         };
-        Ok(Self { voucher, pins: pins.to_vec(), algorithms: provider.signature_verification_algorithms })
+        Ok(Self { voucher, pins: pins.clone(), algorithms: provider.signature_verification_algorithms })
     }
 
-    /// How a server that was let pass was verified.
-    pub(super) fn verified_by(&self, end_entity: &[u8]) -> VerifiedBy {
+    /// How a server that was let pass was verified; its chain has its own certificate first.
+    pub(super) fn verified_by(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> VerifiedBy {
+        let Some((end_entity, intermediates)) = chain.split_first() else { return VerifiedBy::Nobody };
         match &self.voucher {
-            Voucher::Authorities(_, whose) => *whose,
+            Voucher::Authorities { given: Some(_), platform: None } => VerifiedBy::Authorities,
+            Voucher::Authorities { given: Some(given), .. }
+                if given.verify_server_cert(end_entity, intermediates, name, &[], UnixTime::now()).is_ok() =>
+            {
+                VerifiedBy::Authorities
+            }
+            Voucher::Authorities { .. } => platform::VOUCHES,
             Voucher::Records(records) => records.verified_by(end_entity),
             Voucher::Nobody if self.pins.is_empty() => VerifiedBy::Nobody,
             Voucher::Nobody => VerifiedBy::Pin,
         }
+    }
+
+    /// Whether servers that are let pass have a pin.
+    pub(super) fn is_pinning(&self) -> bool {
+        !self.pins.is_empty()
     }
 }
 
@@ -102,15 +115,25 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.voucher {
-            Voucher::Authorities(chain, _) => {
-                chain.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)?;
+            Voucher::Authorities { given, platform } => {
+                let ask = |voucher: &Arc<dyn ServerCertVerifier>| {
+                    voucher.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+                };
+                // Only who does not know the issuer leaves the word to the next.
+                match (given.as_ref().map(ask), platform) {
+                    (
+                        None | Some(Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))),
+                        Some(platform),
+                    ) => ask(platform)?,
+                    (Some(said), _) => said?,
+                    (None, None) => return Err(CertificateError::UnknownIssuer.into()),
+                };
             }
             Voucher::Records(records) => records.verify(end_entity, intermediates, name, now, &self.algorithms)?,
             Voucher::Nobody => {}
         }
-        // Only the server's own key: what a server sends beside it need not be part of the trusted path.
-        let pinned = || subject_public_key_info(end_entity).is_some_and(|key| self.pins.contains(&sha256(&key)));
-        if self.pins.is_empty() || pinned() {
+        // Only the server's own certificate: what a server sends beside it need not be part of the trusted path.
+        if self.pins.is_empty() || self.pins.include(end_entity) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Refused::because(TlsFault::PinMismatch))
@@ -143,29 +166,4 @@ impl ServerCertVerifier for Verifier {
 fn web_pki(roots: Arc<RootCertStore>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
     Ok(verifier.map_err(|error| Error::tls(TlsFault::Configuration(error.to_string())))?)
-}
-
-/// The platform's verifier: made at the first use, once in a process, since reading the store takes milliseconds.
-#[cfg(not(target_family = "wasm"))]
-fn platform(provider: &Arc<CryptoProvider>) -> Result<Voucher> {
-    static PLATFORM: OnceLock<Result<Arc<dyn ServerCertVerifier>, String>> = OnceLock::new();
-    let verifier = PLATFORM.get_or_init(|| {
-        let made = rustls_platform_verifier::Verifier::new(provider.clone());
-        made.map(|verifier| Arc::new(verifier) as _).map_err(|error| error.to_string())
-    });
-    match verifier {
-        Ok(verifier) => Ok(Voucher::Authorities(verifier.clone(), VerifiedBy::Platform)),
-        Err(why) => {
-            let why = format!("the platform's certificate store cannot be used: {why}");
-            Err(Error::tls(TlsFault::Configuration(why)).advise("name a file of authorities (ca_file)"))
-        }
-    }
-}
-
-#[cfg(target_family = "wasm")]
-fn platform(provider: &Arc<CryptoProvider>) -> Result<Voucher> {
-    static BUNDLED: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let roots =
-        BUNDLED.get_or_init(|| Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })).clone();
-    Ok(Voucher::Authorities(web_pki(roots, provider)?, VerifiedBy::WebPkiRoots))
 }

@@ -1,0 +1,137 @@
+//! The flags about TLS: whom to trust, who we are, what is spoken.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use starttls::tls::{Fingerprint, MtaSts, TlsConfig, Tlsa, Version};
+use starttls::url::{Protocol, Url};
+use starttls::{Error, Security};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::note;
+
+const HEADING: &str = "TLS";
+
+/// The flags about TLS.
+#[derive(Args, Debug)]
+pub(crate) struct Tls {
+    /// Trust the authorities in this file (PEM or DER), and no others; several files add up
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    ca_file: Vec<PathBuf>,
+    /// Trust the authorities in the files of this folder, and no others
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = HEADING)]
+    ca_folder: Option<PathBuf>,
+    /// Trust the system's authorities, too, beside those of --ca-file and --ca-folder
+    #[arg(long, global = true, help_heading = HEADING)]
+    and_platform: bool,
+    /// Show this certificate chain (PEM) if the server asks
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    client_cert: Option<PathBuf>,
+    /// The key of --client-cert (PEM), if it is not in the same file
+    #[arg(long, global = true, value_name = "FILE", requires = "client_cert", help_heading = HEADING)]
+    client_key: Option<PathBuf>,
+    /// Require this public key, too: SHA-256 in hexadecimal or Base64; several pins: any of them
+    #[arg(long, global = true, value_name = "SHA256", help_heading = HEADING)]
+    pin: Vec<Fingerprint>,
+    /// Require this certificate, too: its fingerprint, SHA-256 in hexadecimal or Base64
+    #[arg(long, global = true, value_name = "SHA256", help_heading = HEADING)]
+    pin_certificate: Vec<Fingerprint>,
+    /// Believe by this DANE record instead of an authority: "3 1 1 AB12…", looked up and validated; several: any of them
+    #[arg(long, global = true, value_name = "RECORD", help_heading = HEADING)]
+    tlsa: Vec<Tlsa>,
+    /// Hold a mail server to the MTA-STS policy in this file
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    mta_sts: Option<PathBuf>,
+    /// The name in the server's certificate, where it is not the host of the URL
+    #[arg(long, global = true, value_name = "NAME", help_heading = HEADING)]
+    pub(crate) server_name: Option<String>,
+    /// Accept no TLS version below this one
+    #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = HEADING)]
+    tls_min: Option<Version>,
+    /// Accept no TLS version above this one
+    #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = HEADING)]
+    tls_max: Option<Version>,
+    /// Accept ANY certificate: whoever is in between reads everything, passwords first
+    #[arg(long, global = true, help_heading = HEADING)]
+    insecure: bool,
+}
+
+impl Tls {
+    /// What TLS is to be in a session with `url`; says aloud what is dangerous about it.
+    pub(crate) fn config(&self, url: &Url) -> Result<TlsConfig, Failure> {
+        let tls = self.without_policies().map_err(Failure::early)?;
+        let tls = self.pin.iter().fold(tls, |tls, pin| tls.pin_spki_sha256(pin.0));
+        let tls = self.pin_certificate.iter().fold(tls, |tls, pin| tls.pin_certificate_sha256(pin.0));
+        let tls = tls.tlsa(self.tlsa.iter().cloned());
+        let tls = match &self.mta_sts {
+            Some(_) if url.protocol != Protocol::Smtp => return Err(Failure::usage("--mta-sts is about mail servers")),
+            Some(file) => tls.mta_sts(policy(file)?),
+            None => tls,
+        };
+        self.warn(url.security)?;
+        Ok(if self.insecure { tls.danger_accept_any_certificate() } else { tls })
+    }
+
+    /// What TLS is to be, but for pins, policies and `--insecure`.
+    pub(crate) fn without_policies(&self) -> Result<TlsConfig, Error> {
+        let mut tls = TlsConfig::new();
+        for file in &self.ca_file {
+            tls = tls.ca_file(file)?;
+        }
+        if let Some(folder) = &self.ca_folder {
+            tls = tls.ca_folder(folder)?;
+        }
+        if self.and_platform {
+            tls = tls.and_platform();
+        }
+        if let Some(chain) = &self.client_cert {
+            tls = tls.identity_files(chain, self.client_key.as_ref().unwrap_or(chain))?;
+        }
+        if let Some(version) = self.tls_min {
+            tls = tls.minimum_version(version);
+        }
+        if let Some(version) = self.tls_max {
+            tls = tls.maximum_version(version);
+        }
+        Ok(tls)
+    }
+
+    /// Whether there is a client certificate.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.client_cert.is_some()
+    }
+
+    fn warn(&self, security: Security) -> Result<(), Failure> {
+        let pinned = !self.pin.is_empty() || !self.pin_certificate.is_empty();
+        match security {
+            Security::Plaintext => note("WARNING: clear text: everybody on the way can read and change everything"),
+            _ if self.insecure && !self.tlsa.is_empty() => {
+                return Err(Failure::usage("--insecure and --tlsa contradict each other"));
+            }
+            _ if self.insecure && pinned => {
+                note("WARNING: --insecure: the server's certificate is checked by --pin alone");
+            }
+            _ if self.insecure => {
+                note("WARNING: --insecure: the server's certificate is not checked; this may be anybody");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// An MTA-STS policy that somebody fetched.
+fn policy(file: &Path) -> Result<MtaSts, Failure> {
+    let text = std::fs::read(file).map_err(|error| Failure::file(Exit::NoInput, file, &error))?;
+    let policy = String::from_utf8_lossy(&text).parse::<MtaSts>();
+    policy.map_err(|why| Failure::new(Exit::Data, format!("{}: {why}", file.display())))
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    match text {
+        "1.2" => Ok(Version::Tls12),
+        "1.3" => Ok(Version::Tls13),
+        _ => Err("1.2 or 1.3".into()),
+    }
+}
