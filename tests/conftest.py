@@ -15,14 +15,16 @@ import pytest
 from tests.servers import dovecot as dovecot_daemon
 from tests.servers import exim as exim_daemon
 from tests.servers import postfix as postfix_daemon
-from tests.servers.catalogue import FTP
+from tests.servers.catalogue import FTP, PEERS, UPGRADED
 from tests.servers.dovecot import DovecotServer
 from tests.servers.exim import EximServer
 from tests.servers.ftp import FTPServer
 from tests.servers.mail import MailServer
+from tests.servers.peers import Peer
 from tests.servers.pki import PKI, make
 from tests.servers.postfix import PostfixServer
 from tests.servers.process import TLSVersion
+from tests.servers.service import Service
 
 FTP_DAEMONS = ("vsftpd", "proftpd", "pureftpd", "pyftpdlib")
 """Those that tests of every server take, in their default settings."""
@@ -44,6 +46,8 @@ class Servers:
         self._postfix: dict[TLSVersion | None, PostfixServer] = {}
         self._exim: dict[TLSVersion | None, EximServer] = {}
         self._dovecot: dict[TLSVersion | None, DovecotServer] = {}
+        self._services: dict[tuple[str, TLSVersion | None], Service] = {}
+        self._peers: dict[tuple[str, TLSVersion | None], Peer] = {}
 
     def ftp(self, daemon: str, tls: TLSVersion | None) -> FTPServer:
         """The FTP server of that name in the catalogue, its folder empty."""
@@ -73,6 +77,20 @@ class Servers:
             self._dovecot[tls] = self._running.enter_context(dovecot_daemon.serve(self._pki, tls=tls))
         self._dovecot[tls].clear()
         return self._dovecot[tls]
+
+    def service(self, name: str, tls: TLSVersion | None = None) -> Service:
+        """The server of another protocol, by its name in the catalogue."""
+        key = (name, tls)
+        if key not in self._services:
+            self._services[key] = self._running.enter_context(UPGRADED[name](self._pki, tls=tls))
+        return self._services[key]
+
+    def peer(self, name: str, tls: TLSVersion | None = None) -> Peer:
+        """The peer that speaks nothing but TLS, by its name in the catalogue."""
+        key = (name, tls)
+        if key not in self._peers:
+            self._peers[key] = self._running.enter_context(PEERS[name](self._pki, tls=tls))
+        return self._peers[key]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real servers for the tests, on loopback: Postfix, Exim, Dovecot, vsftpd, ProFTPD, Pure-FTPd, pyftpdlib.
+"""Real servers for the tests, on loopback: of mail, of files, and of others whose connections become TLS.
 
 ``install.py`` fetches them, ``pki`` makes their certificates, and one module a daemon has
 ``serve(...)``, a context manager that writes a configuration of its own, starts the daemon

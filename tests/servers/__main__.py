@@ -16,9 +16,10 @@ from .catalogue import PROXIES, SERVERS
 from .ftp import FTPServer
 from .mail import MailServer
 from .process import scratch
+from .service import Service
 
 
-def describe(server: FTPServer | MailServer, made: pki.PKI) -> str:
+def describe(server: FTPServer | MailServer | Service, made: pki.PKI) -> str:
     """The server's plain attributes as one line of JSON; paths are absolute."""
     values = {field.name: getattr(server, field.name) for field in dataclasses.fields(server)}
     values["url"] = server.url

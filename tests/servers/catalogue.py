@@ -7,10 +7,27 @@ from __future__ import annotations
 
 from functools import partial
 
-from . import dovecot, exim, postfix, proftpd, proxies, pureftpd, pyftpd, vsftpd
+from . import (
+    dovecot,
+    exim,
+    mailstore,
+    mariadb,
+    nnrpd,
+    peers,
+    postfix,
+    postgres,
+    proftpd,
+    prosody,
+    proxies,
+    pureftpd,
+    pyftpd,
+    slapd,
+    vsftpd,
+)
 from .ftp import FTPServer
 from .mail import MailServer
 from .process import HOST, HOST6, Serve
+from .service import Service
 
 MAIL: dict[str, Serve[MailServer]] = {
     "postfix": postfix.serve,
@@ -73,7 +90,41 @@ FTP: dict[str, Serve[FTPServer]] = {
     "pyftpdlib-lines": partial(pyftpd.serve, odd={"lines": True, "without": ["MLSD", "MLST"]}),
 }
 
-SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer]] = {**MAIL, **FTP}
+UPGRADED: dict[str, Serve[Service]] = {
+    # In clear they let nobody in (Dovecot: nobody who comes from another address).
+    "imap": partial(mailstore.serve, protocol="imap"),
+    "pop3": partial(mailstore.serve, protocol="pop3"),
+    "sieve": partial(mailstore.serve, protocol="sieve"),
+    "nntp": nnrpd.serve,
+    "xmpp": prosody.serve,
+    "ldap": slapd.serve,
+    "postgres": postgres.serve,
+    "mysql": mariadb.serve,
+    # The same servers, and TLS is off.
+    "imap-clear": partial(mailstore.serve, protocol="imap", offers_tls=False),
+    "pop3-clear": partial(mailstore.serve, protocol="pop3", offers_tls=False),
+    "sieve-clear": partial(mailstore.serve, protocol="sieve", offers_tls=False),
+    "nntp-clear": partial(nnrpd.serve, offers_tls=False),
+    "xmpp-clear": partial(prosody.serve, offers_tls=False),
+    "ldap-clear": partial(slapd.serve, offers_tls=False),
+    "postgres-clear": partial(postgres.serve, offers_tls=False),
+    "mysql-clear": partial(mariadb.serve, offers_tls=False),
+}
+
+PEERS: dict[str, Serve[peers.Peer]] = {
+    "gnutls": partial(peers.serve, library="gnutls"),
+    "openssl": partial(peers.serve, library="openssl"),
+    # They demand a client certificate.
+    "gnutls-asking": partial(peers.serve, library="gnutls", asks_client=True),
+    "openssl-asking": partial(peers.serve, library="openssl", asks_client=True),
+}
+
+SERVERS: dict[str, Serve[FTPServer] | Serve[MailServer] | Serve[Service] | Serve[peers.Peer]] = {
+    **MAIL,
+    **FTP,
+    **UPGRADED,
+    **PEERS,
+}
 
 # They ask for a login.
 PROXIES = {

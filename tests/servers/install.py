@@ -1,12 +1,13 @@
 """Fetch the real daemons the tests talk to, without installing any of them.
 
 Run as ``python3 tests/servers/install.py``. The Debian packages are downloaded with
-``apt-get download`` and unpacked with ``dpkg -x`` into ``build/daemons/`` of the checkout:
-the FTP servers conflict with each other as installed packages, but live side by side as
-folders. Nothing is installed system-wide, no maintainer script runs, no service starts.
+``apt-get download`` and unpacked into ``build/daemons/`` of the checkout: the FTP servers
+conflict with each other as installed packages, but live side by side as folders. Nothing is
+installed system-wide, no maintainer script runs, no service starts.
 
 Needs Debian's ``apt`` and ``dpkg``. Root is needed only if the package lists have to be
-refreshed. Runs again at no cost: a stamp file remembers what is there.
+refreshed. Runs again at no cost: a list beside the files remembers what is there, and a
+package that is new here is fetched alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2] / "build" / "daemons"
@@ -35,12 +36,45 @@ PACKAGES = (
     "dovecot-core",
     "dovecot-submissiond",
     "dovecot-lmtpd",
+    "dovecot-imapd",
+    "dovecot-pop3d",
+    "dovecot-sieve",
+    "dovecot-managesieved",
     "exim4-daemon-heavy",
     "microsocks",
     "tinyproxy-bin",
     "nftables",
+    "postgresql-15",
+    "mariadb-server-core",
+    "slapd",
+    "inn2",
+    "inn2-inews",
+    "prosody",
+    "lua5.4",
+    "lua-bitop",
+    "lua-expat",
+    "lua-filesystem",
+    "lua-sec",
+    "lua-socket",
+    "gnutls-bin",
+    "openssl",
 )
 """The packages the tests want; the libraries these need are found out by the solver."""
+
+WITHOUT = ("libllvm14", "libz3-4")
+"""Libraries left out: large, and for what the tests turn off (queries compiled to machine code)."""
+
+LEFT_IN_THE_ARCHIVE = (
+    "./usr/share/doc",
+    "./usr/share/locale",
+    "./usr/share/man",
+    "./usr/lib/postgresql/15/lib/bitcode",
+    "./usr/bin/innochecksum",
+    "./usr/bin/mariadb-upgrade",
+    "./usr/bin/resolveip",
+    "./usr/share/mysql/fill_help_tables.sql",
+)
+"""Large files and folders that no test wants."""
 
 PROGRAMS = {
     "postfix-master": "usr/lib/postfix/sbin/master",
@@ -53,11 +87,23 @@ PROGRAMS = {
     "dovecot": "usr/sbin/dovecot",
     "dovecot-submission": "usr/lib/dovecot/submission",
     "dovecot-lmtp": "usr/lib/dovecot/lmtp",
+    "dovecot-imap": "usr/lib/dovecot/imap",
+    "dovecot-pop3": "usr/lib/dovecot/pop3",
+    "dovecot-managesieve": "usr/lib/dovecot/managesieve",
     "exim": "usr/sbin/exim4",
     "smtp-sink": "usr/sbin/smtp-sink",
     "microsocks": "usr/bin/microsocks",
     "tinyproxy": "usr/bin/tinyproxy",
     "nft": "usr/sbin/nft",
+    "postgres": "usr/lib/postgresql/15/bin/postgres",
+    "initdb": "usr/lib/postgresql/15/bin/initdb",
+    "mariadbd": "usr/sbin/mariadbd",
+    "slapd": "usr/sbin/slapd",
+    "nnrpd": "usr/lib/news/bin/nnrpd",
+    "prosody": "usr/bin/prosody",
+    "lua": "usr/bin/lua5.4",
+    "gnutls-serv": "usr/bin/gnutls-serv",
+    "openssl": "usr/bin/openssl",
 }
 """The programs the tests start, below the unpacked root."""
 
@@ -69,6 +115,12 @@ MODULES = (
     "usr/lib/*/sasl2/libsasldb.so",
     "usr/lib/dovecot/modules/libssl_iostream_openssl.so",
     "usr/lib/dovecot/modules/lib10_quota_plugin.so",
+    "usr/lib/dovecot/modules/settings/libmanagesieve_settings.so",
+    "usr/lib/*/lua/5.4/lfs.so",
+    "usr/lib/*/lua/5.4/lxp.so",
+    "usr/lib/*/lua/5.4/socket/core.so",
+    "usr/lib/*/lua/5.4/ssl.so",
+    "usr/lib/prosody/util/net.so",
 )
 """What those programs load at run time, as globs below the unpacked root."""
 
@@ -109,45 +161,53 @@ def refresh_lists() -> None:
     run(*command, aloud=True)  # it succeeds, with warnings, even when nothing could be reached
 
 
-def needed() -> list[str]:
-    """Every package to unpack: those named, and the libraries they need that are not here.
+def plan(packages: Sequence[str]) -> list[str]:
+    """What apt would do to install the packages, a line each: together, or in parts where they conflict."""
+    try:
+        return run("apt-get", "-s", "-qq", "--no-install-recommends", "install", *packages).splitlines()
+    except InstallError:
+        if len(packages) == 1:
+            raise
+        half = len(packages) // 2
+        return plan(packages[:half]) + plan(packages[half:])
 
-    Each is resolved on its own, in a simulation, because together they conflict.
-    """
-    found = set(PACKAGES)
-    for package in PACKAGES:
-        plan = run("apt-get", "-s", "-qq", "--no-install-recommends", "install", package)
-        for line in plan.splitlines():
-            words = line.split()
-            if len(words) > 1 and words[0] == "Inst" and words[1].startswith("lib"):
-                found.add(words[1])
+
+def needed(packages: Sequence[str]) -> list[str]:
+    """Every package to unpack: those named, and the libraries they need that are not here."""
+    found = set(packages)
+    for line in plan(packages):
+        # An old version in brackets, and the library is here.
+        step, name, version, *_ = [*line.split(), "", "", ""]
+        is_library = name.startswith("lib") and not name.endswith(("-dev", "-perl")) and name not in WITHOUT
+        if step == "Inst" and is_library and not version.startswith("["):
+            found.add(name)
     return sorted(found)
 
 
-def download(into: Path) -> list[Path]:
-    """Download every needed package into the folder and return the archives."""
+def download(packages: Sequence[str], into: Path) -> list[Path]:
+    """Download the packages and what they need into the folder and return the archives."""
     into.mkdir(parents=True)
     # A sandboxed download needs a folder the _apt user may write to; a checkout need not be one.
     options = ("-qq", "-o", "APT::Sandbox::User=root")
-    run("apt-get", *options, "download", *needed(), cwd=into)
+    run("apt-get", *options, "download", *needed(packages), cwd=into)
     return sorted(into.glob("*.deb"))
 
 
-def download_with_fresh_lists(into: Path) -> list[Path]:
+def download_with_fresh_lists(packages: Sequence[str], into: Path) -> list[Path]:
     """Download; if the lists are absent or out of date, refresh them once and try again."""
     try:
-        return download(into)
+        return download(packages, into)
     except InstallError as stale:
         say(f"not downloadable with the package lists at hand ({str(stale).splitlines()[-1].strip()})")
         refresh_lists()
         shutil.rmtree(into, ignore_errors=True)
-        return download(into)
+        return download(packages, into)
 
 
 def library_folders(root: Path = ROOT) -> list[Path]:
     """The folders of shared libraries below the unpacked root, for ``LD_LIBRARY_PATH``."""
     folders = [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
-    folders += [root / "usr/lib", root / "usr/lib/postfix", root / "usr/lib/dovecot"]
+    folders += [*(root / "usr/lib" / name for name in ("", "postfix", "dovecot", "news"))]
     return [folder for folder in folders if folder.is_dir()]
 
 
@@ -198,48 +258,55 @@ def missing_libraries(root: Path) -> list[str]:
     return problems
 
 
-def recipe() -> dict[str, object]:
-    """What the stamp must say for an unpacked tree to be up to date."""
-    return {"packages": list(PACKAGES), "architecture": run("dpkg", "--print-architecture").strip()}
-
-
-def is_ready(root: Path = ROOT) -> bool:
-    """Whether the tree was unpacked by this recipe and its programs are still there."""
+def unpacked(root: Path = ROOT) -> dict[str, str]:
+    """The version of each package in the tree; nothing if it is for another machine, or damaged."""
     try:
-        stamp = json.loads((root / "stamp.json").read_text())
+        said = json.loads((root / "packages.json").read_text())
     except (OSError, ValueError):
-        return False
-    return stamp.get("recipe") == recipe() and all(file.is_file() for file in files_to_check(root))
+        return {}
+    known: dict[str, str] = said["packages"]
+    missing = [name for name in PACKAGES if name not in known]
+    is_whole = missing or all(file.is_file() for file in files_to_check(root))
+    return known if is_whole and said["architecture"] == architecture() else {}
 
 
-def unpack(archives: Iterable[Path], root: Path) -> list[str]:
-    """Unpack the archives below the root; return their ``name version`` lines."""
-    root.mkdir(parents=True)
-    unpacked = []
-    for archive in archives:
-        name = run("dpkg-deb", "--show", "--showformat=${Package} ${Version}", str(archive))
-        say(f"unpacking {name}")
-        run("dpkg", "-x", str(archive), str(root))
-        unpacked.append(name)
-    return unpacked
+def architecture() -> str:
+    """What the packages are for."""
+    return run("dpkg", "--print-architecture").strip()
+
+
+def unpack(archive: Path, root: Path) -> tuple[str, str]:
+    """Unpack an archive below the root; return its name and version."""
+    name, version = run("dpkg-deb", "--show", "--showformat=${Package} ${Version}", str(archive)).split()
+    say(f"unpacking {name} {version}")
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as content:
+        excluded = [f"--exclude={path}" for path in LEFT_IN_THE_ARCHIVE]
+        subprocess.run(["tar", "-xp", "-C", str(root), *excluded], stdin=content.stdout, check=True)
+    return name, version
 
 
 def install(root: Path = ROOT) -> None:
     """Make the unpacked daemons available below ``root``; do nothing if they are."""
-    if is_ready(root):
+    known = unpacked(root)
+    wanted = [name for name in PACKAGES if name not in known]
+    if not wanted:
         say(f"ready in {root}")
         return
-    say(f"fetching {', '.join(PACKAGES)} and the libraries they need, into {root} (nothing is installed)")
-    archives, fresh = root.with_name("daemons.archives"), root.with_name("daemons.partial")
-    for leftover in (archives, fresh):
-        shutil.rmtree(leftover, ignore_errors=True)
-    unpacked = unpack(download_with_fresh_lists(archives), fresh)
-    problems = missing_libraries(fresh)
+    say(f"fetching {', '.join(wanted)} and the libraries they need, into {root} (nothing is installed)")
+    archives = root.with_name("daemons.archives")
+    shutil.rmtree(archives, ignore_errors=True)
+    if not known:
+        shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    for archive in download_with_fresh_lists(wanted, archives):
+        if archive.name.partition("_")[0] not in known:
+            name, version = unpack(archive, root)
+            known[name] = version
+    problems = missing_libraries(root)
     if problems:
         raise InstallError("the unpacked programs would not start:\n  " + "\n  ".join(problems))
-    (fresh / "stamp.json").write_text(json.dumps({"recipe": recipe(), "unpacked": unpacked}, indent=1) + "\n")
-    shutil.rmtree(root, ignore_errors=True)
-    fresh.rename(root)
+    said = {"architecture": architecture(), "packages": known}
+    (root / "packages.json").write_text(json.dumps(said, indent=1) + "\n")
     shutil.rmtree(archives)
     say(f"ready in {root}")
 

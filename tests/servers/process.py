@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -67,6 +68,28 @@ def program(name: str) -> str:
     if os.geteuid() != 0:
         raise ServerError(f"{name} drops its privileges and changes its root: run these tests as root")
     return str(path)
+
+
+def laid_over(name: str, *arguments: str) -> list[str]:
+    """The command that runs an unpacked program with the unpacked packages laid over ``/usr``."""
+    program(name)
+    return [*install.overlaid(), f"/{install.PROGRAMS[name]}", *arguments]
+
+
+def as_servant(name: str, *arguments: str) -> list[str]:
+    """The same as the servants' account, which need not be able to read the checkout."""
+    program(name)
+    account = (f"--reuid={SERVANT.pw_uid}", f"--regid={SERVANT.pw_gid}", "--clear-groups")
+    return [*install.overlaid(), "setpriv", *account, f"/{install.PROGRAMS[name]}", *arguments]
+
+
+def owned_copy(file: Path, into: Path) -> Path:
+    """Copy a file into a folder, for the servants' account alone to read."""
+    copy = into / file.name
+    copy.touch(mode=0o600)
+    copy.write_bytes(file.read_bytes())
+    os.chown(copy, SERVANT.pw_uid, SERVANT.pw_gid)
+    return copy
 
 
 def free_ports(count: int, host: str = HOST) -> list[int]:
@@ -137,6 +160,8 @@ class Daemon:
     environment: Mapping[str, str] = field(default_factory=dict)
     more_logs: Sequence[Path] = ()
     host: str = HOST
+    ready: str = ""
+    """What it says when it is ready, if answering ports do not tell."""
 
     def __enter__(self) -> Daemon:
         supervisor = Path(__file__).with_name("supervise.py")
@@ -174,13 +199,17 @@ class Daemon:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY
         for port in self.ports:
-            while not _answers(self.host, port):
-                ended = self._process.poll()
-                if ended is not None:
-                    raise ServerError(f"{self.command[0]} ended ({ended}):\n{self.log_text()}")
-                if time.monotonic() > deadline:
-                    raise ServerError(f"{self.command[0]}: port {port} does not answer:\n{self.log_text()}")
-                time.sleep(0.01)
+            self._wait(deadline, partial(_answers, self.host, port), f"port {port} does not answer")
+        self._wait(deadline, lambda: self.ready in self.log_text(), f"no word of {self.ready!r}")
+
+    def _wait(self, deadline: float, is_so: Callable[[], bool], otherwise: str) -> None:
+        while not is_so():
+            ended = self._process.poll()
+            if ended is not None:
+                raise ServerError(f"{self.command[0]} ended ({ended}):\n{self.log_text()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.command[0]}: {otherwise}:\n{self.log_text()}")
+            time.sleep(0.01)
 
 
 def _answers(host: str, port: int) -> bool:

@@ -7,7 +7,7 @@
 #   demo      .venv with what building the package and running the demo need
 #   python    .venv with that, the test runner and the linters
 #   lint      rustfmt, clippy (rustup), cargo-deny (built into build/tools)
-#   daemons   the mail and file servers of the tests, unpacked into build/daemons
+#   daemons   the servers of the tests, unpacked into build/daemons
 #
 # PYTHON names the interpreter of .venv (default: python3; 3.11 or later).
 set -euo pipefail
