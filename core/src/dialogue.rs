@@ -49,19 +49,7 @@ pub(crate) async fn dial<T: Transport>(
     dialect: Dialect,
 ) -> Result<(T::Stream, Context)> {
     let peer = endpoint.to_string();
-    let mut context = Context {
-        dialect,
-        endpoint: endpoint.clone(),
-        timeouts: options.timeouts,
-        trace: options.trace.clone(),
-        secrets: Vec::new(),
-        verbatim: false,
-        owed: 0,
-        ended: None,
-        stranger: None,
-        ends: None,
-        farewell: None,
-    };
+    let mut context = Context::new(dialect, endpoint, options);
     context.begin_operation();
     let stream = transport.connect(endpoint, Purpose::Control, context.within(options.timeouts.connect)).await;
     let stream = stream.map_err(|error| connect_error(error, &peer))?;
@@ -144,8 +132,13 @@ impl<S> From<Dialogue<Secure<S>>> for Dialogue<Link<S>> {
 }
 
 impl<C> Dialogue<C> {
-    fn over(channel: C, context: Context) -> Self {
+    pub(crate) fn over(channel: C, context: Context) -> Self {
         Self { channel, flight: Vec::new(), flight_is_secret: false, launched: 0, begun: None, context }
+    }
+
+    /// The conversation is over, and somebody else has something to say.
+    pub(crate) fn into_channel(self) -> C {
+        self.channel
     }
 }
 

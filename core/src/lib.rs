@@ -1,6 +1,7 @@
 #![doc = include_str!("lib.md")]
 #![forbid(unsafe_code)]
 
+mod connection;
 mod dialogue;
 mod error;
 mod line;
@@ -18,8 +19,10 @@ pub mod smtp;
 pub mod tls;
 pub mod trace;
 pub mod transport;
+pub mod upgrade;
 pub mod url;
 
+pub use connection::Connection;
 pub use error::{Error, ErrorKind, Phase, Result, TlsFault};
 pub use options::{Options, Security, Timeouts};
 
@@ -32,6 +35,11 @@ pub struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/smtp.md")]
 pub struct MailPage;
+
+/// The examples of the page about connections.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/connection.md")]
+pub struct ConnectionPage;
 
 /// The examples of the page about files.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! How to open a session: what the caller wants, before anything is said.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::tls::{ServerName, TlsConfig, TlsSession};
@@ -65,10 +65,20 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// When an operation that begins now must be done, if it must.
+    pub(crate) fn ends(&self) -> Option<Instant> {
+        self.total.and_then(|total| Instant::now().checked_add(total))
+    }
+
     /// The same for every stage.
     pub fn all(within: Duration) -> Self {
         Self { connect: within, handshake: within, reply: within, stall: within, finish: within, total: None }
     }
+}
+
+/// A stage's time, or what is left of the operation's if that is less.
+pub(crate) fn within(ends: Option<Instant>, stage: Duration) -> Duration {
+    ends.map_or(stage, |ends| stage.min(ends.saturating_duration_since(Instant::now())))
 }
 
 /// How to open a session.

@@ -7,6 +7,8 @@
 //! | `lmtp` | 24 | STARTTLS, required |
 //! | `ftp`, `ftpes` | 21 | AUTH TLS and PROT P, required |
 //! | `ftps` | 990 | from the first byte |
+//! | `imap`, `pop3`, `sieve`, `nntp`, `xmpp`, `ldap`, `postgres`, `mysql` … | the protocol's | its [recipe](crate::upgrade), required |
+//! | `imaps`, `pop3s`, `nntps`, `xmpps`, `ldaps` … | the protocol's | from the first byte |
 //!
 //! `?tls=none` is the only way to clear text.
 
@@ -17,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::options::Security;
 use crate::transport::Endpoint;
+use crate::upgrade::Recipe;
 
 /// The protocol spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +28,8 @@ pub enum Protocol {
     Smtp,
     /// File transfer (RFC 959, RFC 4217).
     Ftp,
+    /// Another, of which the upgrade is known and no more: what a [`Connection`](crate::Connection) is for.
+    Other(Recipe),
 }
 
 /// A parsed URL. Its `Debug` and `Display` show no password.
@@ -75,7 +80,12 @@ impl Url {
             "smtps" => (Protocol::Smtp, Security::Implicit, 465),
             "ftp" | "ftpes" => (Protocol::Ftp, Security::Upgrade, 21),
             "ftps" => (Protocol::Ftp, Security::Implicit, 990),
-            _ => return bad(format!("{scheme:?} is none of smtp, smtps, lmtp, ftp, ftpes, ftps")),
+            other => match Recipe::of_scheme(other) {
+                Some((recipe, security, port)) => (Protocol::Other(recipe), security, port),
+                None => {
+                    return bad(format!("{scheme:?} is none of smtp, smtps, lmtp, ftp, ftpes, ftps, imap, imaps, …"));
+                }
+            },
         };
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         match query {
@@ -171,6 +181,7 @@ impl fmt::Display for Url {
             (Protocol::Smtp, _) => "smtp",
             (Protocol::Ftp, Security::Implicit) => "ftps",
             (Protocol::Ftp, _) => "ftp",
+            (Protocol::Other(recipe), security) => recipe.scheme(security),
         };
         write!(f, "{scheme}://")?;
         if let Some(user) = &self.user {
@@ -205,6 +216,11 @@ mod tests {
             ("ftps://h:2990/", 2990, Security::Implicit),
             ("ftp://[::1]:2121/x", 2121, Security::Upgrade),
             ("smtp://h:25?tls=none", 25, Security::Plaintext),
+            ("imap://h", 143, Security::Upgrade),
+            ("IMAPS://h", 993, Security::Implicit),
+            ("postgresql://h/base", 5432, Security::Upgrade),
+            ("xmpps-server://h", 5270, Security::Implicit),
+            ("ldap://h?tls=none", 389, Security::Plaintext),
         ] {
             let url = Url::parse(text).unwrap();
             assert_eq!((url.endpoint.port, url.security), (port, security), "{text}");

@@ -10,7 +10,7 @@ use starttls::tls::{Fingerprint, FingerprintError, MtaSts, TlsConfig, Tlsa, Vers
 use starttls::trace::Trace;
 use starttls::transport::Proxy;
 use starttls::url::Url;
-use starttls::{Options, Timeouts};
+use starttls::{Options, Security, Timeouts};
 
 use crate::error::{self, Hint};
 
@@ -228,14 +228,14 @@ fn trace(sink: Option<Py<PyAny>>) -> Trace {
 /// How to open a session.
 pub(crate) fn options(
     py: Python<'_>,
-    url: &Url,
+    security: Security,
     tls: Option<&TLSConfig>,
     timeout: Option<TimeoutArgument>,
     sink: Option<Py<PyAny>>,
 ) -> PyResult<Options> {
     let (tls, server_name) = tls.map(|it| (it.tls.clone(), it.server_name.clone())).unwrap_or_default();
     let timeouts = timeouts(py, timeout)?;
-    Ok(Options { security: url.security, tls, server_name, timeouts, trace: trace(sink) })
+    Ok(Options { security, tls, server_name, timeouts, trace: trace(sink) })
 }
 
 /// How to reach servers.

@@ -5,6 +5,7 @@
 //! | `session` | one session and its one operation at a time, over blocking sockets or driven by asyncio |
 //! | `hosted` | what asyncio drives: requests out, events in |
 //! | `smtp`, `ftp` | commands as values, and how each is performed over any transport |
+//! | `connection` | a connection on its own |
 //! | `message` | a message's header is looked through, and tells its envelope |
 //! | `wishes` | what is asked for beside sender and recipients |
 //! | `many` | messages in batches, and what becomes of each |
@@ -17,6 +18,7 @@
 
 mod body;
 mod config;
+mod connection;
 mod dkim;
 mod entry;
 mod error;
@@ -38,6 +40,8 @@ mod wishes;
 mod _native {
     #[pymodule_export]
     use crate::config::TLSConfig;
+    #[pymodule_export]
+    use crate::connection::{ConnectionCommand, ConnectionSession};
     #[pymodule_export]
     use crate::dkim::Dkim;
     #[pymodule_export]

@@ -104,7 +104,7 @@ fn parse(py: Python<'_>, url: &str) -> PyResult<Url> {
     let url = Url::parse(url).map_err(|why| error::core(py, &why, Hint::None))?;
     match url.protocol {
         Protocol::Smtp => Ok(url),
-        Protocol::Ftp => Err(error::argument(py, "SMTP takes a URL that begins with smtp:// or smtps://")),
+        _ => Err(error::argument(py, "SMTP takes a URL that begins with smtp:// or smtps://")),
     }
 }
 

@@ -292,31 +292,39 @@ impl<P: Protocol> Session<P> {
         }
     }
 
+    /// A look at the client, while the session is open and idle: over blocking sockets, or driven by asyncio.
+    pub(crate) fn look<R>(
+        &self,
+        blocking: impl FnOnce(&P::Client<Proxied<Blocking>>) -> R,
+        hosted: impl FnOnce(&P::Client<Proxied<Hosted>>) -> R,
+    ) -> Option<R> {
+        fn look<C, R>(slot: &Slot<C>, at: impl FnOnce(&C) -> R) -> Option<R> {
+            match &*slot.lock() {
+                State::Idle(client) => Some(at(client)),
+                _ => None,
+            }
+        }
+        match &self.face {
+            Face::Blocking(_, slot) => look(slot, blocking),
+            Face::Hosted(_, slot) => look(slot, hosted),
+        }
+    }
+
     /// What TLS agreed, while the session is open and idle.
     pub(crate) fn tls(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let agreed = match &self.face {
-            Face::Blocking(_, slot) => look(slot, |client| P::tls(client).cloned()),
-            Face::Hosted(_, slot) => look(slot, |client| P::tls(client).cloned()),
-        };
+        let agreed = self.look(|client| P::tls(client).cloned(), |client| P::tls(client).cloned());
         agreed.flatten().map(|agreed| value::tls(py, &agreed).map(Bound::unbind)).transpose()
     }
 
     /// How it logged in, while the session is open and idle.
     pub(crate) fn login(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let login = match &self.face {
-            Face::Blocking(_, slot) => look(slot, P::login),
-            Face::Hosted(_, slot) => look(slot, P::login),
-        };
+        let login = self.look(P::login, P::login);
         login.flatten().map(|login| value::login(py, &login).map(Bound::unbind)).transpose()
     }
 
     /// What the server offers, while the session is open and idle.
     pub(crate) fn offers(&self) -> Vec<(String, String)> {
-        let offers = match &self.face {
-            Face::Blocking(_, slot) => look(slot, P::offers),
-            Face::Hosted(_, slot) => look(slot, P::offers),
-        };
-        offers.unwrap_or_default()
+        self.look(P::offers, P::offers).unwrap_or_default()
     }
 }
 
@@ -324,13 +332,6 @@ impl<P: Protocol> Session<P> {
 fn blocking(network: &Network, hook: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Proxied<Blocking> {
     let sockets = Blocking::with_interrupt(Arc::new(hook)).local_address(network.local);
     Proxied::new(sockets, network.proxy.clone())
-}
-
-fn look<C, R>(slot: &Slot<C>, at: impl FnOnce(&C) -> R) -> Option<R> {
-    match &*slot.lock() {
-        State::Idle(client) => Some(at(client)),
-        _ => None,
-    }
 }
 
 fn take<C, J>(slot: &Arc<Slot<C>>, job: &Job<J>, leave: fn(&mut C) -> bool) -> Result<Lease<C>, &'static str> {

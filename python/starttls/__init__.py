@@ -13,9 +13,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._async_connection import AsyncConnection
     from ._async_ftp import AsyncFTP
     from ._async_pool import AsyncSMTPPool
     from ._async_smtp import AsyncSMTP
+    from ._connection import Connection
     from ._diagnosis import Diagnosis, Finding
     from ._errors import (
         AccessDenied,
@@ -80,6 +82,7 @@ __all__ = [
     "SMTP",
     "AccessDenied",
     "ActiveMode",
+    "AsyncConnection",
     "AsyncFTP",
     "AsyncSMTP",
     "AsyncSMTPOptions",
@@ -88,6 +91,7 @@ __all__ = [
     "BytesBeforeHandshake",
     "Certificate",
     "CertificateError",
+    "Connection",
     "ConnectionLost",
     "ConnectionRefused",
     "CopyReceipt",
@@ -150,6 +154,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "_async_connection": ("AsyncConnection",),
     "_async_ftp": ("AsyncFTP",),
     "_async_pool": ("AsyncSMTPPool",),
     "_async_smtp": ("AsyncSMTP",),
@@ -161,6 +166,7 @@ _ELSEWHERE = {
         "Truncated",
         "UpgradeNotOffered",
     ),
+    "_connection": ("Connection",),
     "_diagnosis": ("Diagnosis", "Finding"),
     "_keywords": ("AsyncSMTPOptions", "FTPOptions", "MirrorOptions", "SMTPOptions", "SMTPPoolOptions"),
     "_mirror": ("FileReport", "MirrorReport"),

@@ -42,8 +42,9 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.attach(transport)
-        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.driver.host.connected(self.number, peer, local)
+        # Sockets that are none of the internet's have names of other kinds, or none.
+        names = (transport.get_extra_info(which) for which in ("peername", "sockname"))
+        self.driver.host.connected(self.number, *(name if isinstance(name, tuple) else None for name in names))
         self.driver.wake()
 
     def attach(self, transport: asyncio.BaseTransport) -> None:

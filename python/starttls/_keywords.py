@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 
 
 class ConnectionOptions(TypedDict, total=False):
-    """What every session can be told."""
+    """What every session can be told, and a connection on its own."""
 
-    user: str | None
-    """Who logs in, if the URL does not say it."""
-    password: str | None
-    """The password, if the URL does not say it."""
     tls: TLSConfig | None
     """Whom to trust, and as whom to appear."""
     timeout: float | Timeout | None
@@ -36,7 +32,16 @@ class ConnectionOptions(TypedDict, total=False):
     """An address of this machine to connect from."""
 
 
-class MailOptions(ConnectionOptions, total=False):
+class SessionOptions(ConnectionOptions, total=False):
+    """What every session can be told."""
+
+    user: str | None
+    """Who logs in, if the URL does not say it."""
+    password: str | None
+    """The password, if the URL does not say it."""
+
+
+class MailOptions(SessionOptions, total=False):
     """What every session with a mail server can be told."""
 
     authzid: str | None
@@ -80,7 +85,7 @@ class SMTPPoolOptions(SMTPOptions, total=False):
     """The most messages in one session (100)."""
 
 
-class FTPOptions(ConnectionOptions, total=False):
+class FTPOptions(SessionOptions, total=False):
     """The keyword arguments of ``FTP`` and ``AsyncFTP``; ``FTP`` says more about them."""
 
     account: str | None

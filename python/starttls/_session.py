@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from ._aio import Driver
-    from ._native import FtpSession, Host, Routes, SmtpSession
+    from ._native import ConnectionSession, FtpSession, Host, Routes, SmtpSession
     from ._results import TLSInfo
 
     S = TypeVar("S")
 
 
-def native(kind: Callable[..., S], face: str, url: str | Routes, options: Mapping[str, Any], **more: Host | None) -> S:
+def native(
+    kind: Callable[..., S], face: str, url: str | Routes | None, options: Mapping[str, Any], **more: Host | None
+) -> S:
     """What is behind a session, from the arguments of the class or function named ``face``, and some of our own."""
-    given = {**options, "trace": sink(options.get("trace"), f"starttls.{'smtp' if 'SMTP' in face else 'ftp'}")}
+    given = {**options, "trace": sink(options.get("trace"), f"starttls.{logger(face)}")}
     if "timeout" in given:
         given["timeout"] = stages(given["timeout"])
     if "active" in given:
@@ -34,6 +36,11 @@ def native(kind: Callable[..., S], face: str, url: str | Routes, options: Mappin
         raise
 
 
+def logger(face: str) -> str:
+    """The part of a logger's name that says what a class or function is about."""
+    return next((part for part in ("SMTP", "Connection") if part in face), "FTP").lower()
+
+
 def pool(face: str, url: str | Routes, options: Mapping[str, Any], host: Host | None = None) -> SmtpPool:
     """The same for a pool."""
     sizes = {name: options[name] for name in ("connections", "idle", "messages") if name in options}
@@ -46,7 +53,7 @@ class Session:
 
     __slots__ = ("_session",)
 
-    _session: SmtpSession | FtpSession
+    _session: SmtpSession | FtpSession | ConnectionSession
 
     def connect(self) -> None:
         """Open the session and log in."""
@@ -78,7 +85,7 @@ class AsyncSession:
     __slots__ = ("_driver", "_session")
 
     _driver: Driver
-    _session: SmtpSession | FtpSession
+    _session: SmtpSession | FtpSession | ConnectionSession
 
     async def connect(self) -> None:
         """Open the session and log in."""
@@ -104,6 +111,6 @@ class AsyncSession:
         return self._session.tls
 
 
-def shown(face: Session | AsyncSession, session: SmtpSession | FtpSession) -> str:
+def shown(face: Session | AsyncSession, session: SmtpSession | FtpSession | ConnectionSession) -> str:
     """For people: where it goes, and whether it is open."""
     return f"<{type(face).__name__} {session.url} {'open' if session.is_open else 'closed'}>"

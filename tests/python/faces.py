@@ -27,6 +27,9 @@ class Sync:
     def ftp(self, url: str, **options: Any) -> Any:
         return starttls.FTP(url, **{"timeout": TIMEOUT, **options})
 
+    def connection(self, *to: Any, **options: Any) -> Any:
+        return starttls.Connection(*to, **{"timeout": TIMEOUT, **options})
+
 
 class Awaited:
     """A session of the asyncio face, used like one of the other: each call runs the loop until it is done."""
@@ -75,6 +78,9 @@ class Asyncio:
 
     def ftp(self, url: str, **options: Any) -> Any:
         return Awaited(self._runner, starttls.AsyncFTP(url, **{"timeout": TIMEOUT, **options}))
+
+    def connection(self, *to: Any, **options: Any) -> Any:
+        return Awaited(self._runner, starttls.AsyncConnection(*to, **{"timeout": TIMEOUT, **options}))
 
 
 Face = Sync | Asyncio

@@ -49,6 +49,11 @@ class Peer:
         line, _, self._received = self._received.partition(b"\r\n")
         return line.decode()
 
+    def say_bytes(self, data: bytes) -> None:
+        """Send bytes."""
+        self._connection.sendall(data)
+        self._spoke = True
+
     def skip(self, count: int) -> None:
         """Take so many bytes."""
         while len(self._received) < count:

@@ -80,6 +80,7 @@ impl Common {
             let schemes = match protocol {
                 Protocol::Smtp => "smtp://, smtps:// or lmtp://",
                 Protocol::Ftp => "ftp:// or ftps://",
+                Protocol::Other(_) => "another scheme",
             };
             return Err(Failure::usage(format!("{url}: this verb takes {schemes}")));
         }

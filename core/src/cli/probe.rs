@@ -18,8 +18,9 @@ use starttls::reply::Reply;
 use starttls::report::timestamp;
 use starttls::tls::{Certificate, TlsInfo};
 use starttls::transport::block;
+use starttls::upgrade::Recipe;
 use starttls::url::{Protocol, Url};
-use starttls::{Error, ErrorKind, Options, Phase, Security, TlsFault, ftp, smtp};
+use starttls::{Connection, Error, ErrorKind, Options, Phase, Security, TlsFault, ftp, smtp};
 
 use crate::common::{Common, Network};
 use crate::exit::Exit;
@@ -34,7 +35,8 @@ use crate::view;
 /// If a problem is found, the exit code is 69.
 #[derive(Args, Debug)]
 pub(crate) struct Probe {
-    /// smtp://, smtps://, ftp:// or ftps://, with host and port
+    /// smtp://, smtps://, ftp://, ftps://, imap://, imaps://, pop3://, sieve://, nntp://, xmpp://, ldap://, postgres://,
+    /// mysql:// …, with host and port
     url: String,
     /// FTP: upload a small file to the URL's directory, look at it, and delete it
     #[arg(long)]
@@ -48,6 +50,8 @@ type Offers = Vec<(String, String)>;
 #[derive(Default)]
 struct Look {
     greeting: Option<Reply>,
+    /// The greeting of a protocol without replies.
+    words: Option<String>,
     /// Before TLS.
     clear: Option<Offers>,
     /// Under TLS; in clear text for `?tls=none`.
@@ -150,7 +154,10 @@ fn second_look(common: &Common, network: &Network, url: &Url, options: &Options,
     if certificate {
         // To show what the server shows. Nothing is sent that it may not know, and nothing it says is believed.
         options.tls = common.tls.without_policies().ok()?.danger_accept_any_certificate();
-    } else if url.security == Security::Upgrade && matches!(error.phase(), Some(Phase::Upgrade | Phase::Handshake)) {
+    } else if matches!(url.protocol, Protocol::Smtp | Protocol::Ftp)
+        && url.security == Security::Upgrade
+        && matches!(error.phase(), Some(Phase::Upgrade | Phase::Handshake))
+    {
         options.security = Security::Plaintext;
     } else {
         return None;
@@ -164,13 +171,30 @@ async fn look(network: &Network, url: &Url, options: Options) -> Result<Look, Er
     match url.protocol {
         Protocol::Smtp => look_smtp(network, url, options).await,
         Protocol::Ftp => look_ftp(network, url, options).await,
+        Protocol::Other(recipe) => look_other(network, url, recipe, options).await,
     }
+}
+
+/// Any other protocol: its upgrade, and nothing of what comes after.
+async fn look_other(network: &Network, url: &Url, recipe: Recipe, options: Options) -> Result<Look, Error> {
+    let security = options.security;
+    let mut connection = Connection::open(network, &url.endpoint, &options).await?;
+    let words = match security {
+        Security::Upgrade => connection.upgrade(recipe).await?,
+        _ => Vec::new(),
+    };
+    let tls = connection.tls().map(|tls| TlsInfo::clone(tls));
+    // Whether it hears that nothing more comes is of no interest.
+    let _ = connection.shutdown().await;
+    let words = (!words.is_empty()).then(|| String::from_utf8_lossy(&words).trim_end().to_owned());
+    Ok(Look { words, tls, ..Look::default() })
 }
 
 async fn look_smtp(network: &Network, url: &Url, options: Options) -> Result<Look, Error> {
     let client = smtp::Client::connect(network.clone(), &url.endpoint, options).await?;
     let seen = Look {
         greeting: Some(client.greeting().clone()),
+        words: None,
         clear: client.offered_in_clear().map(|extensions| owned(extensions.iter())),
         offers: Some(owned(client.extensions().iter())),
         tls: client.tls().cloned(),
@@ -194,7 +218,8 @@ async fn look_ftp(network: &Network, url: &Url, options: Options) -> Result<Look
 async fn features(network: &Network, url: &Url, options: Options) -> Result<Look, Error> {
     let mut client = ftp::Client::connect(network.clone(), &url.endpoint, options).await?;
     let offers = Some(owned(client.ask_features().await?.iter()));
-    let seen = Look { greeting: Some(client.greeting().clone()), clear: None, offers, tls: client.tls().cloned() };
+    let (greeting, tls) = (Some(client.greeting().clone()), client.tls().cloned());
+    let seen = Look { greeting, offers, tls, ..Look::default() };
     client.quit().await;
     Ok(seen)
 }
@@ -217,7 +242,7 @@ impl Look {
         let certificates: Vec<_> = certificates.iter().map(|one| one.as_ref().map(view::json)).collect();
         json!({
             "url": url.to_string(),
-            "greeting": self.greeting,
+            "greeting": self.greeting.as_ref().map(|greeting| json!(greeting)).or_else(|| self.words.clone().map(Value::from)),
             "offered_in_clear": self.clear.as_ref().map(offers),
             "offered": self.offers.as_ref().map(offers),
             "tls": self.tls,
@@ -255,6 +280,9 @@ fn describe(out: &mut String, url: &Url, look: &Look, trusted: Option<bool>) {
     line("server", &url.endpoint.to_string());
     if let Some(greeting) = &look.greeting {
         line("greeting", &greeting.to_string());
+    }
+    if let Some(words) = &look.words {
+        line("greeting", words);
     }
     for (label, offers) in [("in clear text", &look.clear), ("offers", &look.offers)] {
         let Some(offers) = offers else { continue };

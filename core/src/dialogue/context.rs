@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 use crate::mismatch;
-use crate::options::Timeouts;
+use crate::options::{Options, Timeouts, within};
 use crate::reply::{Dialect, Reply};
 use crate::trace::Trace;
 use crate::transport::Endpoint;
@@ -35,6 +35,23 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// With this server, as these options say, before anything was said.
+    pub(crate) fn new(dialect: Dialect, endpoint: &Endpoint, options: &Options) -> Self {
+        Self {
+            dialect,
+            endpoint: endpoint.clone(),
+            timeouts: options.timeouts,
+            trace: options.trace.clone(),
+            secrets: Vec::new(),
+            verbatim: false,
+            owed: 0,
+            ended: None,
+            stranger: None,
+            ends: None,
+            farewell: None,
+        }
+    }
+
     /// The error of a server that cannot do what every server of the protocol can: it may be none.
     pub(crate) fn unfit(&self, error: Error) -> Error {
         self.explain(self.stranger.clone().into_iter().fold(error, Error::advise))
@@ -54,7 +71,7 @@ impl Context {
 
     /// From now on [`Timeouts::total`] counts.
     pub(crate) fn begin_operation(&mut self) {
-        self.ends = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
+        self.ends = self.timeouts.ends();
     }
 
     /// Whether that time is up.
@@ -64,7 +81,7 @@ impl Context {
 
     /// A stage's time, or what is left of the operation's if that is less.
     pub(crate) fn within(&self, stage: Duration) -> Duration {
-        self.ends.map_or(stage, |ends| stage.min(ends.saturating_duration_since(Instant::now())))
+        within(self.ends, stage)
     }
 
     /// Never show this again, in the trace or in an error, whoever says it.

@@ -92,6 +92,7 @@ pub use memory::ServerMemory;
 pub use receipt::{Status, TransferReceipt};
 pub use refusal::Refusal;
 pub use remote_file::RemoteFile;
+pub(crate) use session::ask_for_tls;
 pub use session::{Auth, DataProtection};
 pub use settings::{PassiveHost, Settings};
 pub use source::{Once, Source};

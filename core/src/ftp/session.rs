@@ -81,8 +81,7 @@ pub(super) async fn open<T: Transport>(
     match plan {
         Plan::Upgrade(session, name) => {
             let mut clear = Dialogue::plain(stream, context);
-            greeting = greet(&mut clear).await?;
-            ask_for_tls(&mut clear, auth).await?;
+            greeting = ask_for_tls(&mut clear, auth).await?;
             dialogue = clear.secure(&session, &name).await?.into();
             tls = Some((session, name));
         }
@@ -129,15 +128,16 @@ async fn greet<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<Reply> {
     }
 }
 
-/// AUTH TLS and its 234, after which nothing may follow in clear text (RFC 4217 §4).
-async fn ask_for_tls<C: Channel>(dialogue: &mut Dialogue<C>, auth: Auth) -> Result<()> {
+/// All that is said in clear text: greeting, AUTH TLS and its 234, after which nothing may follow (RFC 4217 §4).
+pub(crate) async fn ask_for_tls<C: Channel>(dialogue: &mut Dialogue<C>, auth: Auth) -> Result<Reply> {
+    let greeting = greet(dialogue).await?;
     let line = match auth {
         Auth::Tls => commands::auth_tls(),
         Auth::Ssl => commands::auth_ssl(),
     };
     let reply = dialogue.exchange(&line).await.map_err(|error| error.during(Phase::Upgrade))?;
     let error = match reply.code().number() {
-        234 => return Ok(()),
+        234 => return Ok(greeting),
         500 | 502 | 504 | 530 | 534 => {
             let error = Error::new(ErrorKind::UpgradeNotOffered).with_reply(reply).during(Phase::Upgrade);
             return Err(dialogue.context.no_upgrade(error));

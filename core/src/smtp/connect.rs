@@ -39,9 +39,8 @@ impl<T: Transport> Client<T> {
         match plan {
             Plan::Upgrade(tls, server_name) => {
                 let mut clear = Dialogue::plain(stream, context);
-                greeting = greet(&mut clear).await?;
-                let offered = hello(&mut clear, settings).await?;
-                starttls(&mut clear, &offered, settings).await?;
+                let offered;
+                (greeting, offered) = ask_for_tls(&mut clear, settings).await?;
                 let mut secure = clear.secure(&tls, &server_name).await?;
                 // RFC 3207 §4.2: what was learnt in clear text is forgotten. `offered` is kept for probes only.
                 extensions = hello(&mut secure, settings).await?;
@@ -78,6 +77,17 @@ impl<T: Transport> Client<T> {
             greeting,
         })
     }
+}
+
+/// All that is said in clear text: greeting, EHLO and STARTTLS with its 220.
+pub(crate) async fn ask_for_tls<C: Channel>(
+    clear: &mut Dialogue<C>,
+    settings: &Settings,
+) -> Result<(Reply, Extensions)> {
+    let greeting = greet(clear).await?;
+    let offered = hello(clear, settings).await?;
+    starttls(clear, &offered, settings).await?;
+    Ok((greeting, offered))
 }
 
 async fn greet<C: Channel>(dialogue: &mut Dialogue<C>) -> Result<Reply> {

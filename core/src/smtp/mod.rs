@@ -57,6 +57,7 @@ mod transaction;
 pub use address::Mailbox;
 pub use body::{Body, FileBody, MemoryBody, ReaderBody};
 pub use client::Client;
+pub(crate) use connect::ask_for_tls;
 pub use envelope::{Envelope, NotOffered, Recipient, RecipientPolicy};
 pub use extensions::{Extensions, Limits};
 pub use header::{HEADER_LIMIT, Header, HeaderReader};

@@ -150,7 +150,7 @@ impl FtpSession {
         let network = config::Network::new(py, proxy, local_address)?;
         let ftp = Ftp {
             endpoint: url.endpoint.clone(),
-            options: config::options(py, &url, tls, timeout, trace)?,
+            options: config::options(py, url.security, tls, timeout, trace)?,
             credentials,
             settings,
         };

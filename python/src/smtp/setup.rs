@@ -59,7 +59,7 @@ impl SmtpSetup {
         }
         let smtp = Smtp {
             routes: server.routes(&url),
-            options: config::options(py, &url, tls, timeout, trace)?,
+            options: config::options(py, url.security, tls, timeout, trace)?,
             settings: Settings { name, pipelining, chunking, chunk_size, ..defaults },
             credentials: login.credentials(py, &url)?,
         };
