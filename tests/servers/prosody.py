@@ -10,8 +10,8 @@ from .pki import PKI, Identity
 from .process import HOST, Daemon, TLSVersion, as_servant, free_ports, owned_copy, owned_folder, scratch
 from .service import Service
 
-NAME = "localhost"
-"""The domain it serves, and the name in its certificate."""
+NAMES = ("localhost", "elsewhere.example")
+"""The domains it serves; only the first one is in its certificate."""
 
 CONFIGURATION = """\
 interfaces = {{ "{host}" }}
@@ -25,7 +25,7 @@ c2s_direct_tls_ports = {{ {implicit_port} }}
 c2s_require_encryption = {required}
 authentication = "internal_plain"
 {ssl}
-VirtualHost "{name}"
+{hosts}
 """
 
 SSL = """\
@@ -59,7 +59,7 @@ def serve(
                 implicit_port=implicit_port if offers_tls else "",
                 required="true" if offers_tls else "false",
                 ssl=ssl if offers_tls else "",
-                name=NAME,
+                hosts="\n".join(f'VirtualHost "{name}"' for name in NAMES),
             )
         )
         daemon = Daemon(
