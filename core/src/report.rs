@@ -15,7 +15,7 @@
 //! | [`FileReport`] | `path`, `kind`, `action`, `size`, `reason`, `error` |
 //! | [`MirrorReport`] | `complete`, `created`, `updated`, `deleted`, `unchanged`, `skipped`, `failed`, `bytes`, `sessions`, `deletions_refused`, `dry_run` |
 //! | [`Reply`] | `code`, `enhanced`, `lines` |
-//! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `pinned`, `binding`, `warnings` (as of now), `certificates` |
+//! | [`TlsInfo`] | `version`, `cipher_suite`, `group`, `alpn`, `resumed`, `server_name`, `name_checked`, `verified_by`, `mta_sts`, `ocsp_response` (Base64), `pinned`, `binding`, `warnings` (as of now), `certificates` |
 //! | [`Certificate`] | `subject`, `issuer`, `names`, `not_before`, `not_after`, `serial`, `pin` (Base64) |
 //! | [`Error`] | `kind`, `phase`, `peer`, `transient`, `reply`, `message`, `advice`, `detail` |
 //!
@@ -75,6 +75,7 @@ keys!(TlsInfo, it, {
     "name_checked": it.verified_by.checks_name(),
     "verified_by": it.verified_by.as_str(),
     "mta_sts": it.mta_sts.map(MtaStsVerdict::as_str),
+    "ocsp_response": it.ocsp_response.as_ref().map(|der| BASE64_STANDARD.encode(der)),
     "pinned": it.pinned,
     "binding": it.binding.map(ChannelBindingType::as_str),
     "warnings": it.warnings(SystemTime::now()).iter().map(TlsWarning::as_str).collect::<Vec<_>>(),
@@ -229,6 +230,8 @@ fn tls_fault(fault: &TlsFault) -> &'static str {
         TlsFault::UnknownIssuer => "tls_unknown_issuer",
         TlsFault::NameMismatch { .. } => "tls_name_mismatch",
         TlsFault::Revoked => "tls_revoked",
+        TlsFault::RevocationUnknown(_) => "tls_revocation_unknown",
+        TlsFault::RejectedByCheck(_) => "tls_rejected_by_check",
         TlsFault::WrongUsage => "tls_wrong_usage",
         TlsFault::PinMismatch => "tls_pin_mismatch",
         TlsFault::TlsaMismatch => "tls_tlsa_mismatch",

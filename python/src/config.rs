@@ -12,6 +12,7 @@ use starttls::transport::Proxy;
 use starttls::url::Url;
 use starttls::{Options, Security, Timeouts};
 
+use crate::check;
 use crate::error::{self, Hint};
 
 /// Whom to trust, who we are, which versions. Made once, it serves any number of sessions.
@@ -20,14 +21,24 @@ use crate::error::{self, Hint};
 /// client certificate is shown.
 ///
 /// `ca_file`, a file, `ca_folder`, a folder of files, and `ca_data`, text or bytes, have the authorities to trust instead of
-/// the platform's, in PEM or DER; `and_platform` trusts the platform's as well. `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
+/// the platform's, in PEM or DER; `and_platform` trusts the platform's as well. `crls` are lists of revoked certificates,
+/// files or bytes, PEM or DER, that you fetched; `unknown_revocation` says what becomes of certificates that no current one
+/// is about: `"refuse"` or `"allow"`.
+///
+/// `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
 /// of keys and `certificate_pins` of certificates, of which the server's must have one: 32 bytes, or text in hexadecimal or
-/// Base64. `tlsa` are DANE records,
-/// `"3 1 1 AB12…"`, that you looked up for the server and validated: they decide instead of authorities. `mta_sts` is the
-/// text of the mail domain's MTA-STS policy, which a mail server is held to unless there are `tlsa`. `minimum_version` and
-/// `maximum_version` are `"1.2"` or `"1.3"`. `alpn` are the application protocols to offer. `server_name` is the name in
-/// the server's certificate, where it is not the host connected to. `danger_accept_any_certificate` lets anybody in
-/// between read and change everything, unless pins are given.
+/// Base64. `tlsa` are DANE records, `"3 1 1 AB12…"`, that you looked up for the server and validated: they decide instead of
+/// authorities. `mta_sts` is the text of the mail domain's MTA-STS policy, which a mail server is held to unless there are
+/// `tlsa`.
+///
+/// `minimum_version` and `maximum_version` are `"1.2"` or `"1.3"`. `cipher_suites` and `groups` are the only ones to offer, by
+/// their IANA names. `alpn` are the application protocols to offer. `server_name` is the name in the server's certificate,
+/// where it is not the host connected to; without `sni` the server is not told it. `key_log`, a file or a callable, gets the
+/// secrets of all connections as lines in the format of `SSLKEYLOGFILE`: whoever has them can read everything.
+///
+/// `check` is called with a `Presented` during each handshake, in the thread that is at it: anything but `True` rejects the
+/// certificate, a `str` for that reason. It cannot accept what is refused; `danger_check` can. Both should be quick.
+/// `danger_accept_any_certificate` lets anybody in between read and change everything, unless pins are given.
 #[pyclass(frozen, module = "starttls")]
 pub(crate) struct TLSConfig {
     tls: TlsConfig,
@@ -41,7 +52,8 @@ impl TLSConfig {
     #[new]
     #[pyo3(signature = (*, ca_file=None, ca_folder=None, ca_data=None, and_platform=false,
         client_cert=None, client_key=None, pins=None, certificate_pins=None, tlsa=None, mta_sts=None,
-        minimum_version=None, maximum_version=None, alpn=None, server_name=None,
+        crls=None, unknown_revocation="refuse", minimum_version=None, maximum_version=None, cipher_suites=None, groups=None,
+        alpn=None, server_name=None, sni=true, key_log=None, check=None, danger_check=None,
         danger_accept_any_certificate=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -56,10 +68,18 @@ impl TLSConfig {
         certificate_pins: Option<Vec<Bound<'_, PyAny>>>,
         tlsa: Option<Vec<String>>,
         mta_sts: Option<&str>,
+        crls: Option<Vec<Bound<'_, PyAny>>>,
+        unknown_revocation: &str,
         minimum_version: Option<&str>,
         maximum_version: Option<&str>,
+        cipher_suites: Option<Vec<String>>,
+        groups: Option<Vec<String>>,
         alpn: Option<Vec<String>>,
         server_name: Option<String>,
+        sni: bool,
+        key_log: Option<Bound<'_, PyAny>>,
+        check: Option<Py<PyAny>>,
+        danger_check: Option<Py<PyAny>>,
         danger_accept_any_certificate: bool,
     ) -> PyResult<Self> {
         let raise = |why| error::core(py, &why, Hint::None);
@@ -118,6 +138,22 @@ impl TLSConfig {
             shown.push(format!("mta_sts=<{}>", policy.mode().as_str()));
             tls = tls.mta_sts(policy);
         }
+        for list in crls.iter().flatten() {
+            shown.push("crls=…".into());
+            tls = match list.cast::<PyBytes>() {
+                Ok(data) => tls.crl_data(data.as_bytes()),
+                Err(_) => {
+                    let path = list.extract::<PathBuf>()?;
+                    py.detach(|| tls.crl_file(path))
+                }
+            }
+            .map_err(raise)?;
+        }
+        match unknown_revocation {
+            "refuse" => {}
+            "allow" => tls = tls.allow_unknown_revocation(),
+            _ => return Err(error::argument(py, "unknown_revocation is 'refuse' or 'allow'")),
+        }
         if let Some(text) = minimum_version {
             shown.push(format!("minimum_version={text:?}"));
             tls = tls.minimum_version(version(py, text)?);
@@ -125,6 +161,39 @@ impl TLSConfig {
         if let Some(text) = maximum_version {
             shown.push(format!("maximum_version={text:?}"));
             tls = tls.maximum_version(version(py, text)?);
+        }
+        if let Some(names) = cipher_suites {
+            shown.push(format!("cipher_suites={names:?}"));
+            tls = tls.cipher_suites(names).map_err(raise)?;
+        }
+        if let Some(names) = groups {
+            shown.push(format!("groups={names:?}"));
+            tls = tls.groups(names).map_err(raise)?;
+        }
+        if !sni {
+            shown.push("sni=False".into());
+            tls = tls.sni(false);
+        }
+        if let Some(log) = key_log {
+            shown.push("key_log=…".into());
+            tls = if log.is_callable() {
+                check::key_log(tls, log.unbind())
+            } else {
+                let path = log.extract::<PathBuf>()?;
+                py.detach(|| tls.key_log_file(path)).map_err(raise)?
+            };
+        }
+        match (check, danger_check) {
+            (None, None) => {}
+            (Some(check), None) => {
+                shown.push("check=…".into());
+                tls = tls.check(move |presented| check::ask(&check, presented));
+            }
+            (None, Some(check)) => {
+                shown.push("danger_check=…".into());
+                tls = tls.danger_check(move |presented| check::ask(&check, presented));
+            }
+            (Some(_), Some(_)) => return Err(error::argument(py, "check= and danger_check= exclude each other")),
         }
         if let Some(alpn) = alpn {
             shown.push(format!("alpn={alpn:?}"));

@@ -187,6 +187,8 @@ fn fault_names(fault: &TlsFault) -> (&'static str, &'static str) {
         TlsFault::UnknownIssuer => certificate("unknown-issuer"),
         TlsFault::NameMismatch { .. } => certificate("name-mismatch"),
         TlsFault::Revoked => certificate("revoked"),
+        TlsFault::RevocationUnknown(_) => certificate("revocation-unknown"),
+        TlsFault::RejectedByCheck(_) => certificate("rejected-by-check"),
         TlsFault::WrongUsage => certificate("wrong-usage"),
         TlsFault::PinMismatch => certificate("pin-mismatch"),
         TlsFault::TlsaMismatch => certificate("tlsa-mismatch"),

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod check;
 mod config;
 mod connection;
 mod dkim;

@@ -108,7 +108,7 @@ impl Value {
     }
 }
 
-fn class<'py>(py: Python<'py>, name: &Bound<'py, pyo3::types::PyString>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn class<'py>(py: Python<'py>, name: &Bound<'py, pyo3::types::PyString>) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE.get_or_try_init(py, || py.import("starttls._results").map(Bound::unbind))?;
     module.bind(py).getattr(name)
@@ -130,7 +130,8 @@ pub(crate) fn tls<'py>(py: Python<'py>, it: &TlsInfo) -> PyResult<Bound<'py, PyA
     let policy = it.mta_sts.map(MtaStsVerdict::as_str);
     let agreed = (&it.version, &it.cipher_suite, &it.group, &it.alpn, it.resumed, &it.server_name, chain);
     let binding = it.binding.map(ChannelBindingType::as_str);
-    let believed = (it.verified_by.as_str(), policy, it.pinned, binding);
+    let ocsp = it.ocsp_response.as_ref().map(|der| PyBytes::new(py, der));
+    let believed = (it.verified_by.as_str(), policy, it.pinned, binding, ocsp);
     let all = agreed.into_pyobject(py)?.add(believed.into_pyobject(py)?)?;
     class(py, intern!(py, "TLSInfo"))?.call1(all.cast_into::<PyTuple>()?)
 }

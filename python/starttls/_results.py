@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
-    VerifiedBy = Literal["platform", "web-pki-roots", "authorities", "dane-ta", "dane-ee", "pin", "nobody"]
+    from ._foreign_errors import TLSError
+
+    VerifiedBy = Literal["platform", "web-pki-roots", "authorities", "dane-ta", "dane-ee", "check", "pin", "nobody"]
 
 
 class Reply(Frozen):
@@ -53,6 +55,7 @@ class TLSInfo(Frozen):
         "mta_sts",
         "pinned",
         "binding",
+        "ocsp_response",
     )
 
     version: str
@@ -71,7 +74,8 @@ class TLSInfo(Frozen):
     """The server's certificate chain in DER, its own certificate first."""
     verified_by: VerifiedBy
     """What made the certificate believed: an authority (``platform``, ``web-pki-roots``, or ``authorities``, those you
-    gave), a TLSA record (``dane-ta``, ``dane-ee``), a ``pin`` alone, or ``nobody``."""
+    gave), a TLSA record (``dane-ta``, ``dane-ee``), your own ``check``, which accepted what was refused, a ``pin``
+    alone, or ``nobody``."""
     mta_sts: Literal["satisfied", "violated"] | None
     """The verdict of the MTA-STS policy, if one was given that asks for anything; ``violated`` in testing
     only."""
@@ -79,6 +83,8 @@ class TLSInfo(Frozen):
     """Whether pins were given, of which the server's certificate or its key has one."""
     binding: Literal["tls-exporter", "tls-server-end-point"] | None
     """What could tie a login to this connection (RFC 5056)."""
+    ocsp_response: bytes | None
+    """The OCSP response that came with the certificate, in DER, as it came: nobody has checked it."""
 
     def __init__(
         self,
@@ -93,10 +99,10 @@ class TLSInfo(Frozen):
         mta_sts: Literal["satisfied", "violated"] | None = None,
         pinned: bool = False,
         binding: Literal["tls-exporter", "tls-server-end-point"] | None = None,
+        ocsp_response: bytes | None = None,
     ) -> None:
-        self._set(
-            version, cipher_suite, group, alpn, resumed, server_name, chain, verified_by, mta_sts, pinned, binding
-        )
+        agreed = (version, cipher_suite, group, alpn, resumed, server_name, chain)
+        self._set(*agreed, verified_by, mta_sts, pinned, binding, ocsp_response)
 
     @property
     def name_checked(self) -> bool:
@@ -123,12 +129,46 @@ class TLSInfo(Frozen):
 
     def _shown(self) -> tuple[str, ...]:
         # What the chain says, instead of its bytes.
-        told = (name for name in self.__slots__ if name != "chain")
+        told = (name for name in self.__slots__ if name not in ("chain", "ocsp_response"))
         return (*told, "name_checked", "warnings", "certificates")
 
     def __repr__(self) -> str:
         resumed = ", resumed" if self.resumed else ""
         return f"<TLSInfo {self.version}, {self.cipher_suite}, {self.server_name}{resumed}>"
+
+
+class Presented(Frozen):
+    """What a server showed, and what was thought of it, for a ``check`` of your own."""
+
+    __slots__ = ("chain", "server_name", "verified_by", "refusal", "ocsp_response")  # noqa: RUF023
+
+    chain: tuple[bytes, ...]
+    """The server's certificate chain in DER, its own certificate first."""
+    server_name: str
+    """The name that the certificate must be for."""
+    verified_by: VerifiedBy | None
+    """What makes it believed; ``None`` if it is refused."""
+    refusal: TLSError | None
+    """Why it is refused; ``None`` if it is believed."""
+    ocsp_response: bytes | None
+    """The OCSP response that came with it, in DER, as it came: nobody has checked it."""
+
+    def __init__(
+        self,
+        chain: tuple[bytes, ...],
+        server_name: str,
+        verified_by: VerifiedBy | None,
+        refusal: TLSError | None,
+        ocsp_response: bytes | None,
+    ) -> None:
+        self._set(chain, server_name, verified_by, refusal, ocsp_response)
+
+    @property
+    def certificates(self) -> tuple[Certificate | None, ...]:
+        """The chain, to be read; ``None`` for what is no certificate."""
+        from ._native import read_certificate
+
+        return tuple(read_certificate(der) for der in self.chain)
 
 
 class Certificate(Frozen):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import starttls
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.cli import ca
 from tests.cli import starttls as cli
 from tests.python.faces import Face
-from tests.servers.pki import PKI
+from tests.servers import postfix as postfix_daemon
+from tests.servers.pki import DAY, PKI, Authority
 from tests.servers.postfix import PostfixServer
 
 
@@ -119,3 +124,118 @@ def test_a_key_of_another_certificate(pki: PKI) -> None:
     with pytest.raises(starttls.TLSError) as caught:
         starttls.TLSConfig(client_cert=pki.client.cert_file, client_key=pki.server.key_file)
     assert caught.value.kind == "key-mismatch" and "issued for" in str(caught.value.advice)
+
+
+def revocation_list(authority: Authority, *revoked: int, stale: bool = False) -> x509.CertificateRevocationList:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(now - 2 * DAY)
+        .next_update(now - DAY if stale else now + DAY)
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
+            critical=False,
+        )
+    )
+    for serial in revoked:
+        one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - 2 * DAY).build()
+        builder = builder.add_revoked_certificate(one)
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ours"), "one that revokes")
+
+
+@pytest.fixture(scope="module")
+def mail(pki: PKI, ours: Authority) -> Iterator[PostfixServer]:
+    """A server whose certificate that authority issued."""
+    with postfix_daemon.serve(pki, identity=ours.issue("mail")) as server:
+        yield server
+
+
+def test_revoked(face: Face, mail: PostfixServer, ours: Authority, tmp_path: Path) -> None:
+    serial = x509.load_pem_x509_certificate((ours.folder / "mail.pem").read_bytes()).serial_number
+    ca_file = ours.write("ca")
+
+    def kind(crl: bytes | Path, unknown: Literal["refuse", "allow"] = "refuse") -> str | None:
+        trust = starttls.TLSConfig(ca_file=ca_file, crls=[crl], unknown_revocation=unknown)
+        try:
+            with face.smtp(mail.url, tls=trust):
+                return None
+        except starttls.CertificateError as error:
+            return error.kind
+
+    revoked, fine = revocation_list(ours, serial, 5), revocation_list(ours, 5)
+    stale = revocation_list(ours, serial, stale=True)
+    (tmp_path / "list.crl").write_bytes(revoked.public_bytes(Encoding.DER))
+    assert kind(fine.public_bytes(Encoding.PEM)) is None
+    assert kind(revoked.public_bytes(Encoding.PEM)) == kind(tmp_path / "list.crl") == "revoked"
+    assert kind(stale.public_bytes(Encoding.DER)) == "revocation-unknown"
+    assert kind(stale.public_bytes(Encoding.DER), "allow") == "revoked"
+    with pytest.raises(starttls.TLSError, match="no list of revoked certificates"):
+        starttls.TLSConfig(crls=[b"nonsense"])
+    with pytest.raises(starttls.InvalidArgument, match="unknown_revocation"):
+        starttls.TLSConfig(unknown_revocation="maybe")  # type: ignore[arg-type]
+
+    words = ("probe", mail.url, "--json", "--ca-file", ca_file)
+    done = cli(*words, "--crl", tmp_path / "list.crl")
+    assert done.code == 76 and done.json["error"]["kind"] == "tls_revoked" and done.json["trusted"] is False
+    (tmp_path / "list.crl").write_bytes(stale.public_bytes(Encoding.DER))
+    done = cli(*words, "--crl", tmp_path / "list.crl")
+    assert done.code == 76 and done.json["error"]["kind"] == "tls_revocation_unknown" and "CRL" in done.err
+    (tmp_path / "list.crl").write_bytes(revocation_list(ours, stale=True).public_bytes(Encoding.PEM))
+    assert cli(*words, "--crl", tmp_path / "list.crl", "--allow-unknown-revocation").code == 0
+
+
+def test_a_check_of_ones_own(face: Face, postfix: PostfixServer, pki: PKI) -> None:
+    seen: list[starttls.Presented] = []
+
+    def say(answer: Any) -> Callable[[starttls.Presented], Any]:
+        def check(presented: starttls.Presented) -> Any:
+            seen.append(presented)
+            return answer
+
+        return check
+
+    def outcome(**trust: Any) -> str | None:
+        try:
+            with face.smtp(postfix.url, tls=starttls.TLSConfig(**trust)) as session:
+                return str(session.tls.verified_by)
+        except starttls.CertificateError as error:
+            return f"{error.kind}: {error.message}"
+
+    good, bad = pki.ca_file, pki.other_ca_file
+    assert outcome(ca_file=good, check=say(True)) == "authorities"
+    assert (seen[0].verified_by, seen[0].refusal, seen[0].server_name) == ("authorities", None, "localhost")
+    assert seen[0].chain[0] == der(pki.server.cert_file) and seen[0].ocsp_response is None
+    assert seen[0].certificates[0] is not None and "localhost" in seen[0].certificates[0].names
+    for answer, why in (("not today", "not today"), (None, "it returned None"), (1, "it returned 1")):
+        told = str(outcome(ca_file=good, check=say(answer)))
+        assert told.startswith("rejected-by-check: ") and why in told
+        assert str(outcome(ca_file=bad, danger_check=say(answer))).startswith("rejected-by-check: ")
+    # It cannot accept what is refused, unless it is asked to by name.
+    assert str(outcome(ca_file=bad, check=say(True))).startswith("unknown-issuer")
+    assert isinstance(seen[-1].refusal, starttls.CertificateError) and seen[-1].refusal.kind == "unknown-issuer"
+    assert seen[-1].verified_by is None
+    assert outcome(ca_file=bad, danger_check=say(True)) == "check"
+    with pytest.raises(starttls.InvalidArgument, match="exclude each other"):
+        starttls.TLSConfig(check=say(True), danger_check=say(True))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_check_that_raises_rejects(face: Face, postfix: PostfixServer, pki: PKI) -> None:
+    def check(presented: starttls.Presented) -> bool:
+        raise LookupError("no such thing")
+
+    for trust in (
+        starttls.TLSConfig(ca_file=pki.ca_file, check=check),
+        starttls.TLSConfig(ca_file=pki.ca_file, danger_check=check),
+    ):
+        rejects = pytest.raises(starttls.CertificateError, match="LookupError: no such thing")
+        with rejects as caught, face.smtp(postfix.url, tls=trust):
+            pass
+        assert caught.value.kind == "rejected-by-check"

@@ -109,6 +109,7 @@ fn tls_fault(fault: &Fault) -> TlsFault {
             TlsFault::NameMismatch(NameMismatch { expected: expected.clone(), presented: presented.clone() })
         }
         Fault::Revoked => TlsFault::Revoked,
+        Fault::RevocationUnknown(why) => TlsFault::RevocationUnknown(why.clone()),
         Fault::WrongUsage => TlsFault::WrongUsage,
         Fault::PinMismatch => TlsFault::PinMismatch,
         Fault::TlsaMismatch => TlsFault::TlsaMismatch,

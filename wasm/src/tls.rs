@@ -1,6 +1,8 @@
 //! Trust, identity and versions.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use starttls::tls::{ChannelBindingType, MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa};
@@ -19,22 +21,28 @@ impl Guest for Component {
 
 /// Whom to trust, who we are, which versions.
 #[derive(Default)]
-pub(crate) struct ClientConfig(RefCell<TlsConfig>);
+pub(crate) struct ClientConfig {
+    config: RefCell<TlsConfig>,
+    key_log: Arc<Mutex<VecDeque<String>>>,
+}
+
+/// How many lines of a key log are kept.
+const MOST_LINES: usize = 10_000;
 
 impl ClientConfig {
     /// The configuration as it is now. Clones share what core builds at the first handshake.
     pub(crate) fn now(&self) -> TlsConfig {
-        self.0.borrow().clone()
+        self.config.borrow().clone()
     }
 
     fn change(&self, change: impl FnOnce(TlsConfig) -> TlsConfig) {
         let changed = change(self.now());
-        self.0.replace(changed);
+        self.config.replace(changed);
     }
 
     fn try_change(&self, change: impl FnOnce(TlsConfig) -> starttls::Result<TlsConfig>) -> Result<(), Error> {
         let changed = change(self.now())?;
-        self.0.replace(changed);
+        self.config.replace(changed);
         Ok(())
     }
 }
@@ -90,6 +98,42 @@ impl GuestClientConfig for ClientConfig {
         self.change(|config| config.maximum_version(version.into()));
     }
 
+    fn add_crl(&self, data: Vec<u8>) -> Result<(), Error> {
+        self.try_change(|config| config.crl_data(&data))
+    }
+
+    fn allow_unknown_revocation(&self) {
+        self.change(TlsConfig::allow_unknown_revocation);
+    }
+
+    fn set_cipher_suites(&self, names: Vec<String>) -> Result<(), Error> {
+        self.try_change(|config| config.cipher_suites(names))
+    }
+
+    fn set_groups(&self, names: Vec<String>) -> Result<(), Error> {
+        self.try_change(|config| config.groups(names))
+    }
+
+    fn set_sni(&self, wanted: bool) {
+        self.change(|config| config.sni(wanted));
+    }
+
+    fn keep_key_log(&self) {
+        let kept = self.key_log.clone();
+        let keep = move |line: &str| {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() == MOST_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(line.to_owned());
+        };
+        self.change(|config| config.key_log(keep));
+    }
+
+    fn take_key_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.key_log.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+
     fn set_alpn(&self, protocols: Vec<String>) {
         self.change(|config| config.alpn(protocols));
     }
@@ -121,6 +165,7 @@ impl From<&TlsInfo> for SessionInfo {
             server_name: info.server_name,
             verified_by: info.verified_by.into(),
             mta_sts: info.mta_sts.and_then(verdict),
+            ocsp_response: info.ocsp_response,
             pinned: info.pinned,
             binding: info.binding.map(|binding| match binding {
                 ChannelBindingType::TlsExporter => ChannelBinding::TlsExporter,

@@ -144,6 +144,7 @@ fn second_look(common: &Common, network: &Network, url: &Url, options: &Options,
                 | TlsFault::UnknownIssuer
                 | TlsFault::NameMismatch { .. }
                 | TlsFault::Revoked
+                | TlsFault::RevocationUnknown(_)
                 | TlsFault::WrongUsage
                 | TlsFault::PinMismatch
                 | TlsFault::TlsaMismatch

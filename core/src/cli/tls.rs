@@ -37,6 +37,12 @@ pub(crate) struct Tls {
     /// Require this certificate, too: its fingerprint, SHA-256 in hexadecimal or Base64
     #[arg(long, global = true, value_name = "SHA256", help_heading = HEADING)]
     pin_certificate: Vec<Fingerprint>,
+    /// Refuse certificates that a list in this file (CRL, PEM or DER) says are revoked; several files add up
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    crl: Vec<PathBuf>,
+    /// With --crl: accept certificates that no current list is about
+    #[arg(long, global = true, requires = "crl", help_heading = HEADING)]
+    allow_unknown_revocation: bool,
     /// Believe by this DANE record instead of an authority: "3 1 1 AB12…", looked up and validated; several: any of them
     #[arg(long, global = true, value_name = "RECORD", help_heading = HEADING)]
     tlsa: Vec<Tlsa>,
@@ -52,6 +58,18 @@ pub(crate) struct Tls {
     /// Accept no TLS version above this one
     #[arg(long, global = true, value_name = "1.2|1.3", value_parser = version, help_heading = HEADING)]
     tls_max: Option<Version>,
+    /// Offer these cipher suites and no others, by their IANA names, the preferred one first
+    #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',', help_heading = HEADING)]
+    cipher_suites: Vec<String>,
+    /// Offer these key exchange groups and no others, by their IANA names: x25519,secp256r1
+    #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',', help_heading = HEADING)]
+    groups: Vec<String>,
+    /// Do not tell the server which name it is asked for (SNI)
+    #[arg(long, global = true, help_heading = HEADING)]
+    no_sni: bool,
+    /// Add each connection's secrets to this file (SSLKEYLOGFILE's format): whoever reads it can read everything
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    key_log: Option<PathBuf>,
     /// Accept ANY certificate: whoever is in between reads everything, passwords first
     #[arg(long, global = true, help_heading = HEADING)]
     insecure: bool,
@@ -94,6 +112,16 @@ impl Tls {
         if let Some(version) = self.tls_max {
             tls = tls.maximum_version(version);
         }
+        for file in &self.crl {
+            tls = tls.crl_file(file)?;
+        }
+        if self.allow_unknown_revocation {
+            tls = tls.allow_unknown_revocation();
+        }
+        tls = tls.cipher_suites(&self.cipher_suites)?.groups(&self.groups)?.sni(!self.no_sni);
+        if let Some(file) = &self.key_log {
+            tls = tls.key_log_file(file)?;
+        }
         Ok(tls)
     }
 
@@ -103,6 +131,9 @@ impl Tls {
     }
 
     fn warn(&self, security: Security) -> Result<(), Failure> {
+        if self.key_log.is_some() {
+            note("WARNING: --key-log: whoever reads that file can read everything in these connections");
+        }
         let pinned = !self.pin.is_empty() || !self.pin_certificate.is_empty();
         match security {
             Security::Plaintext => note("WARNING: clear text: everybody on the way can read and change everything"),

@@ -69,6 +69,10 @@ pub enum TlsFault {
     },
     /// The certificate is revoked.
     Revoked,
+    /// Lists of revoked certificates were given, and nothing current is known of a certificate of the chain; in words.
+    RevocationUnknown(String),
+    /// The caller's own check rejected the certificate, for this reason.
+    RejectedByCheck(String),
     /// The certificate may not be used for a TLS server.
     WrongUsage,
     /// No pin matches the server's public key.
@@ -242,6 +246,8 @@ impl fmt::Display for TlsFault {
                 write!(f, "the server's certificate is not for {expected} but for {}", presented.join(", "))
             }
             Self::Revoked => f.write_str("the server's certificate is revoked"),
+            Self::RevocationUnknown(why) => write!(f, "whether the server's certificate is revoked is unknown: {why}"),
+            Self::RejectedByCheck(why) => write!(f, "the caller's check rejected the server's certificate: {why}"),
             Self::WrongUsage => f.write_str("the server's certificate may not be used for a TLS server"),
             Self::PinMismatch => f.write_str("no pin matches the server's key"),
             Self::TlsaMismatch => f.write_str("no TLSA record matches the server's certificate"),

@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
 use super::pem;
-use crate::error::{Error, LocalFailure, Result, TlsFault};
+use crate::error::{Error, ErrorKind, LocalFailure, Result, TlsFault};
 
 /// The authorities that may sign a server's certificate.
 #[derive(Clone, Debug)]
@@ -55,13 +55,7 @@ impl Authorities {
 
     /// Adds what is in a file, PEM or DER.
     pub(super) fn add_file(&mut self, path: &Path) -> Result<()> {
-        self.add_data(&read(path)?).map_err(|error| match error.kind() {
-            crate::ErrorKind::Tls(TlsFault::Configuration(why)) => {
-                Error::tls(TlsFault::Configuration(format!("{}: {why}", path.display())))
-                    .advise(error.advice().unwrap_or("is this a file of certificates, PEM or DER?").to_owned())
-            }
-            _ => error,
-        })
+        in_file(path, |data| self.add_data(data))
     }
 
     /// Adds what is in the files of a folder that are named as certificates are.
@@ -110,6 +104,20 @@ fn is_certificate(path: &Path) -> bool {
     hashed || ["pem", "crt", "cer", "der"].iter().any(|known| end.eq_ignore_ascii_case(known))
 }
 
+/// What `add` makes of a file, whose name is in the error.
+pub(super) fn in_file(path: &Path, add: impl FnOnce(&[u8]) -> Result<()>) -> Result<()> {
+    add(&read(path)?).map_err(|error| match error.kind() {
+        ErrorKind::Tls(TlsFault::Configuration(why)) => {
+            let named = Error::tls(TlsFault::Configuration(format!("{}: {why}", path.display())));
+            match error.advice() {
+                Some(advice) => named.advise(advice.to_owned()),
+                None => named,
+            }
+        }
+        _ => error,
+    })
+}
+
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| LocalFailure::of(path, error))
 }
@@ -118,7 +126,6 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
 
     fn authority(name: &str) -> rcgen::Certificate {
         let key = rcgen::KeyPair::generate().unwrap();

@@ -7,11 +7,12 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use ring::{digest, hkdf};
-use rustls::KeyLog;
 use x509_parser::oid_registry as oid;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use zeroize::Zeroizing;
+
+use super::key_log::KeyLog;
 
 /// How a value is tied to the TLS connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,14 +102,22 @@ fn certificate_hash(der: &[u8]) -> Option<&'static digest::Algorithm> {
     .find_map(|(known, algorithm)| (*known == signature.algorithm).then_some(algorithm))
 }
 
-/// The key log of one connection: of all secrets it lets only the exporter's come, and keeps what is derived from it.
+/// The key log of one connection: of all secrets it lets only the exporter's come, and keeps what is derived from it; all
+/// others are for the caller's own log, if there is one.
 #[derive(Default)]
-pub(super) struct Exporter(OnceLock<Zeroizing<[u8; 32]>>);
+pub(super) struct Exporter {
+    derived: OnceLock<Zeroizing<[u8; 32]>>,
+    log: Option<KeyLog>,
+}
 
 impl Exporter {
+    pub(super) fn with_log(log: Option<KeyLog>) -> Self {
+        Self { derived: OnceLock::new(), log }
+    }
+
     /// The binding of a TLS 1.3 connection, once its handshake is over.
     pub(super) fn binding(&self) -> Option<ChannelBinding> {
-        let data = self.0.get()?.to_vec().into();
+        let data = self.derived.get()?.to_vec().into();
         Some(ChannelBinding { kind: ChannelBindingType::TlsExporter, data })
     }
 }
@@ -121,16 +130,19 @@ impl fmt::Debug for Exporter {
 
 const EXPORTER_SECRET: &str = "EXPORTER_SECRET";
 
-impl KeyLog for Exporter {
+impl rustls::KeyLog for Exporter {
     fn will_log(&self, label: &str) -> bool {
-        label == EXPORTER_SECRET
+        label == EXPORTER_SECRET || self.log.is_some()
     }
 
-    fn log(&self, label: &str, _: &[u8], secret: &[u8]) {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if let Some(log) = &self.log {
+            log.log(label, client_random, secret);
+        }
         if label == EXPORTER_SECRET
             && let Some(data) = export(secret, b"EXPORTER-Channel-Binding")
         {
-            let _ = self.0.set(data);
+            let _ = self.derived.set(data);
         }
     }
 }
@@ -169,6 +181,8 @@ fn expand_label(secret: &hkdf::Prk, label: &[u8], context: &[u8], out: &mut [u8]
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use rustls::KeyLog as _;
+
     use super::*;
 
     fn certificate(algorithm: &'static rcgen::SignatureAlgorithm) -> Vec<u8> {

@@ -4,27 +4,22 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use rustls::ClientConfig;
 use rustls::client::{Resumption, Tls12Resumption};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CipherSuite, ClientConfig};
 
 use super::authorities::{Authorities, read};
+use super::check::Check;
 use super::fingerprint::Pins;
+use super::judged::Judge;
 use super::ledger::Ledger;
+use super::provider::provider;
+use super::revocation::Revocation;
 use super::session::{By, RustlsSession};
+use super::settings::Settings;
 use super::trust::{Trust, Verifier};
-use super::{Backend, MtaSts, MtaStsMode, MtaStsVerdict, ServerName, TlsSession, Tlsa, fault, pem};
+use super::{Backend, MtaSts, MtaStsMode, MtaStsVerdict, Presented, ServerName, TlsSession, Tlsa, fault, pem};
 use crate::error::{Error, Result, TlsFault};
-
-/// A TLS protocol version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Version {
-    /// TLS 1.2 (RFC 5246), with forward secrecy and AEAD ciphers only.
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
-}
 
 /// What the caller wants of TLS: whom to trust, who we are, which versions.
 ///
@@ -44,9 +39,9 @@ pub struct TlsConfig {
     mta_sts: Option<Arc<MtaSts>>,
     pins: Pins,
     identity: Option<Arc<Identity>>,
-    minimum: Option<Version>,
-    maximum: Option<Version>,
-    alpn: Vec<Vec<u8>>,
+    revocation: Revocation,
+    check: Option<Check>,
+    pub(super) settings: Settings,
     backend: Option<Arc<dyn Backend>>,
     /// Whether anything above is set.
     is_changed: bool,
@@ -56,7 +51,6 @@ pub struct TlsConfig {
 
 struct Built {
     config: ClientConfig,
-    /// The one in `config`, to be asked how it judged.
     verifier: Arc<Verifier>,
 }
 
@@ -206,24 +200,54 @@ impl TlsConfig {
         self
     }
 
-    /// Refuses versions below this one; TLS 1.2 by default.
+    /// Refuses certificates that a list in this file, PEM or DER, says are revoked (CRL, RFC 5280 §5): the server's, and
+    /// those between it and the authority. The lists are fetched, and kept fresh, by the caller. Calls add up.
+    ///
+    /// Of a certificate that no list is about, or only one that is out of date, nothing is known, and that is an error, too:
+    /// [`RevocationUnknown`](TlsFault::RevocationUnknown). A server that a DANE-EE record or a pin alone vouches for, and
+    /// any accepted certificate, is not looked for in the lists.
+    ///
+    /// # Errors
+    /// [`Local`](crate::ErrorKind::Local) if the file cannot be read, else as [`TlsConfig::crl_data`].
+    pub fn crl_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        self.revocation.add_file(path.as_ref())?;
+        Ok(self.changed())
+    }
+
+    /// The same with the lists in PEM text, or the one in DER.
+    ///
+    /// # Errors
+    /// [`Configuration`](TlsFault::Configuration) if there is no list in it.
+    pub fn crl_data(mut self, data: &[u8]) -> Result<Self> {
+        self.revocation.add_data(data)?;
+        Ok(self.changed())
+    }
+
+    /// Lets certificates pass of which no list knows whether they are revoked, and believes lists that are out of date.
     #[must_use]
-    pub fn minimum_version(mut self, version: Version) -> Self {
-        self.minimum = Some(version);
+    pub fn allow_unknown_revocation(mut self) -> Self {
+        self.revocation.allow_unknown();
         self.changed()
     }
 
-    /// Refuses versions above this one; TLS 1.3 by default.
+    /// Asks `check` about each server's certificate, after all else: it sees the chain, the name and the verdict, and may
+    /// reject what is accepted, with a reason: [`RejectedByCheck`](TlsFault::RejectedByCheck). It cannot accept what is
+    /// refused. Resumed connections are not checked again. It runs in the middle of the handshake: it should not wait for
+    /// anything. Checks replace each other.
     #[must_use]
-    pub fn maximum_version(mut self, version: Version) -> Self {
-        self.maximum = Some(version);
+    pub fn check(mut self, check: impl Fn(&Presented<'_>) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.check = Some(Check { closure: Arc::new(check), may_accept: false });
         self.changed()
     }
 
-    /// Offers these application protocols (RFC 7301), the preferred one first.
+    /// The same, but what `check` says stands, **also where the certificate is refused**: whatever it lets pass that it
+    /// should not can read and change everything. Only the server's signature is still checked.
     #[must_use]
-    pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
+    pub fn danger_check(
+        mut self,
+        check: impl Fn(&Presented<'_>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.check = Some(Check { closure: Arc::new(check), may_accept: true });
         self.changed()
     }
 
@@ -235,12 +259,15 @@ impl TlsConfig {
         self.changed()
     }
 
-    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called, and no TLSA record is there to decide; or what the
-    /// backend says of itself.
+    /// Whether [`TlsConfig::danger_accept_any_certificate`] was called, and no TLSA record is there to decide; or
+    /// [`TlsConfig::danger_check`]; or what the backend says of itself.
     pub fn accepts_any_certificate(&self) -> bool {
         match &self.backend {
             Some(backend) => backend.accepts_any_certificate(),
-            None => matches!(self.trust, Trust::Anybody) && self.tlsa.is_empty(),
+            None => {
+                self.check.as_ref().is_some_and(|check| check.may_accept)
+                    || matches!(self.trust, Trust::Anybody) && self.tlsa.is_empty()
+            }
         }
     }
 
@@ -255,6 +282,7 @@ impl TlsConfig {
         self.backend = None;
         self.tlsa.clear();
         self.pins = Pins::default();
+        self.check = None;
         self.mta_sts = None;
         self.danger_accept_any_certificate()
     }
@@ -269,19 +297,9 @@ impl TlsConfig {
         }
     }
 
-    /// The highest version offered.
-    fn highest_version(&self) -> Version {
-        self.maximum.unwrap_or(Version::Tls13)
-    }
-
-    /// The lowest version accepted.
-    fn lowest_version(&self) -> Version {
-        self.minimum.unwrap_or(Version::Tls12)
-    }
-
     /// Whether [`TlsConfig::maximum_version`] could leave a version out. A backend's versions are its own affair.
     pub(crate) fn has_versions_to_choose(&self) -> bool {
-        self.backend.is_none() && self.lowest_version() < self.highest_version()
+        self.backend.is_none() && self.settings.lowest_version() < self.settings.highest_version()
     }
 
     /// What one control connection and its data connections share.
@@ -307,11 +325,14 @@ impl TlsConfig {
                 self.built.get_or_init(|| made)
             }
         };
-        // Cloned, so that verifier and identity stay the same objects: resumption compares them.
+        // One verifier and one identity for all of a session's connections: resumption compares them.
         let mut config = built.config.clone();
+        let judge = Arc::new(Judge::new(built.verifier.clone()));
+        config.dangerous().set_certificate_verifier(judge.clone());
         let ledger = Arc::new(Ledger::default());
         config.resumption = Resumption::store(ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
-        Ok(RustlsSession { config: Arc::new(config), verifier: built.verifier.clone(), mta_sts, ledger })
+        let key_log = self.settings.key_log.clone();
+        Ok(RustlsSession { config: Arc::new(config), judge, key_log, mta_sts, ledger })
     }
 
     /// [`TlsConfig::session`] with this server, if the MTA-STS policy allows it.
@@ -326,33 +347,30 @@ impl TlsConfig {
 
     fn build(&self) -> Result<Built> {
         let configuration = |error: rustls::Error| Error::tls(TlsFault::Configuration(error.to_string()));
-        let provider = provider();
-        let versions: Vec<_> = [(Version::Tls13, &rustls::version::TLS13), (Version::Tls12, &rustls::version::TLS12)]
-            .into_iter()
-            .filter(|(version, _)| (self.lowest_version()..=self.highest_version()).contains(version))
-            .map(|(_, supported)| supported)
-            .collect();
-        if versions.is_empty() {
-            return Err(Error::tls(TlsFault::Configuration("minimum_version is above maximum_version".into())));
-        }
-        let verifier = Arc::new(Verifier::new(&self.trust, &self.tlsa, &self.pins, &provider)?);
+        let (versions, provider) = (self.settings.versions()?, self.settings.provider()?);
+        let check = self.check.as_ref();
+        let verifier = Verifier::new(&self.trust, &self.tlsa, &self.pins, &self.revocation, check, provider.clone())
+            .map(Arc::new)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(configuration)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier.clone());
+            .with_custom_certificate_verifier(Arc::new(Judge::new(verifier.clone())));
         let mut config = match &self.identity {
             Some(identity) => builder
                 .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
                 .map_err(fault::from_rustls)?,
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols.clone_from(&self.alpn);
+        config.alpn_protocols.clone_from(&self.settings.alpn);
+        config.enable_sni = !self.settings.without_sni;
+        // What is sent before the handshake is over can be sent again by others (RFC 8446 §8).
+        config.enable_early_data = false;
         Ok(Built { config, verifier })
     }
 
     /// After a setting: what was built before no longer holds, and clones made before keep their own.
-    fn changed(mut self) -> Self {
+    pub(super) fn changed(mut self) -> Self {
         self.built = Arc::default();
         self.is_changed = true;
         self
@@ -376,46 +394,12 @@ impl fmt::Debug for TlsConfig {
             .field("tlsa", &self.tlsa.len())
             .field("mta_sts", &self.mta_sts.as_ref().map(|policy| policy.mode()))
             .field("pins", &self.pins.len())
+            .field("revocation", &self.revocation.is_checked())
+            .field("check", &self.check)
             .field("identity", &self.identity.is_some())
             .field("backend", &self.backend)
-            .field("minimum_version", &self.lowest_version())
-            .field("maximum_version", &self.highest_version())
+            .field("minimum_version", &self.settings.lowest_version())
+            .field("maximum_version", &self.settings.highest_version())
             .finish_non_exhaustive()
-    }
-}
-
-/// The cryptography, the fastest cipher first: AES with hardware help natively, ChaCha20 in wasm, where AES runs at a
-/// sixth of its speed.
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER
-        .get_or_init(|| {
-            #[cfg(all(feature = "aws-lc-rs", not(target_family = "wasm")))]
-            let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-            #[cfg(not(all(feature = "aws-lc-rs", not(target_family = "wasm"))))]
-            let mut provider = rustls::crypto::ring::default_provider();
-            provider.cipher_suites.sort_by_key(|suite| preference(suite.suite()));
-            Arc::new(provider)
-        })
-        .clone()
-}
-
-fn preference(suite: CipherSuite) -> u8 {
-    use CipherSuite as S;
-    let chacha_first = cfg!(target_family = "wasm");
-    match suite {
-        S::TLS13_CHACHA20_POLY1305_SHA256
-        | S::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-        | S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            if chacha_first {
-                0
-            } else {
-                3
-            }
-        }
-        S::TLS13_AES_128_GCM_SHA256
-        | S::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-        | S::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 1,
-        _ => 2,
     }
 }

@@ -7,6 +7,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use rustls::{ClientConfig, HandshakeKind};
 
 use super::binding::Exporter;
+use super::provider::{group_name, suite_name};
 use super::session::RustlsSession;
 use super::{ChannelBinding, ServerName, TlsInfo, fault};
 use crate::error::{Error, Result, TlsFault};
@@ -84,7 +85,7 @@ pub(super) struct RustlsEngine {
 
 impl RustlsEngine {
     pub(super) fn new(session: &RustlsSession, name: &ServerName) -> Result<Self> {
-        let exporter = Arc::new(Exporter::default());
+        let exporter = Arc::new(Exporter::with_log(session.key_log.clone()));
         let mut config = ClientConfig::clone(&session.config);
         config.key_log = exporter.clone();
         let connection =
@@ -206,24 +207,26 @@ impl Engine for RustlsEngine {
 
     fn info(&self) -> TlsInfo {
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-        let suite = self.connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
-        let group = self.connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        let suite = self.connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
+        let group = self.connection.negotiated_key_exchange_group().map(|group| group_name(group.name()));
         let version = self.connection.protocol_version().map(|version| match version {
             rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
             rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
             other => format!("{other:?}"),
         });
         let chain = self.connection.peer_certificates().unwrap_or_default();
+        let judgement = chain.first().map(|shown| self.session.judge.judgement(shown)).unwrap_or_default();
         TlsInfo {
             version: text(version.as_deref()),
-            cipher_suite: iana(&text(suite.as_deref())),
+            cipher_suite: text(suite.as_deref()),
             group: text(group.as_deref()),
             alpn: self.connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
             server_name: self.name.to_string(),
-            verified_by: self.session.verifier.verified_by(chain, &self.name.to_rustls()),
+            verified_by: judgement.verified_by,
             mta_sts: self.session.mta_sts,
-            pinned: self.session.verifier.is_pinning(),
+            ocsp_response: judgement.ocsp_response,
+            pinned: self.session.judge.is_pinning(),
             binding: self.channel_binding().map(|binding| binding.kind()),
             chain: chain.iter().map(|c| c.to_vec()).collect(),
         }
@@ -235,11 +238,6 @@ impl Engine for RustlsEngine {
             ChannelBinding::of_certificate(server)
         })
     }
-}
-
-/// rustls writes `TLS13_AES_128_GCM_SHA256` for the suite that IANA registers as `TLS_AES_128_GCM_SHA256`.
-fn iana(suite: &str) -> String {
-    suite.replacen("TLS13_", "TLS_", 1)
 }
 
 fn encode(
@@ -255,6 +253,75 @@ fn encode(
             }
             Err(EncodeError::InsufficientSize(needs)) => room = needs.required_size,
             Err(error) => return Err(Error::tls(TlsFault::PeerMisbehaved(error.to_string()))),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rustls::ServerConnection;
+
+    use super::*;
+    use crate::tls::{TlsConfig, TlsSession};
+
+    #[derive(Default)]
+    struct Written(Vec<u8>, usize);
+
+    impl Outgoing for Written {
+        fn spare(&mut self, room: usize) -> &mut [u8] {
+            self.0.resize(self.1 + room, 0);
+            &mut self.0[self.1..]
+        }
+
+        fn advance(&mut self, n: usize) {
+            self.1 += n;
+        }
+    }
+
+    /// A whole handshake in memory, with what the server says after it.
+    fn handshake(session: &TlsSession, config: &Arc<rustls::ServerConfig>) -> (TlsInfo, ServerConnection) {
+        let mut client = session.engine(&ServerName::parse("localhost").unwrap()).unwrap();
+        let mut server = ServerConnection::new(config.clone()).unwrap();
+        let mut wire = Vec::new();
+        loop {
+            let mut out = Written::default();
+            let (used, progress) = client.process(&mut wire, &mut out, &mut |_| {});
+            wire.drain(..used);
+            let mut sent = &out.0[..out.1];
+            while !sent.is_empty() {
+                server.read_tls(&mut sent).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            if progress.unwrap() == Progress::Traffic && !server.is_handshaking() && !server.wants_write() {
+                return (client.info(), server);
+            }
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+        }
+    }
+
+    /// A server that would take early data is offered none, by a client that resumes (RFC 8446 §4.2.10); what was found
+    /// about its certificate is told of the resumed connection, too.
+    #[test]
+    fn early_data_is_never_offered() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let mut config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert_with_ocsp(vec![made.cert.der().clone()], key, b"a response".to_vec())
+            .unwrap();
+        config.max_early_data_size = 16_384;
+        let config = Arc::new(config);
+        let session = TlsConfig::new().ca_data(made.cert.der()).unwrap().session().unwrap();
+        for resumed in [false, true] {
+            let (info, mut server) = handshake(&session, &config);
+            assert_eq!((info.resumed, server.early_data().is_none()), (resumed, true));
+            assert_eq!(info.verified_by, crate::tls::VerifiedBy::Authorities);
+            assert_eq!(info.ocsp_response.as_deref(), Some(&b"a response"[..]));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! rustls' errors in our words: each cause its own, with the remedy.
 
+use std::time::{Duration, SystemTime};
+
 use rustls::{AlertDescription, CertificateError, Error as Rustls};
 
 use super::trust::Refused;
@@ -40,7 +42,21 @@ fn certificate(error: CertificateError) -> Error {
     use CertificateError as C;
     let fault = match error {
         C::Expired | C::ExpiredContext { .. } => TlsFault::CertificateExpired,
-        C::NotValidYet | C::NotValidYetContext { .. } => TlsFault::CertificateNotYetValid,
+        C::NotValidYet | C::NotValidYetContext { .. } => {
+            let error = Error::tls(TlsFault::CertificateNotYetValid);
+            return match clock_advice(SystemTime::now()) {
+                Some(advice) => error.advise(advice),
+                None => error,
+            };
+        }
+        C::UnknownRevocationStatus => {
+            return Error::tls(TlsFault::RevocationUnknown("no list given is about a certificate of the chain".into()))
+                .advise("give the lists (CRLs) of every authority in the chain, or allow what is unknown");
+        }
+        C::ExpiredRevocationList | C::ExpiredRevocationListContext { .. } => {
+            return Error::tls(TlsFault::RevocationUnknown("a list that was given is out of date".into()))
+                .advise("fetch the latest lists (CRLs), or allow what is unknown");
+        }
         C::UnknownIssuer => {
             return Error::tls(TlsFault::UnknownIssuer)
                 .advise("if the authority is your own, give its certificate (ca_file)");
@@ -65,6 +81,15 @@ fn certificate(error: CertificateError) -> Error {
     Error::tls(fault)
 }
 
+/// What to do about a clock that stands before this was written: at its beginning, where nobody has set it.
+fn clock_advice(now: SystemTime) -> Option<String> {
+    const WRITTEN: Duration = Duration::from_secs(1_790_000_000);
+    (now < SystemTime::UNIX_EPOCH + WRITTEN).then(|| {
+        let now = crate::moment::timestamp(now);
+        format!("this machine's clock says {now}: set it; in a sandbox, have the host grant a real one (wasi:clocks)")
+    })
+}
+
 /// `DnsName("a.example")` as `a.example`, `IpAddress(0::1)` as `::1`.
 fn plain(presented: Vec<String>) -> Vec<String> {
     let bare = |name: &str| {
@@ -75,4 +100,17 @@ fn plain(presented: Vec<String>) -> Vec<String> {
         }
     };
     presented.into_iter().map(|name| bare(&name).unwrap_or(name)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_at_its_beginning() {
+        let advice = clock_advice(SystemTime::UNIX_EPOCH + Duration::from_secs(5)).unwrap();
+        assert!(advice.contains("1970-01-01T00:00:05Z") && advice.contains("wasi:clocks"), "{advice}");
+        assert_eq!(clock_advice(SystemTime::now()), None);
+    }
 }

@@ -19,6 +19,8 @@ pub enum VerifiedBy {
     DaneTa,
     /// A TLSA record about the server: DANE-EE (RFC 7672 §3.1.1). Names and validity do not matter then.
     DaneEe,
+    /// The caller's own check, which accepted what was refused.
+    Check,
     /// A pin, and nothing else, where any certificate is accepted.
     Pin,
     /// Nobody: any certificate was accepted.
@@ -28,8 +30,16 @@ pub enum VerifiedBy {
 
 impl VerifiedBy {
     /// All there are.
-    pub const ALL: [Self; 7] =
-        [Self::Platform, Self::WebPkiRoots, Self::Authorities, Self::DaneTa, Self::DaneEe, Self::Pin, Self::Nobody];
+    pub const ALL: [Self; 8] = [
+        Self::Platform,
+        Self::WebPkiRoots,
+        Self::Authorities,
+        Self::DaneTa,
+        Self::DaneEe,
+        Self::Check,
+        Self::Pin,
+        Self::Nobody,
+    ];
 
     /// In one lower-case word, as reports show it.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +49,7 @@ impl VerifiedBy {
             Self::Authorities => "authorities",
             Self::DaneTa => "dane-ta",
             Self::DaneEe => "dane-ee",
+            Self::Check => "check",
             Self::Pin => "pin",
             Self::Nobody => "nobody",
         }
@@ -64,19 +75,22 @@ pub struct TlsInfo {
     pub version: String,
     /// The cipher suite's IANA name.
     pub cipher_suite: String,
-    /// The key exchange group's name; empty if the session was resumed without one.
+    /// The key exchange group's IANA name; empty if the session was resumed without one.
     pub group: String,
     /// The application protocol (ALPN), if one was negotiated.
     pub alpn: Option<String>,
     /// Whether an earlier session was resumed instead of a full handshake.
     pub resumed: bool,
-    /// The name that the server was asked for by (SNI), and that its certificate was checked for, if
+    /// The name that the server was asked for by (SNI, unless that is off), and that its certificate was checked for, if
     /// [`VerifiedBy::checks_name`].
     pub server_name: String,
     /// What made the certificate believed; for a resumed session, at its beginning.
     pub verified_by: VerifiedBy,
     /// The verdict of the MTA-STS policy, if one was given that asks for anything and no TLSA record stood before it.
     pub mta_sts: Option<MtaStsVerdict>,
+    /// The OCSP response that came with the certificate (RFC 6066 §8), in DER, as it came: nobody has checked it. For a
+    /// resumed session, from its beginning.
+    pub ocsp_response: Option<Vec<u8>>,
     /// Whether pins were given, of which the server's certificate or its key has one.
     pub pinned: bool,
     /// What could tie a login to this connection ([`ChannelBindingType`]).

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result, TlsFault};
@@ -15,6 +15,11 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
 /// All certificates in `text`, at least one.
 pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     at_least_one("CERTIFICATE", "certificate", text, rustls_pemfile::certs(&mut &*text).collect())
+}
+
+/// All lists of revoked certificates in `text`, at least one.
+pub(super) fn crls(text: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>> {
+    at_least_one("X509 CRL", "list of revoked certificates", text, rustls_pemfile::crls(&mut &*text).collect())
 }
 
 /// `found`, unless there is nothing or a part of the text is broken.

@@ -13,6 +13,9 @@ use crate::error::{Error, Result, TlsFault};
 pub(super) const VOUCHES: VerifiedBy =
     if cfg!(target_family = "wasm") { VerifiedBy::WebPkiRoots } else { VerifiedBy::Platform };
 
+/// Whether the system verifies by itself, and cannot be told of revoked certificates.
+pub(super) const VERIFIES: bool = cfg!(any(windows, target_vendor = "apple", target_os = "android"));
+
 /// The platform's verifier, which is its own, or what `web_pki` makes of its authorities. They are read at the first use,
 /// once in a process, since that takes milliseconds.
 pub(super) fn verifier(

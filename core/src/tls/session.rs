@@ -6,8 +6,9 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 
 use super::engine::RustlsEngine;
+use super::judged::Judge;
+use super::key_log::KeyLog;
 use super::ledger::Ledger;
-use super::trust::Verifier;
 use super::{BackendSession, Engine, MtaStsVerdict, Resumable, ServerName};
 use crate::error::Result;
 
@@ -26,7 +27,9 @@ pub(super) enum By {
 #[derive(Clone, Debug)]
 pub(super) struct RustlsSession {
     pub(super) config: Arc<ClientConfig>,
-    pub(super) verifier: Arc<Verifier>,
+    /// The one in `config`, to be asked what it found.
+    pub(super) judge: Arc<Judge>,
+    pub(super) key_log: Option<KeyLog>,
     pub(super) mta_sts: Option<MtaStsVerdict>,
     pub(super) ledger: Arc<Ledger>,
 }

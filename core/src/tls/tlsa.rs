@@ -4,13 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use ring::digest;
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, RootCertStore};
 
-use super::VerifiedBy;
 use super::certificate::{Certificate, subject_public_key_info};
 use super::trust::Refused;
 use crate::error::{Error, Result, TlsFault};
@@ -179,32 +175,14 @@ impl Dane {
         self.0.iter().any(|record| record.usage == usage && record.matches(certificate))
     }
 
-    /// Which usage believes a server that [`Dane::verify`] let pass.
-    pub(super) fn verified_by(&self, end_entity: &[u8]) -> VerifiedBy {
-        if self.any(DANE_EE, end_entity) { VerifiedBy::DaneEe } else { VerifiedBy::DaneTa }
+    /// DANE-EE: the certificate is the one; its names and its validity do not matter (RFC 7672 §3.1.1).
+    pub(super) fn are_about(&self, end_entity: &[u8]) -> bool {
+        self.any(DANE_EE, end_entity)
     }
 
-    /// DANE-EE: the certificate is the one; its names and its validity do not matter (RFC 7672 §3.1.1). DANE-TA: it is
-    /// for the name, and a valid chain leads to a certificate that a record is about (§3.1.2).
-    pub(super) fn verify(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        now: UnixTime,
-        algorithms: &WebPkiSupportedAlgorithms,
-    ) -> Result<(), rustls::Error> {
-        if self.any(DANE_EE, end_entity) {
-            return Ok(());
-        }
-        let anchors = self.anchors(intermediates, now)?;
-        let end_entity = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&end_entity, &anchors, intermediates, now, algorithms.all)?;
-        verify_server_name(&end_entity, name)
-    }
-
-    /// The authorities that records are about: sent by the server, or whole in a record.
-    fn anchors(&self, sent: &[CertificateDer<'_>], now: UnixTime) -> Result<RootCertStore, rustls::Error> {
+    /// DANE-TA: the authorities that records are about, sent by the server, or whole in a record. A certificate is to be for
+    /// the name, and a valid chain is to lead to one of them (RFC 7672 §3.1.2).
+    pub(super) fn anchors(&self, sent: &[CertificateDer<'_>], now: UnixTime) -> Result<RootCertStore, rustls::Error> {
         let whole = |record: &&Tlsa| (record.usage, record.selector, record.matching) == (DANE_TA, CERTIFICATE, FULL);
         let in_records = self.0.iter().filter(whole).map(|record| &record.data[..]);
         let in_chain = sent.iter().map(|certificate| &certificate[..]).filter(|der| self.any(DANE_TA, der));

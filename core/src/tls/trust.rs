@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, RootCertStore};
 
 use super::authorities::Authorities;
+use super::check::{Check, Presented};
 use super::fingerprint::Pins;
+use super::revocation::Revocation;
 use super::tlsa::{Dane, Tlsa};
-use super::{VerifiedBy, platform};
+use super::{VerifiedBy, fault, platform};
 use crate::error::{Error, Result, TlsFault};
 
 /// Whose word counts.
@@ -40,50 +41,125 @@ enum Voucher {
     Nobody,
 }
 
-/// The judge of a server's certificate. Signatures are checked whoever vouches, so that the peer has the key of what it
-/// shows.
+/// Who decides about a server's certificate.
 #[derive(Debug)]
 pub(super) struct Verifier {
     voucher: Voucher,
     pins: Pins,
-    algorithms: WebPkiSupportedAlgorithms,
+    revocation: Revocation,
+    check: Option<Check>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
     /// TLSA records, if there are any, stand in the place of `trust`.
-    pub(super) fn new(trust: &Trust, records: &[Tlsa], pins: &Pins, provider: &Arc<CryptoProvider>) -> Result<Self> {
-        let web_pki = |roots: Arc<RootCertStore>| web_pki(roots, provider);
+    pub(super) fn new(
+        trust: &Trust,
+        records: &[Tlsa],
+        pins: &Pins,
+        revocation: &Revocation,
+        check: Option<&Check>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self> {
+        let web_pki = |roots: Arc<RootCertStore>| revocation.verifier(roots, &provider);
         let voucher = match trust {
             _ if !records.is_empty() => Voucher::Records(Dane::new(records)?),
-            Trust::Authorities(authorities) => Voucher::Authorities {
-                given: authorities.given().cloned().map(web_pki).transpose()?,
-                platform: authorities.with_platform().then(|| platform::verifier(provider, web_pki)).transpose()?,
-            },
+            Trust::Authorities(authorities) => {
+                if platform::VERIFIES && authorities.with_platform() && revocation.is_checked() {
+                    let why = "this system verifies certificates itself, and takes no lists of revoked ones";
+                    return Err(Error::tls(TlsFault::Configuration(why.into()))
+                        .advise("give the authorities to trust (ca_file) beside the lists, and not the platform's"));
+                }
+                Voucher::Authorities {
+                    given: authorities.given().cloned().map(web_pki).transpose()?,
+                    platform: authorities
+                        .with_platform()
+                        .then(|| platform::verifier(&provider, web_pki))
+                        .transpose()?,
+                }
+            }
             Trust::Anybody => Voucher::Nobody,
         };
-        Ok(Self { voucher, pins: pins.clone(), algorithms: provider.signature_verification_algorithms })
-    }
-
-    /// How a server that was let pass was verified; its chain has its own certificate first.
-    pub(super) fn verified_by(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> VerifiedBy {
-        let Some((end_entity, intermediates)) = chain.split_first() else { return VerifiedBy::Nobody };
-        match &self.voucher {
-            Voucher::Authorities { given: Some(_), platform: None } => VerifiedBy::Authorities,
-            Voucher::Authorities { given: Some(given), .. }
-                if given.verify_server_cert(end_entity, intermediates, name, &[], UnixTime::now()).is_ok() =>
-            {
-                VerifiedBy::Authorities
-            }
-            Voucher::Authorities { .. } => platform::VOUCHES,
-            Voucher::Records(records) => records.verified_by(end_entity),
-            Voucher::Nobody if self.pins.is_empty() => VerifiedBy::Nobody,
-            Voucher::Nobody => VerifiedBy::Pin,
-        }
+        Ok(Self { voucher, pins: pins.clone(), revocation: revocation.clone(), check: check.cloned(), provider })
     }
 
     /// Whether servers that are let pass have a pin.
     pub(super) fn is_pinning(&self) -> bool {
         !self.pins.is_empty()
+    }
+
+    pub(super) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
+    }
+
+    /// What makes the server believed; the caller's check has the last word.
+    pub(super) fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<VerifiedBy, rustls::Error> {
+        let verdict = self.verdict(end_entity, intermediates, name, ocsp_response, now);
+        let Some(check) = &self.check else { return verdict };
+        let refusal = verdict.as_ref().err().map(|error| fault::from_rustls(error.clone()));
+        let presented = Presented {
+            chain: std::iter::once(end_entity).chain(intermediates).map(|der| &der[..]).collect(),
+            server_name: &name.to_str(),
+            ocsp_response: Some(ocsp_response).filter(|response| !response.is_empty()),
+            verdict: match (&verdict, &refusal) {
+                (Ok(whose), _) => Ok(*whose),
+                (Err(_), Some(error)) => Err(error),
+                (Err(error), None) => return Err(error.clone()),
+            },
+        };
+        match ((check.closure)(&presented), verdict) {
+            // What is refused anyway has its own reason.
+            (Err(_), Err(error)) if !check.may_accept => Err(error),
+            (Err(why), _) => Err(Refused::because(TlsFault::RejectedByCheck(why))),
+            (Ok(()), Err(_)) if check.may_accept => Ok(VerifiedBy::Check),
+            (Ok(()), verdict) => verdict,
+        }
+    }
+
+    fn verdict(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<VerifiedBy, rustls::Error> {
+        let ask = |verifier: &Arc<dyn ServerCertVerifier>| {
+            verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        };
+        let verified_by = match &self.voucher {
+            Voucher::Authorities { given, platform } => match (given.as_ref().map(ask), platform) {
+                // Only who does not know the issuer leaves the word to the next.
+                (
+                    None | Some(Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))),
+                    Some(platform),
+                ) => ask(platform).map(|_| platform::VOUCHES)?,
+                (Some(said), _) => said.map(|_| VerifiedBy::Authorities)?,
+                (None, None) => return Err(CertificateError::UnknownIssuer.into()),
+            },
+            Voucher::Records(records) if records.are_about(end_entity) => VerifiedBy::DaneEe,
+            Voucher::Records(records) => {
+                let anchors = Arc::new(records.anchors(intermediates, now)?);
+                let verifier = self.revocation.verifier(anchors, &self.provider);
+                let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+                ask(&verifier).map(|_| VerifiedBy::DaneTa)?
+            }
+            Voucher::Nobody if self.pins.is_empty() => VerifiedBy::Nobody,
+            Voucher::Nobody => VerifiedBy::Pin,
+        };
+        // Only the server's own certificate: what a server sends beside it need not be part of the trusted path.
+        if self.pins.is_empty() || self.pins.include(end_entity) {
+            Ok(verified_by)
+        } else {
+            Err(Refused::because(TlsFault::PinMismatch))
+        }
     }
 }
 
@@ -104,66 +180,3 @@ impl std::fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.voucher {
-            Voucher::Authorities { given, platform } => {
-                let ask = |voucher: &Arc<dyn ServerCertVerifier>| {
-                    voucher.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
-                };
-                // Only who does not know the issuer leaves the word to the next.
-                match (given.as_ref().map(ask), platform) {
-                    (
-                        None | Some(Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))),
-                        Some(platform),
-                    ) => ask(platform)?,
-                    (Some(said), _) => said?,
-                    (None, None) => return Err(CertificateError::UnknownIssuer.into()),
-                };
-            }
-            Voucher::Records(records) => records.verify(end_entity, intermediates, name, now, &self.algorithms)?,
-            Voucher::Nobody => {}
-        }
-        // Only the server's own certificate: what a server sends beside it need not be part of the trusted path.
-        if self.pins.is_empty() || self.pins.include(end_entity) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(Refused::because(TlsFault::PinMismatch))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-fn web_pki(roots: Arc<RootCertStore>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
-    Ok(verifier.map_err(|error| Error::tls(TlsFault::Configuration(error.to_string())))?)
-}

@@ -70,11 +70,6 @@ pub struct Seen {
     pub server_name: Option<String>,
     /// The client's own certificate.
     pub client: Option<Vec<u8>>,
-    /// Whether it offered early data, accepted or not.
-    pub early_data: bool,
-    pub resumed: bool,
-    pub suite: String,
-    pub group: String,
 }
 
 /// A server that takes this many sessions, one after another.
@@ -91,17 +86,10 @@ pub fn serve(config: rustls::ServerConfig, sessions: usize) -> (Endpoint, JoinHa
             let mut tls = rustls::StreamOwned::new(connection, socket);
             // The client may refuse to go on: that is for it to say.
             let _ = converse(&mut tls);
-            let mut connection = tls.conn;
+            let connection = tls.conn;
             seen.push(Seen {
-                early_data: connection.early_data().is_some(),
                 server_name: connection.server_name().map(str::to_owned),
                 client: connection.peer_certificates().map(|chain| chain[0].to_vec()),
-                resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
-                suite: connection.negotiated_cipher_suite().map(|it| format!("{:?}", it.suite())).unwrap_or_default(),
-                group: connection
-                    .negotiated_key_exchange_group()
-                    .map(|it| format!("{:?}", it.name()))
-                    .unwrap_or_default(),
             });
         }
         seen

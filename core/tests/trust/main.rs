@@ -86,3 +86,119 @@ fn a_key_of_another_certificate() {
     assert!(matches!(error.kind(), ErrorKind::Tls(TlsFault::KeyMismatch)), "{error}");
     assert!(error.advice().unwrap().contains("first one"), "{error}");
 }
+
+#[test]
+fn certificates_that_are_revoked() {
+    let (ours, other) = (authority("ours"), authority("other"));
+    let (good, bad) = (issue(&ours, 7), issue(&ours, 8));
+    let (list, stale) = (crl(&ours, &[8, 9], false), crl(&ours, &[8], true));
+    let (elsewhere, pem) = (crl(&other, &[7], false), list.pem().unwrap());
+    let trust = || TlsConfig::new().ca_data(ours.der()).unwrap();
+    let said = |server: &tls_server::Issued, tls: &TlsConfig| match handshake(server.server(), tls).0 {
+        Ok(_) => "believed",
+        Err(error) => match error.kind() {
+            ErrorKind::Tls(TlsFault::Revoked) => "revoked",
+            ErrorKind::Tls(TlsFault::RevocationUnknown(_)) => {
+                assert!(error.advice().unwrap().contains("CRL"), "{error}");
+                "unknown"
+            }
+            _ => panic!("{error}"),
+        },
+    };
+    for data in [list.der().as_ref(), pem.as_bytes()] {
+        let tls = trust().crl_data(data).unwrap();
+        assert_eq!((said(&good, &tls), said(&bad, &tls)), ("believed", "revoked"));
+    }
+    // A list that is out of date, or is about others, is no answer; by choice that is no obstacle, and what it says counts.
+    let tls = trust().crl_data(stale.der()).unwrap();
+    assert_eq!((said(&good, &tls), said(&bad, &tls)), ("unknown", "unknown"));
+    let tls = tls.allow_unknown_revocation();
+    assert_eq!((said(&good, &tls), said(&bad, &tls)), ("believed", "revoked"));
+    let tls = trust().crl_data(elsewhere.der()).unwrap();
+    assert_eq!(said(&good, &tls), "unknown");
+    assert_eq!(said(&good, &tls.allow_unknown_revocation()), "believed");
+    // An authority of a TLSA record is an authority.
+    let record = format!("2 0 0 {}", hex(ours.der())).parse().unwrap();
+    let tls = TlsConfig::new().tlsa([record]).crl_data(list.der()).unwrap();
+    assert_eq!((said(&good, &tls), said(&bad, &tls)), ("believed", "revoked"));
+    for nothing in [&b"nonsense"[..], b"", good.certificate.der(), good.certificate.pem().as_bytes()] {
+        let error = TlsConfig::new().crl_data(nothing).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Tls(TlsFault::Configuration(_))), "{error}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn crl(authority: &tls_server::Authority, revoked: &[u64], stale: bool) -> rcgen::CertificateRevocationList {
+    let day = |day| rcgen::date_time_ymd(2026, 1, day);
+    let revoked = revoked.iter().map(|&serial| rcgen::RevokedCertParams {
+        serial_number: serial.into(),
+        revocation_time: day(1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    rcgen::CertificateRevocationListParams {
+        this_update: day(2),
+        next_update: if stale { day(3) } else { rcgen::date_time_ymd(4000, 1, 1) },
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    }
+    .signed_by(authority)
+    .unwrap()
+}
+
+#[test]
+fn the_stapled_response_is_shown() {
+    let ours = authority("ours");
+    let server = issue(&ours, 1);
+    let tls = TlsConfig::new().ca_data(ours.der()).unwrap();
+    assert_eq!(handshake(server.server(), &tls).0.unwrap().ocsp_response, None);
+    let mut config = server.server();
+    let mut certified = server.certified();
+    certified.ocsp = Some(b"a response".to_vec());
+    config.cert_resolver = std::sync::Arc::new(rustls::sign::SingleCertAndKey::from(certified));
+    for version in [Version::Tls12, Version::Tls13] {
+        let (info, _) = handshake(config.clone(), &tls.clone().maximum_version(version));
+        assert_eq!(info.unwrap().ocsp_response.as_deref(), Some(&b"a response"[..]));
+    }
+}
+
+#[test]
+fn a_check_of_the_callers_own() {
+    let ours = authority("ours");
+    let server = issue(&ours, 1);
+    let der = server.certificate.der().to_vec();
+    let trust = || TlsConfig::new().ca_data(ours.der()).unwrap();
+    let nobody = || TlsConfig::new().ca_data(authority("other").der()).unwrap();
+    let fault = |tls: &TlsConfig| match handshake(server.server(), tls).0 {
+        Ok(info) => Ok(info.verified_by),
+        Err(error) => match error.kind() {
+            ErrorKind::Tls(fault) => Err(fault.clone()),
+            _ => panic!("{error}"),
+        },
+    };
+    let sees = move |presented: &starttls::tls::Presented<'_>| {
+        assert_eq!((presented.chain[0], presented.server_name), (&der[..], "localhost"));
+        match presented.verdict {
+            Ok(whose) => Err(format!("believed by {whose}")),
+            Err(error) => Err(format!("not believed: {:?}", error.kind())),
+        }
+    };
+    assert_eq!(fault(&trust().check(|_| Ok(()))), Ok(VerifiedBy::Authorities));
+    let believed = TlsFault::RejectedByCheck("believed by authorities".into());
+    assert_eq!(fault(&trust().check(sees.clone())), Err(believed.clone()));
+    assert_eq!(fault(&trust().danger_check(sees.clone())), Err(believed));
+    // It cannot accept, but by name; a pin that does not match is a refusal like others.
+    assert_eq!(fault(&nobody().check(|_| Ok(()))), Err(TlsFault::UnknownIssuer));
+    assert_eq!(fault(&nobody().check(sees.clone())), Err(TlsFault::UnknownIssuer));
+    assert_eq!(fault(&trust().pin_spki_sha256([0; 32]).check(|_| Ok(()))), Err(TlsFault::PinMismatch));
+    assert_eq!(fault(&nobody().danger_check(|_| Ok(()))), Ok(VerifiedBy::Check));
+    let refused = TlsFault::RejectedByCheck("not believed: Tls(UnknownIssuer)".into());
+    assert_eq!(fault(&nobody().danger_check(sees)), Err(refused));
+    assert!(nobody().danger_check(|_| Ok(())).accepts_any_certificate());
+    assert!(!trust().check(|_| Ok(())).accepts_any_certificate());
+}

@@ -1,0 +1,37 @@
+//! The caller's own word about a server's certificate.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::VerifiedBy;
+use crate::error::Error;
+
+/// What a server showed, and what was thought of it, for a caller's own check.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Presented<'a> {
+    /// The server's certificate chain in DER, its own certificate first.
+    pub chain: Vec<&'a [u8]>,
+    /// The name that the certificate must be for.
+    pub server_name: &'a str,
+    /// The OCSP response that came with the certificate (RFC 6066 §8), in DER, as it came: nobody has checked it.
+    pub ocsp_response: Option<&'a [u8]>,
+    /// Who vouches for it; or why it is refused.
+    pub verdict: Result<VerifiedBy, &'a Error>,
+}
+
+type Closure = dyn Fn(&Presented<'_>) -> Result<(), String> + Send + Sync;
+
+/// A caller's check, and how far its word goes.
+#[derive(Clone)]
+pub(super) struct Check {
+    pub(super) closure: Arc<Closure>,
+    /// Whether it can accept what is refused.
+    pub(super) may_accept: bool,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.may_accept { "may accept" } else { "may reject" })
+    }
+}

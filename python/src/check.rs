@@ -1,0 +1,49 @@
+//! The caller's callables that TLS calls in the middle of a handshake.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+use starttls::tls::{Presented, TlsConfig};
+
+use crate::error::{self, Hint};
+use crate::value;
+
+/// What the callable thinks of a certificate: `True`, or a reason to reject it. What it raises is reported, and rejects.
+pub(crate) fn ask(callable: &Py<PyAny>, presented: &Presented<'_>) -> Result<(), String> {
+    Python::attach(|py| {
+        let said = shown(py, presented).and_then(|shown| callable.bind(py).call1((shown,)));
+        let said = match said {
+            Ok(said) if said.is(&*pyo3::types::PyBool::new(py, true)) => return Ok(()),
+            Ok(said) => said,
+            Err(raised) => {
+                let why = format!("it raised {raised}");
+                raised.write_unraisable(py, Some(callable.bind(py)));
+                return Err(why);
+            }
+        };
+        Err(match said.cast::<PyString>() {
+            Ok(why) => why.to_string_lossy().into_owned(),
+            Err(_) => format!("it returned {said}, and not True"),
+        })
+    })
+}
+
+fn shown<'py>(py: Python<'py>, presented: &Presented<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let chain = PyTuple::new(py, presented.chain.iter().map(|der| PyBytes::new(py, der)))?;
+    let ocsp = presented.ocsp_response.map(|der| PyBytes::new(py, der));
+    let (whose, refusal) = match presented.verdict {
+        Ok(whose) => (Some(whose.as_str()), None),
+        Err(why) => (None, Some(error::core(py, why, Hint::None).into_value(py))),
+    };
+    value::class(py, pyo3::intern!(py, "Presented"))?.call1((chain, presented.server_name, whose, refusal, ocsp))
+}
+
+/// Hands the lines of the key log to a callable. What it raises is reported, and changes nothing.
+pub(crate) fn key_log(tls: TlsConfig, callable: Py<PyAny>) -> TlsConfig {
+    tls.key_log(move |line| {
+        Python::attach(|py| {
+            if let Err(error) = callable.call1(py, (line,)) {
+                error.write_unraisable(py, Some(callable.bind(py)));
+            }
+        });
+    })
+}
