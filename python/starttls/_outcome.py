@@ -18,7 +18,9 @@ def judged(report: DeliveryReport) -> DeliveryReport:
     if report.outcome == "refused":
         why = f': the server said "{reply}"' if reply else ""
         transient = reply is not None and reply.code < 500
-        error = MessageRefused(f"the message was refused (data){why}", phase="data", reply=reply, transient=transient)
+        advice = getattr(report.error, "advice", None)
+        text = f"the message was refused (data){why}" + (f"; {advice}" if advice else "")
+        error = MessageRefused(text, phase="data", reply=reply, advice=advice, transient=transient)
     else:
         error = OutcomeUnknown(
             f"it is not known whether the message was accepted: {report.error}",

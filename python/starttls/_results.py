@@ -252,7 +252,7 @@ class DeliveryReport(Frozen):
     tls: TLSInfo | None
     """What TLS agreed on the connection that carried it; ``None`` in clear text."""
     error: Exception | None
-    """Why the outcome is ``unknown`` or ``not-sent``."""
+    """Why the outcome is ``unknown`` or ``not-sent``, or a refusal with what to do about it, where that is known."""
 
     def __init__(
         self,

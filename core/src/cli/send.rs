@@ -8,6 +8,7 @@ mod signature;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use starttls::Error;
 use starttls::smtp::{DeliveryReport, Mailbox, Outcome, SendOptions, Settings};
 use starttls::transport::block;
 use starttls::url::Protocol;
@@ -121,7 +122,10 @@ fn notes(report: &DeliveryReport) -> Vec<String> {
             accepted,
             people(report.recipients().len())
         ),
-        Outcome::Refused => "refused: the message was not sent".to_owned(),
+        Outcome::Refused => format!(
+            "refused: the message was not sent{}",
+            report.error().and_then(Error::advice).map_or(String::new(), |advice| format!("; {advice}"))
+        ),
         Outcome::Unknown => format!(
             "unknown outcome: the message may have been accepted for {}; sending it again may deliver it twice{}",
             people(accepted),

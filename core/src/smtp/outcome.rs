@@ -93,7 +93,8 @@ impl DeliveryReport {
         self.reply.as_ref()
     }
 
-    /// Why the outcome is unknown, or why some recipients were never asked for.
+    /// Why the outcome is unknown, why some recipients were never asked for, or a refusal with what to do about it, where
+    /// that is known.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }

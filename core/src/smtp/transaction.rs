@@ -388,8 +388,18 @@ impl Transaction {
         });
         let recipients = recipients.collect();
         let reply = if self.unknown { None } else { self.last };
+        let error = error.or_else(|| reply.as_ref().filter(|_| tls.is_none()).and_then(tls_first));
         Ok(DeliveryReport { outcome, recipients, reply, error, tls, login })
     }
+}
+
+/// "Must issue a STARTTLS command first" (RFC 3207 §4), to who chose clear text. 530 is also the code for want of a login.
+fn tls_first(reply: &Reply) -> Option<Error> {
+    let asked_for = reply.code().number() == 530 && reply.text().to_ascii_uppercase().contains("STARTTLS");
+    asked_for.then(|| {
+        let error = Error::rejected(reply.clone()).during(Phase::Data);
+        error.advise("this server takes mail under TLS only: do not ask for clear text")
+    })
 }
 
 /// "Too many recipients": the rest go in a transaction of their own (RFC 5321 §4.5.3.1.10, which also wants 552 read as
