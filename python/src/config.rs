@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use starttls::tls::{Fingerprint, FingerprintError, MtaSts, TlsConfig, Tlsa, Version};
@@ -14,6 +15,7 @@ use starttls::{Options, Security, Timeouts};
 
 use crate::check;
 use crate::error::{self, Hint};
+use crate::openssl;
 
 /// Whom to trust, who we are, which versions. Made once, it serves any number of sessions.
 ///
@@ -294,15 +296,29 @@ fn trace(sink: Option<Py<PyAny>>) -> Trace {
     })
 }
 
+/// What `tls=` is: a `TLSConfig`, or an `ssl.SSLContext` to which nothing is added.
+fn argument(it: &Bound<'_, PyAny>) -> PyResult<(TlsConfig, Option<String>)> {
+    if let Ok(config) = it.cast::<TLSConfig>() {
+        return Ok((config.get().tls.clone(), config.get().server_name.clone()));
+    }
+    match openssl::config(it)? {
+        Some(config) => Ok((config, None)),
+        None => {
+            let class = it.get_type().name()?;
+            Err(PyTypeError::new_err(format!("tls= is a TLSConfig or an ssl.SSLContext, not {class}")))
+        }
+    }
+}
+
 /// How to open a session.
 pub(crate) fn options(
     py: Python<'_>,
     security: Security,
-    tls: Option<&TLSConfig>,
+    tls: Option<&Bound<'_, PyAny>>,
     timeout: Option<TimeoutArgument>,
     sink: Option<Py<PyAny>>,
 ) -> PyResult<Options> {
-    let (tls, server_name) = tls.map(|it| (it.tls.clone(), it.server_name.clone())).unwrap_or_default();
+    let (tls, server_name) = tls.map(argument).transpose()?.unwrap_or_default();
     let timeouts = timeouts(py, timeout)?;
     Ok(Options { security, tls, server_name, timeouts, trace: trace(sink) })
 }

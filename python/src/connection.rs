@@ -10,7 +10,7 @@ use starttls::transport::{Endpoint, Transport};
 use starttls::upgrade::Recipe;
 use starttls::{Options, Security};
 
-use crate::config::{self, Network, TLSConfig, TimeoutArgument};
+use crate::config::{self, Network, TimeoutArgument};
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
 use crate::session::{Job, Protocol, Session};
@@ -186,7 +186,7 @@ impl ConnectionSession {
         port: u16,
         security: &str,
         server_name: Option<String>,
-        tls: Option<&TLSConfig>,
+        tls: Option<Bound<'_, PyAny>>,
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
         proxy: Option<&str>,
@@ -199,7 +199,7 @@ impl ConnectionSession {
             "plaintext" => Security::Plaintext,
             _ => return Err(error::argument(py, "security is 'upgrade', 'implicit' or 'plaintext'")),
         };
-        let mut options = config::options(py, security, tls, timeout, trace)?;
+        let mut options = config::options(py, security, tls.as_ref(), timeout, trace)?;
         options.server_name = server_name.or(options.server_name);
         let name = name.or_else(|| options.server_name.clone());
         if name.is_none() && security != Security::Plaintext {

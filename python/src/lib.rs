@@ -13,6 +13,7 @@
 //! | `body` | where content comes from and goes to |
 //! | `dkim` | signatures |
 //! | `config` | TLS, timeouts, trace |
+//! | `openssl` | TLS by an `ssl.SSLContext` |
 //! | `value`, `error` | results and errors become Python's; the only place for each |
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ mod login;
 mod many;
 mod message;
 mod mirror;
+mod openssl;
 mod pool;
 mod route;
 mod session;

@@ -47,10 +47,11 @@ class FTP(Session):
     ``anonymous``. A path in it becomes the current directory. In a ``with`` statement it connects and logs in at the
     beginning, and says good-bye at the end.
 
-    ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
-    with a line for each event, without secrets; ``True`` logs them to ``starttls.ftp``. ``account`` is for servers
-    that ask for one. ``data_protection="clear"`` sends files and listings in clear text. ``verify_uploads``
-    compares sizes after an upload. ``accept_missing_close_notify`` takes a download whose end is not proven.
+    ``tls`` is a ``TLSConfig`` or an ``ssl.SSLContext``, ``timeout`` a number of seconds for each stage or a
+    ``Timeout``. ``trace`` is called with a line for each event, without secrets; ``True`` logs them to
+    ``starttls.ftp``. ``account`` is for servers that ask for one. ``data_protection="clear"`` sends files and listings
+    in clear text. ``verify_uploads`` compares sizes after an upload. ``accept_missing_close_notify`` takes a download
+    whose end is not proven.
     ``encoding`` is how names are written, ``fallback_encoding`` how those are shown that are not written so; without
     one they have surrogate escapes. ``list_options`` such as ``-a`` list with LIST and hand them to the server;
     ``all_facts`` asks for every fact that the server can tell of an entry.

@@ -10,6 +10,7 @@ from typing import TypedDict
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from ssl import SSLContext
     from typing import Literal
 
     from ._mirror import FileReport
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class ConnectionOptions(TypedDict, total=False):
     """What every session can be told, and a connection on its own."""
 
-    tls: TLSConfig | None
-    """Whom to trust, and as whom to appear."""
+    tls: TLSConfig | SSLContext | None
+    """Whom to trust, and as whom to appear; or an ``ssl.SSLContext``, by which Python's own OpenSSL does TLS."""
     timeout: float | Timeout | None
     """Seconds for each stage, or a ``Timeout``."""
     trace: Trace

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from ssl import SSLContext
 from typing import Any, Generic, Literal, TypeVar, final
 
 from ._diagnosis import Diagnosis
@@ -212,7 +213,7 @@ class SmtpSetup:
         token: str | Callable[[], str] | None = None,
         authzid: str | None = None,
         auth: str | None = None,
-        tls: TLSConfig | None = None,
+        tls: TLSConfig | SSLContext | None = None,
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
         ehlo_name: str | None = None,
@@ -567,7 +568,7 @@ class ConnectionSession:
         *,
         security: Literal["upgrade", "implicit", "plaintext"] = "upgrade",
         server_name: str | None = None,
-        tls: TLSConfig | None = None,
+        tls: TLSConfig | SSLContext | None = None,
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
         proxy: str | None = None,
@@ -600,7 +601,7 @@ class FtpSession:
         user: str | None = None,
         password: str | None = None,
         account: str | None = None,
-        tls: TLSConfig | None = None,
+        tls: TLSConfig | SSLContext | None = None,
         timeout: float | _Stages | None = None,
         trace: Callable[[str], object] | None = None,
         data_protection: Literal["private", "clear"] = "private",

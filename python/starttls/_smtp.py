@@ -51,8 +51,9 @@ class SMTP(Session):
 
     ``Routes`` in place of the URL are several servers, tried in order; the user and the password are beside it then.
 
-    ``tls`` is a ``TLSConfig``, ``timeout`` a number of seconds for each stage or a ``Timeout``. ``trace`` is called
-    with a line for each event, without secrets; ``True`` logs them to ``starttls.smtp``. ``ehlo_name`` is how we
+    ``tls`` is a ``TLSConfig`` or an ``ssl.SSLContext``, ``timeout`` a number of seconds for each stage or a
+    ``Timeout``. ``trace`` is called with a line for each event, without secrets; ``True`` logs them to
+    ``starttls.smtp``. ``ehlo_name`` is how we
     introduce ourselves. ``pipelining`` and ``chunking`` say whether these extensions are made use of where they are
     offered; ``chunk_size`` is how many bytes a chunk has (512 KiB). ``proxy`` is the URL of a proxy to connect
     through, ``socks5://[USER:PASSWORD@]HOST[:1080]`` or ``http://[USER:PASSWORD@]HOST[:80]``; ``local_address`` an

@@ -75,17 +75,61 @@ class Peer:
             self._connection.settimeout(DEADLINE)
         return not self._received
 
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._connection.sendall(data)
+
+    def secure_in_pieces(
+        self, identity: Identity, first: bytes, *, maximum: ssl.TLSVersion | None = None, size: int | None = None
+    ) -> None:
+        """Shake hands as the server, in segments of ``size`` bytes. ``first`` comes with the handshake's last record.
+
+        From then on the connection is what the script makes it: it sends and reads records.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(identity.cert_file, identity.key_file)
+        if maximum is not None:
+            context.maximum_version = maximum
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = context.wrap_bio(incoming, outgoing, server_side=True)
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        done = False
+        while not done:
+            try:
+                server.do_handshake()
+                server.write(first)
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            flight = outgoing.read()
+            for at in range(0, len(flight), size or max(len(flight), 1)):
+                self._connection.sendall(flight[at : at + (size or len(flight))])
+            if not done:
+                incoming.write(self._connection.recv(65536))
+
     def secure(self, identity: Identity, maximum: ssl.TLSVersion | None = None) -> None:
         """Shake hands as the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity.cert_file, identity.key_file)
         if maximum is not None:
             context.maximum_version = maximum
-        self._connection = context.wrap_socket(self._connection, server_side=True)
+        self.secure_by(context)
+
+    def secure_by(self, context: ssl.SSLContext) -> str | None:
+        """The same with a context of the script's own; the application protocol."""
+        secure = context.wrap_socket(self._connection, server_side=True)
+        self._connection = secure
         self._received = b""
         # ClientHello; the client's Finished is answered by nothing that anybody waits for.
         self.flights += 1
         self._spoke = True
+        return secure.selected_alpn_protocol()
+
+    def end(self) -> None:
+        """Say close_notify."""
+        assert isinstance(self._connection, ssl.SSLSocket)
+        with contextlib.suppress(OSError):
+            self._connection.unwrap()
 
     def wait_for_end(self) -> None:
         """Stay silent until the client closes."""

@@ -105,6 +105,7 @@ def test_python(localised: dict[str, str], folder: Path, postfix: PostfixServer,
     assert "OAUTHBEARER None" in shown and "PLAIN" in shown
     assert any(line.startswith("refused: unknown@") and line.endswith(" 550 5.1.1") for line in shown)
     assert any(line.startswith("dane-ee ") for line in shown) and "satisfied" in shown
+    assert "by OpenSSL: authorities True" in shown
     assert "C: AUTH PLAIN ***" in shown[-40:]
     assert "asked: accepted" in shown
     assert f"stored: ('one@{dovecot.domain}', 'two@{dovecot.domain}') ['nobody@{dovecot.domain}']" in shown

@@ -142,7 +142,9 @@ impl<S: Stream> Secure<S> {
                 // no close_notify follows it.
                 self.closing = true;
                 let _ = poll_drain(&mut self.stream, &mut self.wire_out, cx);
-                Err(error)
+                // Clear text that came in one piece with the records before it, which are used up.
+                let text = clear_text(self.wire_in.filled()).filter(|_| used > 0);
+                Err(text.map_or(error, |text| Error::tls(TlsFault::PlaintextInsideTls(text))))
             }
         }
     }

@@ -125,7 +125,9 @@ impl Engine for RustlsEngine {
         let mut used = 0;
         let mut failure = None;
         let outcome = loop {
-            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut wire[used..]);
+            // After a failure only its alert is of interest, not the same record once more.
+            let rest = if failure.is_none() { &mut wire[used..] } else { &mut [] };
+            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(rest);
             let progress = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {

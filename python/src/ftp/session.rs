@@ -8,7 +8,7 @@ use starttls::url::{Protocol as Scheme, Url};
 
 use super::command::FtpCommand;
 use super::{Ftp, SharedFile};
-use crate::config::{self, TLSConfig, TimeoutArgument};
+use crate::config::{self, TimeoutArgument};
 use crate::entry;
 use crate::error::{self, Hint};
 use crate::hosted::{Host, Operation};
@@ -73,7 +73,7 @@ impl FtpSession {
         user: Option<String>,
         password: Option<String>,
         account: Option<String>,
-        tls: Option<&TLSConfig>,
+        tls: Option<Bound<'_, PyAny>>,
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
         data_protection: &str,
@@ -150,7 +150,7 @@ impl FtpSession {
         let network = config::Network::new(py, proxy, local_address)?;
         let ftp = Ftp {
             endpoint: url.endpoint.clone(),
-            options: config::options(py, url.security, tls, timeout, trace)?,
+            options: config::options(py, url.security, tls.as_ref(), timeout, trace)?,
             credentials,
             settings,
         };

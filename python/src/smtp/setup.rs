@@ -5,7 +5,7 @@ use starttls::smtp::dkim::Signer;
 use starttls::smtp::{EhloName, PoolSettings, Settings};
 
 use super::Smtp;
-use crate::config::{self, Network, TLSConfig, TimeoutArgument};
+use crate::config::{self, Network, TimeoutArgument};
 use crate::dkim::Dkim;
 use crate::error::{self, Hint};
 use crate::login::Login;
@@ -35,7 +35,7 @@ impl SmtpSetup {
         token: Option<Py<PyAny>>,
         authzid: Option<String>,
         auth: Option<String>,
-        tls: Option<&TLSConfig>,
+        tls: Option<Bound<'_, PyAny>>,
         timeout: Option<TimeoutArgument>,
         trace: Option<Py<PyAny>>,
         ehlo_name: Option<String>,
@@ -59,7 +59,7 @@ impl SmtpSetup {
         }
         let smtp = Smtp {
             routes: server.routes(&url),
-            options: config::options(py, url.security, tls, timeout, trace)?,
+            options: config::options(py, url.security, tls.as_ref(), timeout, trace)?,
             settings: Settings { name, pipelining, chunking, chunk_size, ..defaults },
             credentials: login.credentials(py, &url)?,
         };
