@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import starttls
 
@@ -80,16 +81,26 @@ class Peer:
         self._connection.sendall(data)
 
     def secure_in_pieces(
-        self, identity: Identity, first: bytes, *, maximum: ssl.TLSVersion | None = None, size: int | None = None
+        self,
+        identity: Identity,
+        first: bytes,
+        *,
+        maximum: ssl.TLSVersion | None = None,
+        size: int | None = None,
+        client_ca: Path | None = None,
     ) -> None:
         """Shake hands as the server, in segments of ``size`` bytes. ``first`` comes with the handshake's last record.
 
-        From then on the connection is what the script makes it: it sends and reads records.
+        From then on the connection is what the script makes it: it sends and reads records. With ``client_ca`` a
+        client's certificate is demanded, and who has none that is good is told so.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity.cert_file, identity.key_file)
         if maximum is not None:
             context.maximum_version = maximum
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         server = context.wrap_bio(incoming, outgoing, server_side=True)
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -101,6 +112,8 @@ class Peer:
                 done = True
             except ssl.SSLWantReadError:
                 pass
+            except ssl.SSLError:
+                done = True
             flight = outgoing.read()
             for at in range(0, len(flight), size or max(len(flight), 1)):
                 self._connection.sendall(flight[at : at + (size or len(flight))])

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import io
 import random
+import socket
 import ssl
 import subprocess
 import sys
@@ -176,6 +177,44 @@ def test_a_diagnosis(face: Face, vsftpd: FTPServer, pki: PKI) -> None:
     assert states(other)["certificate"] == "problem"
 
 
+# --- connections on their own
+
+
+@VERSIONS
+@pytest.mark.parametrize("over", ["host", "socket"])
+def test_connections(face: Face, pki: PKI, version: ssl.TLSVersion, over: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.say("hello")
+        assert peer.line() == "begin"
+        peer.say("yes")
+        peer.secure(pki.server, version)
+        peer.say("early", "words")
+        while (line := peer.line()) not in ("", "bye"):
+            peer.say(line)
+        peer.say("last words")
+        peer.end()
+
+    with scripted(script) as server:
+        if over == "socket":
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
+            made = face.connection(sock=sock, server_name="localhost", tls=context(pki))
+        else:
+            made = face.connection("localhost", server.port, tls=context(pki))
+        with made as connection:
+            assert connection.read_line() == b"hello"
+            connection.write(b"begin\r\n")
+            assert connection.read_line() == b"yes"
+            connection.start_tls()
+            assert [connection.read_line(), connection.read_line()] == [b"early", b"words"]
+            assert (connection.tls.version, connection.tls.name_checked) == (version.name.replace("v1_", "v1."), True)
+            assert connection.channel_binding[0] == "tls-server-end-point"
+            long = b"x" * 50_000
+            connection.write(long + b"\r\nbye\r\n")
+            assert connection.read_line() == long
+            assert connection.read_line() == b"last words"
+            assert connection.read_line() is None
+
+
 # --- what is wrong with certificates and peers
 
 
@@ -244,18 +283,22 @@ def test_a_client_certificate_in_the_context(face: Face, pki: PKI) -> None:
     ours = starttls.TLSConfig(ca_file=pki.ca_file)
     with postfix_daemon.serve(pki, client_ca=pki.ca_file) as mail, face.smtp(mail.url, tls=known) as session:
         assert session.noop().code == 250
-    with vsftpd_daemon.serve(pki, client_ca=pki.ca_file, tls="1.3") as files:
-        with face.ftp(files.url, tls=known) as ftp:
-            for _ in range(3):
-                assert ftp.upload(CONTENT, "a.bin").tls_resumed
-        kinds = {}
-        for name, tls in (("unknown", unknown), ("without", without), ("ours", ours)):
-            session = face.ftp(files.url, tls=tls)
+    with vsftpd_daemon.serve(pki, client_ca=pki.ca_file, tls="1.3") as files, face.ftp(files.url, tls=known) as ftp:
+        for _ in range(3):
+            assert ftp.upload(CONTENT, "a.bin").tls_resumed
+
+    def script(peer: Peer) -> None:
+        peer.secure_in_pieces(pki.server, b"220 ready\r\n", client_ca=pki.ca_file)
+        peer.wait_for_end()
+
+    with scripted(script) as server:
+        kinds = []
+        for tls in (unknown, without, ours):
+            session = face.smtp(f"smtps://localhost:{server.port}", tls=tls)
             with pytest.raises(starttls.TLSError) as caught:
                 session.connect()
-            kinds[name] = caught.value.kind
-        assert kinds["without"] == kinds["ours"] == "client-certificate-required"
-        assert kinds["unknown"] == "alert-received"
+            kinds.append(caught.value.kind)
+    assert kinds == ["alert-received", "client-certificate-required", "client-certificate-required"]
 
 
 def test_versions_and_ciphers_of_the_context(face: Face, servers: Servers, pki: PKI) -> None:

@@ -142,8 +142,10 @@ impl<S: Stream> Secure<S> {
                 // no close_notify follows it.
                 self.closing = true;
                 let _ = poll_drain(&mut self.stream, &mut self.wire_out, cx);
-                // Clear text that came in one piece with the records before it, which are used up.
-                let text = clear_text(self.wire_in.filled()).filter(|_| used > 0);
+                // Clear text may come in one piece with the records before it, which are used up. What it says behind an
+                // alert matters less than the alert.
+                let is_alert = !matches!(error.kind(), ErrorKind::Tls(TlsFault::PeerMisbehaved(_)));
+                let text = clear_text(self.wire_in.filled()).filter(|_| used > 0 && !is_alert);
                 Err(text.map_or(error, |text| Error::tls(TlsFault::PlaintextInsideTls(text))))
             }
         }

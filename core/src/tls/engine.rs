@@ -126,8 +126,10 @@ impl Engine for RustlsEngine {
         let mut failure = None;
         let outcome = loop {
             // After a failure only its alert is of interest, not the same record once more.
-            let rest = if failure.is_none() { &mut wire[used..] } else { &mut [] };
-            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(rest);
+            if let Some(error) = failure.take_if(|_| !self.connection.wants_write()) {
+                break Err(fault::from_rustls(error));
+            }
+            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut wire[used..]);
             let progress = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
