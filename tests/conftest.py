@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 
@@ -26,6 +28,8 @@ from tests.servers.postfix import PostfixServer
 from tests.servers.process import TLSVersion
 from tests.servers.service import Service
 
+T = TypeVar("T")
+
 FTP_DAEMONS = ("vsftpd", "proftpd", "pureftpd", "pyftpdlib")
 """Those that tests of every server take, in their default settings."""
 
@@ -39,9 +43,9 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> PKI:
 class Servers:
     """The daemons of a session, each started at its first use."""
 
-    def __init__(self, pki: PKI, running: contextlib.ExitStack) -> None:
+    def __init__(self, pki: PKI) -> None:
         self._pki = pki
-        self._running = running
+        self._running: list[contextlib.ExitStack] = []
         self._ftp: dict[tuple[str, TLSVersion | None], FTPServer] = {}
         self._postfix: dict[TLSVersion | None, PostfixServer] = {}
         self._exim: dict[TLSVersion | None, EximServer] = {}
@@ -49,32 +53,44 @@ class Servers:
         self._services: dict[tuple[str, TLSVersion | None], Service] = {}
         self._peers: dict[tuple[str, TLSVersion | None], Peer] = {}
 
+    def _start(self, server: contextlib.AbstractContextManager[T]) -> T:
+        running = contextlib.ExitStack()
+        started = running.enter_context(server)
+        self._running.append(running)
+        return started
+
+    def stop(self) -> None:
+        """End them all, at the same time: some take a second or more."""
+        with ThreadPoolExecutor() as pool:
+            for ended in [pool.submit(running.close) for running in self._running]:
+                ended.result()
+
     def ftp(self, daemon: str, tls: TLSVersion | None) -> FTPServer:
         """The FTP server of that name in the catalogue, its folder empty."""
         key = (daemon, tls)
         if key not in self._ftp:
-            self._ftp[key] = self._running.enter_context(FTP[daemon](self._pki, tls=tls))
+            self._ftp[key] = self._start(FTP[daemon](self._pki, tls=tls))
         self._ftp[key].clear()
         return self._ftp[key]
 
     def postfix(self, tls: TLSVersion | None) -> PostfixServer:
         """Postfix, its mailbox empty."""
         if tls not in self._postfix:
-            self._postfix[tls] = self._running.enter_context(postfix_daemon.serve(self._pki, tls=tls))
+            self._postfix[tls] = self._start(postfix_daemon.serve(self._pki, tls=tls))
         self._postfix[tls].clear()
         return self._postfix[tls]
 
     def exim(self, tls: TLSVersion | None) -> EximServer:
         """Exim, its mailbox empty."""
         if tls not in self._exim:
-            self._exim[tls] = self._running.enter_context(exim_daemon.serve(self._pki, tls=tls))
+            self._exim[tls] = self._start(exim_daemon.serve(self._pki, tls=tls))
         self._exim[tls].clear()
         return self._exim[tls]
 
     def dovecot(self, tls: TLSVersion | None) -> DovecotServer:
         """Dovecot, its mailboxes empty."""
         if tls not in self._dovecot:
-            self._dovecot[tls] = self._running.enter_context(dovecot_daemon.serve(self._pki, tls=tls))
+            self._dovecot[tls] = self._start(dovecot_daemon.serve(self._pki, tls=tls))
         self._dovecot[tls].clear()
         return self._dovecot[tls]
 
@@ -82,22 +98,25 @@ class Servers:
         """The server of another protocol, by its name in the catalogue."""
         key = (name, tls)
         if key not in self._services:
-            self._services[key] = self._running.enter_context(UPGRADED[name](self._pki, tls=tls))
+            self._services[key] = self._start(UPGRADED[name](self._pki, tls=tls))
         return self._services[key]
 
     def peer(self, name: str, tls: TLSVersion | None = None) -> Peer:
         """The peer that speaks nothing but TLS, by its name in the catalogue."""
         key = (name, tls)
         if key not in self._peers:
-            self._peers[key] = self._running.enter_context(PEERS[name](self._pki, tls=tls))
+            self._peers[key] = self._start(PEERS[name](self._pki, tls=tls))
         return self._peers[key]
 
 
 @pytest.fixture(scope="session")
 def servers(pki: PKI) -> Iterator[Servers]:
     """All daemons this session has started."""
-    with contextlib.ExitStack() as running:
-        yield Servers(pki, running)
+    started = Servers(pki)
+    try:
+        yield started
+    finally:
+        started.stop()
 
 
 @pytest.fixture

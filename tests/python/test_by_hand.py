@@ -243,6 +243,28 @@ def test_the_handshake_waits_until_it_is_asked_for(face: Face, servers: Servers)
         assert b"STLS" not in connection.read_until(b"\r\n.\r\n")
 
 
+def test_a_hook_sees_the_certificate_and_the_name(face: Face, servers: Servers) -> None:
+    server = servers.service("imap")
+    seen: list[starttls.Presented] = []
+
+    def check(presented: starttls.Presented) -> bool | str:
+        seen.append(presented)
+        return True if len(seen) == 1 else "not twice"
+
+    config = starttls.TLSConfig(ca_file=server.ca_file, check=check)
+    with face.connection(server.server_name, server.port, tls=config) as connection:
+        connection.upgrade("imap")
+        assert connection.tls.verified_by == "authorities"
+    with (
+        face.connection(server.server_name, server.port, tls=config) as connection,
+        pytest.raises(starttls.CertificateError, match="not twice"),
+    ):
+        connection.upgrade("imap")
+    for presented in seen:
+        assert (presented.server_name, presented.refusal) == ("localhost", None)
+        assert presented.certificates[0] is not None and "localhost" in presented.certificates[0].names
+
+
 def test_a_data_connection_needs_what_comes_before_it(face: Face, servers: Servers) -> None:
     """AUTH, PBSZ, PROT and the transfer's command come first, in this order, and the data handshake does not hang."""
     server = servers.ftp("vsftpd", None)
