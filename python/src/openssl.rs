@@ -4,11 +4,11 @@
 //! certificates, engines, subclasses with a verification of their own.
 
 mod fault;
+mod store;
 mod suite;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 use std::{fmt, io};
 
 use pyo3::intern;
@@ -19,6 +19,7 @@ use starttls::tls::{
 };
 use starttls::{Error, Result};
 
+use self::store::{MOST_TICKETS, Store};
 use crate::error;
 
 /// The configuration for an `ssl.SSLContext`; `None` if it is something else. The module `ssl` is not imported for that:
@@ -80,57 +81,6 @@ impl Backend for Shared {
 
     fn accepts_any_certificate(&self) -> bool {
         Python::attach(|py| !self.0.verifies(py).unwrap_or(false))
-    }
-}
-
-/// More tickets than a server gives at once; the oldest go first.
-const MOST_TICKETS: usize = 32;
-
-/// The resumable sessions of one control connection and its data connections, as `ssl.SSLSession`.
-#[derive(Default)]
-struct Store(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    tls12: Option<Py<PyAny>>,
-    /// With the ends of their lifetimes.
-    tickets: VecDeque<(Py<PyAny>, Instant)>,
-    ever_had_ticket: bool,
-}
-
-impl Store {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        state.tickets.retain(|(_, ends)| *ends > now);
-        state
-    }
-
-    /// For the next handshake: the newest ticket, once; else the session of TLS 1.2.
-    fn take(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let mut state = self.lock();
-        let newest = state.tickets.pop_back().map(|(ticket, _)| ticket);
-        newest.or_else(|| state.tls12.as_ref().map(|session| session.clone_ref(py)))
-    }
-
-    fn add_ticket(&self, ticket: Py<PyAny>, lifetime: Duration) {
-        let mut state = self.lock();
-        state.ever_had_ticket = true;
-        if let Some(ends) = Instant::now().checked_add(lifetime) {
-            state.tickets.push_back((ticket, ends));
-        }
-        if state.tickets.len() > MOST_TICKETS {
-            state.tickets.pop_front();
-        }
-    }
-
-    fn resumable(&self) -> Resumable {
-        let state = self.lock();
-        match (&state.tls12, state.ever_had_ticket) {
-            (Some(_), _) => Resumable::Session,
-            (None, true) => Resumable::Tickets(state.tickets.len()),
-            (None, false) => Resumable::Never,
-        }
     }
 }
 
@@ -299,7 +249,7 @@ impl OpenSsl {
         let has_ticket: bool = session.getattr(py, "has_ticket")?.extract(py)?;
         if !self.has_tickets {
             if has_ticket || !id.is_empty() {
-                store.lock().tls12 = Some(session);
+                store.set_session(session);
             }
         } else if has_ticket && id != self.last_session {
             let lifetime: u64 = session.getattr(py, "ticket_lifetime_hint")?.extract(py)?;

@@ -322,6 +322,36 @@ def test_versions_and_ciphers_of_the_context(face: Face, servers: Servers, pki: 
     assert caught.value.kind == "configuration"
 
 
+@pytest.mark.parametrize(
+    ("theirs", "registered"),
+    [
+        ("ECDHE-RSA-AES128-GCM-SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+        ("ECDHE-RSA-AES256-SHA384", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+        ("ECDHE-RSA-CHACHA20-POLY1305", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
+        ("CAMELLIA128-SHA256", "TLS_RSA_WITH_CAMELLIA_128_CBC_SHA256"),
+        ("ECDHE-ARIA256-GCM-SHA384", "TLS_ECDHE_RSA_WITH_ARIA_256_GCM_SHA384"),
+        ("AES256-CCM8", "TLS_RSA_WITH_AES_256_CCM_8"),
+        ("AES128-SHA", "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    ],
+)
+def test_suites_have_their_registered_names(pki: PKI, theirs: str, registered: str) -> None:
+    def script(peer: Peer) -> None:
+        offered = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        offered.load_cert_chain(pki.server_rsa.cert_file, pki.server_rsa.key_file)
+        offered.maximum_version = ssl.TLSVersion.TLSv1_2
+        offered.set_ciphers(f"{theirs}:@SECLEVEL=0")
+        peer.secure_by(offered)
+        peer.wait_for_end()
+
+    tls = context(pki)
+    tls.set_ciphers(f"{theirs}:@SECLEVEL=0")
+    with scripted(script) as server:
+        connection = starttls.Connection("localhost", server.port, security="implicit", tls=tls)
+        with connection:
+            assert connection.tls is not None
+            assert connection.tls.cipher_suite == registered
+
+
 @VERSIONS
 @pytest.mark.parametrize("size", [None, 1, 7])
 def test_the_greeting_that_comes_with_the_handshake(

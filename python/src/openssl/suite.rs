@@ -1,7 +1,9 @@
 //! Cipher suites by the names that IANA registered.
 
 /// The key exchanges of TLS 1.2 as OpenSSL writes them, and as IANA does. The longer ones first.
-const EXCHANGES: [(&str, &str); 10] = [
+const EXCHANGES: [(&str, &str); 12] = [
+    ("ADH-", "DH_anon"),
+    ("AECDH-", "ECDH_anon"),
     ("ECDHE-ECDSA-", "ECDHE_ECDSA"),
     ("ECDHE-PSK-", "ECDHE_PSK"),
     ("ECDHE-RSA-", "ECDHE_RSA"),
@@ -38,7 +40,7 @@ fn cipher(name: &str) -> Option<String> {
         return None;
     }
     let mode = match rest.split_once('-') {
-        Some(("GCM", hash)) => format!("GCM_{hash}"),
+        Some((mode @ ("GCM" | "CBC"), hash)) => format!("{mode}_{hash}"),
         Some(_) => return None,
         None if rest == "CCM8" => "CCM_8".into(),
         None if rest == "CCM" => rest.into(),
