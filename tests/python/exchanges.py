@@ -69,19 +69,31 @@ def nntp(stream: Stream, server: Service) -> None:
     assert line(stream, "QUIT").startswith(b"205")
 
 
-STREAM = (
-    "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' "
-    "xmlns:stream='http://etherx.jabber.org/streams'>"
-)
+def stream_header(whose: str) -> bytes:
+    """How a stream of XMPP begins, of a ``client`` or a ``server``."""
+    return (
+        f"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:{whose}' "
+        "xmlns:stream='http://etherx.jabber.org/streams'>"
+    ).encode()
 
 
-def xmpp(stream: Stream, server: Service) -> None:
+def new_stream(stream: Stream, whose: str, feature: bytes) -> None:
     """The stream begins anew, and its features are those of a secure one."""
-    stream.write(STREAM.encode())
+    stream.write(stream_header(whose))
     features = stream.read_until(b"</stream:features>")
-    assert b"<mechanism>PLAIN<" in features and b"<starttls" not in features
+    assert feature in features and b"<starttls" not in features
     stream.write(b"</stream:stream>")
     assert b"</stream:stream" in stream.read_until(b">")
+
+
+def xmpp(stream: Stream, _: Service) -> None:
+    """As far as a client who has an account could log in."""
+    new_stream(stream, "client", b"<mechanism>PLAIN<")
+
+
+def xmpp_server(stream: Stream, _: Service) -> None:
+    """As far as another server would have to say who it is."""
+    new_stream(stream, "server", b"<dialback ")
 
 
 def ber(tag: int, *parts: bytes) -> bytes:
@@ -126,5 +138,6 @@ def mysql(stream: Stream, server: Service) -> None:
 
 
 EXCHANGES: Mapping[str, Callable[[Stream, Service], None]] = {
-    exchange.__name__: exchange for exchange in (imap, pop3, sieve, nntp, xmpp, ldap, postgres, mysql)
+    exchange.__name__.replace("_", "-"): exchange
+    for exchange in (imap, pop3, sieve, nntp, xmpp, xmpp_server, ldap, postgres, mysql)
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ GREETINGS = {
     "sieve": b'"IMPLEMENTATION" ',
     "nntp": b"20",
     "xmpp": b"<",
+    "xmpp-server": b"<",
     "mysql": b"\x0a",
 }
 """How that begins which a server says before TLS, if it says anything."""
@@ -79,6 +81,15 @@ def test_every_protocol_over_a_socket(face: Face, servers: Servers, protocol: st
         connection.upgrade(protocol)
         EXCHANGES[protocol](connection, server)
     assert sock.fileno() == -1
+
+
+@pytest.mark.parametrize("protocol", EXCHANGES)
+def test_every_protocol_by_pythons_openssl(face: Face, servers: Servers, protocol: str) -> None:
+    server = servers.service(protocol)
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    with upgrading(face, server, tls=context) as connection:
+        connection.upgrade(protocol)
+        EXCHANGES[protocol](connection, server)
 
 
 def test_a_stream_of_asyncio(servers: Servers) -> None:

@@ -7,11 +7,12 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from tests.conftest import Servers
-from tests.python.exchanges import EXCHANGES, STREAM, ber
+from tests.python.exchanges import EXCHANGES, ber, stream_header
 from tests.servers.catalogue import PEERS, UPGRADED
 from tests.servers.pki import PKI, Identity
 from tests.servers.process import TLSVersion
@@ -24,6 +25,7 @@ REFUSED = {
     "sieve": b"NO",
     "nntp": b"580",
     "xmpp": b"<stream:features>",
+    "xmpp-server": b"<stream:features>",
     "ldap": b"\x0a\x01\x02",
     "postgres": b"N",
     "mysql": b"",
@@ -110,8 +112,8 @@ def nntp(peer: Peer) -> bytes:
     return peer.read_until(b"\r\n")
 
 
-def xmpp(peer: Peer) -> bytes:
-    peer.write(STREAM.encode())
+def xmpp(peer: Peer, whose: str = "client") -> bytes:
+    peer.write(stream_header(whose))
     features = peer.read_until(b"</stream:features>")
     if b"<starttls" not in features:
         return features[features.index(b"<stream:features>") :]
@@ -145,13 +147,14 @@ AGREED = {
     "sieve": b"OK",
     "nntp": b"382",
     "xmpp": b"<proceed",
+    "xmpp-server": b"<proceed",
     "ldap": b"\x0a\x01\x00",
     "postgres": b"S",
     "mysql": b"go",
 }
 ASK: dict[str, Callable[[Peer], bytes]] = {
     ask.__name__: ask for ask in (imap, pop3, sieve, nntp, xmpp, ldap, postgres, mysql)
-}
+} | {"xmpp-server": partial(xmpp, whose="server")}
 
 
 @pytest.mark.parametrize("protocol", EXCHANGES)
@@ -202,8 +205,12 @@ def test_peers_answer_every_line(servers: Servers, pki: PKI, name: str, tls: TLS
             peer.secure(server, certificate).read_exactly(1)
 
 
+AS_ANOTHER = ("pop3", "sieve", "xmpp-server")
+"""The same program, with the same settings."""
+
+
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
-@pytest.mark.parametrize("name", [name for name in EXCHANGES if name not in ("pop3", "sieve")])  # as imap
+@pytest.mark.parametrize("name", [name for name in EXCHANGES if name not in AS_ANOTHER])
 def test_servers_show_the_certificate_and_speak_the_version_they_are_given(
     pki: PKI, name: str, tls: TLSVersion
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Literal
 
 from . import install
 from .pki import PKI, Identity
@@ -18,11 +19,11 @@ interfaces = {{ "{host}" }}
 data_path = "{folder}/data"
 pidfile = "{folder}/data/pid"
 log = {{ info = "{log}" }}
-modules_enabled = {{ "saslauth"; {modules} }}
-modules_disabled = {{ "s2s" }}
-c2s_ports = {{ {port} }}
-c2s_direct_tls_ports = {{ {implicit_port} }}
-c2s_require_encryption = {required}
+modules_enabled = {{ "saslauth"; "dialback"; {modules} }}
+modules_disabled = {{ "{other}" }}
+{who}_ports = {{ {port} }}
+{who}_direct_tls_ports = {{ {implicit_port} }}
+{who}_require_encryption = {required}
 authentication = "internal_plain"
 {ssl}
 {hosts}
@@ -33,11 +34,19 @@ ssl = {{ certificate = "{certificate}"; key = "{key}"; protocol = "{protocol}" }
 """
 
 
+Protocol = Literal["xmpp", "xmpp-server"]
+
+
 @contextlib.contextmanager
 def serve(
-    pki: PKI, *, identity: Identity | None = None, tls: TLSVersion | None = None, offers_tls: bool = True
+    pki: PKI,
+    *,
+    protocol: Protocol = "xmpp",
+    identity: Identity | None = None,
+    tls: TLSVersion | None = None,
+    offers_tls: bool = True,
 ) -> Iterator[Service]:
-    """Run Prosody with no account: nobody gets beyond the features of the stream."""
+    """Run Prosody for clients or for other servers, with no account: nobody gets beyond the features of the stream."""
     identity = identity or pki.server
     with scratch("prosody") as folder:
         owned_folder(folder / "data")
@@ -51,6 +60,8 @@ def serve(
         configuration = folder / "prosody.cfg.lua"
         configuration.write_text(
             CONFIGURATION.format(
+                who="c2s" if protocol == "xmpp" else "s2s",
+                other="s2s" if protocol == "xmpp" else "c2s",
                 host=HOST,
                 folder=folder,
                 log=log,
@@ -70,7 +81,7 @@ def serve(
         )
         with daemon:
             yield Service(
-                protocol="xmpp",
+                protocol=protocol,
                 port=port,
                 implicit_port=implicit_port if offers_tls else None,
                 tls=tls,

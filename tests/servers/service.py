@@ -10,7 +10,15 @@ from urllib.parse import quote
 from .mail import PASSWORD, USER
 from .process import HOST, TLSVersion
 
-IMPLICIT = {name: f"{name}s" for name in ("imap", "pop3", "nntp", "xmpp", "ldap")} | {"tls": "tls"}
+IMPLICIT = {
+    "imap": "imaps",
+    "pop3": "pop3s",
+    "nntp": "nntps",
+    "xmpp": "xmpps",
+    "xmpp-server": "xmpps-server",
+    "ldap": "ldaps",
+    "tls": "tls",
+}
 """The scheme for TLS from the first byte, of protocols that have it."""
 
 
