@@ -170,6 +170,11 @@ impl<S: Stream> Connection<S> {
         Ok(self.take(max))
     }
 
+    /// Takes in what has arrived, for an upgrade to find.
+    pub(crate) async fn take_in(&mut self) -> Result<()> {
+        self.link()?.fill().await.map(drop).map_err(|error| self.explain(error))
+    }
+
     /// `count` bytes.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod connection;
 mod dialogue;
 mod error;
 mod line;
+mod machine;
 mod memory;
 mod mismatch;
 mod moment;
@@ -24,6 +25,7 @@ pub mod url;
 
 pub use connection::Connection;
 pub use error::{Error, ErrorKind, Phase, Result, TlsFault};
+pub use machine::{Machine, MachineState};
 pub use options::{Options, Security, Timeouts};
 
 /// The examples of the project's README.

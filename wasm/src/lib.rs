@@ -6,6 +6,7 @@
 //! | `options` | options and traces |
 //! | `tls` | trust, identity, versions |
 //! | `smtp`, `ftp` | sessions as resources |
+//! | `connection`, `machine` | a connection on its own: over the host's sockets; its bytes moved by the host |
 //! | `transfers` | listings and transfers under way |
 //! | `facts` | receipts, entries and digests as records |
 //! | `route`, `pool` | several mail servers; sessions that are kept |
@@ -24,6 +25,8 @@
 #![allow(clippy::result_large_err)]
 
 #[forbid(unsafe_code)]
+mod connection;
+#[forbid(unsafe_code)]
 mod dkim;
 #[forbid(unsafe_code)]
 mod doctor;
@@ -33,6 +36,8 @@ mod error;
 mod facts;
 #[forbid(unsafe_code)]
 mod ftp;
+#[forbid(unsafe_code)]
+mod machine;
 #[forbid(unsafe_code)]
 mod message;
 #[forbid(unsafe_code)]

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use rustls::ServerConnection;
@@ -72,7 +73,9 @@ pub(crate) fn talk<T>(
 ) -> (Result<T>, Heard) {
     let host = Host::new();
     let options = authority.options(security);
-    let to = Endpoint { host: "host.example".into(), port: 4321 };
+    // A server of its own each time, or the memory of servers would take one without TLS for one that lost it.
+    static PORT: AtomicU16 = AtomicU16::new(4321);
+    let to = Endpoint { host: "host.example".into(), port: PORT.fetch_add(1, Ordering::Relaxed) };
     let transport = host.transport();
     let client = async {
         let mut connection = Connection::open(&transport, &to, &options).await?;
