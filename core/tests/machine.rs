@@ -64,7 +64,8 @@ fn clear_text_then_tls_then_the_end() {
 
         machine.start_tls().unwrap();
         assert_eq!(machine.state().unwrap(), MachineState::Handshaking);
-        for error in [machine.write(b"x").unwrap_err(), machine.read(1).unwrap_err(), machine.start_tls().unwrap_err()] {
+        for error in [machine.write(b"x").unwrap_err(), machine.read(1).unwrap_err(), machine.start_tls().unwrap_err()]
+        {
             assert!(matches!(error.kind(), ErrorKind::InvalidState(_)), "{error}");
         }
         // What the server says at once comes with the last of its handshake.

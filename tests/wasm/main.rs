@@ -5,6 +5,7 @@
 #![allow(clippy::result_large_err)]
 
 mod command;
+mod connection;
 mod corpus_files;
 mod corpus_mail;
 mod dkim;

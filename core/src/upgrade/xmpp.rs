@@ -24,6 +24,7 @@ pub(super) async fn ask<S: Stream>(clear: &mut Clear<'_, S>, host: &str, namespa
     let answer = tag(clear).await?;
     // White space between elements was skipped; an element may be closed in a tag of its own.
     match name(&answer) {
+        _ if !answer.starts_with('<') => Err(strange("<proceed/>", answer.as_bytes())),
         "proceed" if answer.ends_with("/>") => Ok(features.into_bytes()),
         "proceed" => match tag(clear).await? {
             end if name(&end) == "/proceed" => Ok(features.into_bytes()),
@@ -44,15 +45,25 @@ async fn features<S: Stream>(clear: &mut Clear<'_, S>) -> Result<String> {
         match name(&tag) {
             declaration if declaration.starts_with('?') && !opened => {}
             "stream:stream" if !opened => opened = true,
-            "stream:error" | "/stream:stream" => {
-                return Err(turned_away(text.as_bytes()));
-            }
+            "stream:error" => return Err(turned_away(&error(clear, tag).await)),
+            "/stream:stream" => return Err(turned_away(text.as_bytes())),
             "stream:features" if opened && tag.ends_with("/>") => return Ok(text),
             "/stream:features" if opened => return Ok(text),
             _ if opened => {}
             _ => return Err(strange("a stream of XMPP", tag.as_bytes())),
         }
     }
+}
+
+/// A stream's error to its end, as far as it comes.
+async fn error<S: Stream>(clear: &mut Clear<'_, S>, mut text: String) -> Vec<u8> {
+    while !text.ends_with("</stream:error>") {
+        match tag(clear).await {
+            Ok(tag) => text.push_str(&tag),
+            Err(_) => break,
+        }
+    }
+    text.into_bytes()
 }
 
 /// The next tag, with the text before it. In attributes no server writes a bare `>`: what looks like a tag's end is one.

@@ -206,7 +206,13 @@ fn servers_without_tls_are_not_asked() {
                 b"<stream:stream version='1.0'><stream:features><mechanisms/></stream:features>",
             )]),
         ),
-        (Recipe::Xmpp, script(&[(XMPP_OPEN.as_bytes(), b"<stream:stream><stream:error/></stream:stream>")])),
+        (
+            Recipe::Xmpp,
+            script(&[(
+                XMPP_OPEN.as_bytes(),
+                b"<stream:stream><stream:error><host-unknown/></stream:error></stream:stream>",
+            )]),
+        ),
         (
             Recipe::Smtp,
             script(&[(b"", b"220 mx\r\n"), (b"EHLO ", b""), (b"[127.0.0.1]\r\n", b"250-mx\r\n250 SIZE\r\n")]),
@@ -239,6 +245,7 @@ fn other_answers_break_the_protocol() {
         (Recipe::Nntp, b"3820\r\n"),
         (Recipe::Xmpp, b"<proceeding/>"),
         (Recipe::Xmpp, b"proceed/>"),
+        (Recipe::Xmpp, b"go<proceed/>"),
         (Recipe::Xmpp, b"\xff\xfe>"),
         (Recipe::Ldap, b"\x30\x0c\x02\x01\x02\x78\x07\x0a\x01\x00\x04\x00\x04\x00"),
         (Recipe::Ldap, b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00"),
