@@ -12,6 +12,7 @@ use crate::tls::TlsInfo;
 use crate::transport::{ChannelId, Endpoint, Host, HostedStream, Purpose, Request, Transport};
 
 type Talk = Connection<HostedStream>;
+type Handshake = dyn Future<Output = (Box<Talk>, Result<()>)> + Send;
 
 /// A [`Connection`] in clear text, or becoming TLS, or under it, whose bytes the caller moves: in with
 /// [`Machine::receive`], out with [`Machine::transmit`]. It knows no time.
@@ -35,7 +36,7 @@ pub struct Machine {
 
 enum Stage {
     Talking(Box<Talk>),
-    Handshaking(Pin<Box<dyn Future<Output = (Box<Talk>, Result<()>)> + Send>>),
+    Handshaking(Pin<Box<Handshake>>),
     /// The handshake failed.
     Over,
 }

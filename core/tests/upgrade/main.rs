@@ -220,6 +220,7 @@ fn servers_without_tls_are_not_asked() {
     ];
     for (recipe, script) in cases {
         let asked: usize = script.iter().map(|(due, _)| due.len()).sum();
+        let said = script.last().unwrap().1.clone();
         let (outcome, heard) = upgrade(script, recipe, usize::MAX);
         let error = outcome.unwrap_err();
         assert!(
@@ -228,6 +229,10 @@ fn servers_without_tls_are_not_asked() {
             error.kind()
         );
         assert_eq!(heard.clear.len(), asked, "{recipe}: {}", String::from_utf8_lossy(&heard.clear));
+        for cause in ["overloaded", "Too many connections", "<host-unknown/>"] {
+            let is_cause = said.windows(cause.len()).any(|words| words == cause.as_bytes());
+            assert!(!is_cause || error.to_string().contains(cause), "{recipe}: {error}");
+        }
     }
 }
 
