@@ -70,6 +70,9 @@ class SocketDriver:
         has_news = False
         for what, *details in self._host.take_requests():
             match what, details:
+                case "connect", [number, *_] if self._given_up:
+                    has_news = True
+                    self._host.failed(number, OSError("the socket was the connection's, which was closed"))
                 case "connect", [number, *_]:
                     self._channel = number
                     self._host.connected(number, name(self._sock, "getpeername"), name(self._sock, "getsockname"))

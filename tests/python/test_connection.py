@@ -84,6 +84,8 @@ def test_the_callers_socket(face: Face, pki: PKI) -> None:
             assert connection.read_line() == b"ping"
             assert connection.tls.server_name == "localhost"
         assert sock.fileno() == -1  # it belonged to the connection
+        with pytest.raises(starttls.TransportError):
+            connection.connect()
 
 
 def test_a_socket_of_any_kind(face: Face, pki: PKI) -> None:
