@@ -6,7 +6,8 @@ import pytest
 
 from tests.python.coverage_page import CoveragePage
 
-PAGE = CoveragePage("upgrade-coverage.md", {"U": "core/tests/upgrade/main.rs", "P": "tests/python"})
+SHORT = {"U": "core/tests/upgrade/main.rs", "P": "tests/python", "W": "tests/wasm"}
+PAGE = CoveragePage("upgrade-coverage.md", SHORT)
 
 
 @pytest.mark.parametrize("name", PAGE.names)
