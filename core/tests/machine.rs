@@ -1,24 +1,21 @@
 //! A connection whose bytes the caller moves.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "support/self_signed.rs"]
+#[allow(unreachable_pub)]
+mod self_signed;
+
 use std::io::{Read, Write};
-use std::sync::Arc;
 
 use rustls::ServerConnection;
+use self_signed::SelfSigned;
 use starttls::tls::TlsConfig;
 use starttls::{ErrorKind, Machine, MachineState, TlsFault};
 
 fn pair() -> (Machine, ServerConnection) {
-    let made = rcgen::generate_simple_self_signed(["host.example".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let tls = TlsConfig::new().ca_pem(made.cert.pem().as_bytes()).unwrap();
-    (Machine::new("host.example", tls).unwrap(), ServerConnection::new(Arc::new(config)).unwrap())
+    let identity = SelfSigned::new(&["host.example"]);
+    let tls = TlsConfig::new().ca_pem(identity.pem.as_bytes()).unwrap();
+    (Machine::new("host.example", tls).unwrap(), ServerConnection::new(identity.server).unwrap())
 }
 
 /// Moves bytes both ways, in pieces, until neither side has any.

@@ -2,6 +2,9 @@
 #![cfg(feature = "tokio")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "support/self_signed.rs"]
+#[allow(unreachable_pub)]
+mod self_signed;
 #[path = "files/server.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod server;
@@ -11,6 +14,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self_signed::SelfSigned;
 use starttls::tls::TlsConfig;
 use starttls::trace::Trace;
 use starttls::transport::{Endpoint, Tokio};
@@ -57,15 +61,8 @@ fn converse(stream: &mut (impl Read + Write), script: &[(&str, &str)]) -> std::i
 }
 
 fn authority() -> (Arc<rustls::ServerConfig>, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    (Arc::new(config), made.cert.pem())
+    let SelfSigned { server, pem } = SelfSigned::new(&["localhost"]);
+    (server, pem)
 }
 
 fn options(pem: &str) -> (Options, Arc<Mutex<Vec<String>>>) {

@@ -287,17 +287,22 @@ def test_ends_are_told_apart(face: Face, pki: PKI) -> None:
             connection.read()
 
 
-@pytest.mark.parametrize("own_socket", [False, True])
-def test_a_read_that_runs_out_of_time_loses_nothing(face: Face, pki: PKI, own_socket: bool) -> None:
-    go_on = threading.Event()
+def halting(go_on: threading.Event) -> Callable[[Peer], None]:
+    """A line in two halves, the second one when it is time."""
 
-    def slow(peer: Peer) -> None:
+    def script(peer: Peer) -> None:
         peer.say_bytes(b"first ha")
         assert go_on.wait(20)
         peer.say("lf")
         peer.wait_for_end()
 
-    with scripted(slow) as server:
+    return script
+
+
+@pytest.mark.parametrize("own_socket", [False, True])
+def test_a_read_that_runs_out_of_time_loses_nothing(face: Face, pki: PKI, own_socket: bool) -> None:
+    go_on = threading.Event()
+    with scripted(halting(go_on)) as server:
         how: dict[str, Any] = {"security": "plaintext", "timeout": starttls.Timeout(reply=0.3)}
         if own_socket:
             connection = face.connection(sock=connected(server.port), **how)
@@ -327,14 +332,7 @@ def test_a_read_that_is_cancelled_loses_nothing(pki: PKI) -> None:
             assert await connection.read_line() == b"first half"
 
     go_on = threading.Event()
-
-    def slow(peer: Peer) -> None:
-        peer.say_bytes(b"first ha")
-        assert go_on.wait(20)
-        peer.say("lf")
-        peer.wait_for_end()
-
-    with scripted(slow) as server:
+    with scripted(halting(go_on)) as server:
         asyncio.run(talk(server.port, go_on))
 
 

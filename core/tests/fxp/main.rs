@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod peer;
+#[path = "../support/self_signed.rs"]
+#[allow(unreachable_pub)]
+mod self_signed;
 
 use std::time::{Duration, Instant};
 
-use peer::{Identity, Peer, QUIT, Words, login};
+use peer::{Peer, QUIT, Words, login};
+use self_signed::SelfSigned;
 use starttls::ftp::fxp::{self, Options as How, Receipt};
 use starttls::ftp::{Active, Client, Credentials, ServerMemory, Settings, Status};
 use starttls::tls::TlsConfig;
@@ -23,7 +27,7 @@ struct Pair {
     peers: [Peer; 2],
 }
 
-fn connect(identity: &Identity, server: &Endpoint) -> Client<Blocking> {
+fn connect(identity: &SelfSigned, server: &Endpoint) -> Client<Blocking> {
     let options = Options {
         tls: TlsConfig::new().ca_pem(identity.pem.as_bytes()).unwrap(),
         timeouts: Timeouts::all(Duration::from_secs(2)),
@@ -44,7 +48,7 @@ impl Pair {
     }
 
     fn play_at(hosts: [&str; 2], source: &[&str], target: &[&str]) -> Self {
-        let (identity, words) = (Identity::new(), Words::default());
+        let (identity, words) = (SelfSigned::new(&["127.0.0.1", "127.0.0.2", "::1"]), Words::default());
         let peers = [(hosts[0], source), (hosts[1], target)];
         let peers = peers.map(|(host, script)| {
             let (features, script) = script.split_first().unwrap();

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use starttls::transport::Endpoint;
 
+use crate::self_signed::SelfSigned;
+
 /// Nobody waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -39,27 +41,6 @@ impl Words {
     }
 }
 
-/// A certificate for both peers, and the authority as PEM.
-pub struct Identity {
-    config: Arc<rustls::ServerConfig>,
-    pub pem: String,
-}
-
-impl Identity {
-    pub fn new() -> Self {
-        let names = ["127.0.0.1", "127.0.0.2", "::1"].map(str::to_owned);
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        Self { config: Arc::new(config), pem: made.cert.pem() }
-    }
-}
-
 pub struct Peer {
     pub endpoint: Endpoint,
     thread: JoinHandle<()>,
@@ -67,10 +48,10 @@ pub struct Peer {
 
 impl Peer {
     /// Plays `script` at `host`.
-    pub fn play(host: &str, identity: &Identity, words: &Words, script: String) -> Self {
+    pub fn play(host: &str, identity: &SelfSigned, words: &Words, script: String) -> Self {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let endpoint = Endpoint { host: host.into(), port: listener.local_addr().unwrap().port() };
-        let (config, words) = (identity.config.clone(), words.clone());
+        let (config, words) = (identity.server.clone(), words.clone());
         let thread = std::thread::spawn(move || {
             let mut stage = Stage { listener, config, words, line: None };
             for step in script.lines().map(str::trim).filter(|step| !step.is_empty()) {

@@ -2,6 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod peer;
+#[path = "../support/self_signed.rs"]
+#[allow(unreachable_pub)]
+mod self_signed;
 
 use peer::{Authority, Peer, talk};
 use starttls::upgrade::Recipe;

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io::{Read, Write};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +10,8 @@ use rustls::ServerConnection;
 use starttls::tls::TlsConfig;
 use starttls::transport::{Endpoint, Host, Request};
 use starttls::{Connection, Options, Result, Security};
+
+use crate::self_signed::SelfSigned;
 
 /// A server in memory.
 pub(crate) struct Peer {
@@ -37,28 +38,21 @@ pub(crate) struct Heard {
 }
 
 pub(crate) struct Authority {
-    made: rcgen::CertifiedKey<rcgen::KeyPair>,
+    identity: SelfSigned,
 }
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        Self { made: rcgen::generate_simple_self_signed(["host.example".to_owned()]).unwrap() }
+        Self { identity: SelfSigned::new(&["host.example"]) }
     }
 
     pub(crate) fn options(&self, security: Security) -> Options {
-        let tls = TlsConfig::new().ca_pem(self.made.cert.pem().as_bytes()).unwrap();
+        let tls = TlsConfig::new().ca_pem(self.identity.pem.as_bytes()).unwrap();
         Options { security, tls, ..Options::default() }
     }
 
     fn server(&self) -> ServerConnection {
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(self.made.signing_key.serialize_der().into());
-        let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![self.made.cert.der().clone()], key)
-            .unwrap();
-        ServerConnection::new(Arc::new(config)).unwrap()
+        ServerConnection::new(self.identity.server.clone()).unwrap()
     }
 }
 
