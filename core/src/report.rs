@@ -246,6 +246,7 @@ fn tls_fault(fault: &TlsFault) -> &'static str {
         TlsFault::NotResumed => "tls_not_resumed",
         TlsFault::NoAuthorities(_) => "tls_no_authorities",
         TlsFault::KeyMismatch => "tls_key_mismatch",
+        TlsFault::WrongPassphrase => "tls_wrong_passphrase",
         TlsFault::Configuration(_) => "tls_configuration",
     }
 }

@@ -27,7 +27,9 @@ use crate::openssl;
 /// files or bytes, PEM or DER, that you fetched; `unknown_revocation` says what becomes of certificates that no current one
 /// is about: `"refuse"` or `"allow"`.
 ///
-/// `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both. `pins` are SHA-256 hashes
+/// `client_cert` and `client_key` are PEM files, or PEM text as bytes; one file may hold both, and a PKCS#12 file does.
+/// `client_passphrase` opens the key, or that file. `identities` are more of them, each an `Identity`: the first is shown that
+/// one of the authorities issued which the server names. `pins` are SHA-256 hashes
 /// of keys and `certificate_pins` of certificates, of which the server's must have one: 32 bytes, or text in hexadecimal or
 /// Base64. `tlsa` are DANE records, `"3 1 1 AB12…"`, that you looked up for the server and validated: they decide instead of
 /// authorities. `mta_sts` is the text of the mail domain's MTA-STS policy, which a mail server is held to unless there are
@@ -53,7 +55,7 @@ pub(crate) struct TLSConfig {
 impl TLSConfig {
     #[new]
     #[pyo3(signature = (*, ca_file=None, ca_folder=None, ca_data=None, and_platform=false,
-        client_cert=None, client_key=None, pins=None, certificate_pins=None, tlsa=None, mta_sts=None,
+        client_cert=None, client_key=None, client_passphrase=None, identities=None, pins=None, certificate_pins=None, tlsa=None, mta_sts=None,
         crls=None, unknown_revocation="refuse", minimum_version=None, maximum_version=None, cipher_suites=None, groups=None,
         alpn=None, server_name=None, sni=true, key_log=None, check=None, danger_check=None,
         danger_accept_any_certificate=false))]
@@ -66,6 +68,8 @@ impl TLSConfig {
         and_platform: bool,
         client_cert: Option<Bound<'_, PyAny>>,
         client_key: Option<Bound<'_, PyAny>>,
+        client_passphrase: Option<&str>,
+        identities: Option<Vec<PyRef<'_, Identity>>>,
         pins: Option<Vec<Bound<'_, PyAny>>>,
         certificate_pins: Option<Vec<Bound<'_, PyAny>>>,
         tlsa: Option<Vec<String>>,
@@ -107,16 +111,19 @@ impl TLSConfig {
             shown.push("and_platform=True".into());
             tls = tls.and_platform();
         }
-        match (&client_cert, &client_key) {
-            (None, None) => {}
-            (Some(chain), key) => {
-                shown.push("client_cert=…".into());
-                let chain = pem(py, chain)?;
-                // One file may hold both.
-                let key = key.as_ref().map_or_else(|| Ok(chain.clone()), |key| pem(py, key))?;
-                tls = tls.identity_pem(&chain, &key).map_err(raise)?;
+        match client_cert {
+            None if client_key.is_some() || client_passphrase.is_some() => {
+                return Err(error::argument(py, "client_key= and client_passphrase= need client_cert="));
             }
-            (None, Some(_)) => return Err(error::argument(py, "client_key= needs client_cert=")),
+            None => {}
+            Some(cert) => {
+                shown.push("client_cert=…".into());
+                tls = tls.identity(identity(py, &cert, client_key.as_ref(), client_passphrase)?);
+            }
+        }
+        if let Some(identities) = identities {
+            shown.push(format!("identities=<{}>", identities.len()));
+            tls = identities.iter().fold(tls, |tls, one| tls.identity(one.0.clone()));
         }
         if let Some(pins) = pins {
             for it in &pins {
@@ -214,6 +221,46 @@ impl TLSConfig {
     fn __repr__(&self) -> String {
         format!("TLSConfig({})", self.shown)
     }
+}
+
+/// A certificate of the client's own, and its key.
+///
+/// `certificate` is a PEM file with the chain, its own certificate first, or a PKCS#12 file with the key, too; or the content
+/// of one, as bytes. `key` is a PEM file, or text as bytes; without it the key is where the certificate is. `passphrase` opens
+/// the key, or the PKCS#12 file.
+#[pyclass(frozen, module = "starttls")]
+pub(crate) struct Identity(starttls::tls::Identity);
+
+#[pymethods]
+impl Identity {
+    #[new]
+    #[pyo3(signature = (certificate, key=None, *, passphrase=None))]
+    fn new(
+        py: Python<'_>,
+        certificate: Bound<'_, PyAny>,
+        key: Option<Bound<'_, PyAny>>,
+        passphrase: Option<&str>,
+    ) -> PyResult<Self> {
+        identity(py, &certificate, key.as_ref(), passphrase).map(Self)
+    }
+
+    fn __repr__(&self) -> &'static str {
+        "Identity(…)"
+    }
+}
+
+fn identity(
+    py: Python<'_>,
+    certificate: &Bound<'_, PyAny>,
+    key: Option<&Bound<'_, PyAny>>,
+    passphrase: Option<&str>,
+) -> PyResult<starttls::tls::Identity> {
+    let certificate = pem(py, certificate)?;
+    let key = key.map(|key| pem(py, key)).transpose()?;
+    // A key derivation takes its time.
+    let made =
+        py.detach(|| starttls::tls::Identity::new(&certificate, key.as_ref().map(|key| key.as_slice()), passphrase));
+    made.map_err(|why| error::core(py, &why, Hint::None))
 }
 
 fn read(py: Python<'_>, path: &std::path::Path) -> PyResult<Vec<u8>> {

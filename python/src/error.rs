@@ -203,6 +203,7 @@ fn fault_names(fault: &TlsFault) -> (&'static str, &'static str) {
         TlsFault::NotResumed => other("not-resumed"),
         TlsFault::NoAuthorities(_) => other("no-authorities"),
         TlsFault::KeyMismatch => other("key-mismatch"),
+        TlsFault::WrongPassphrase => other("wrong-passphrase"),
         TlsFault::Configuration(_) => other("configuration"),
         _ => other("tls"),
     }

@@ -14,6 +14,7 @@
 //! | `dkim` | signatures |
 //! | `config` | TLS, timeouts, trace |
 //! | `openssl` | TLS by an `ssl.SSLContext` |
+//! | `check` | callables that TLS calls |
 //! | `value`, `error` | results and errors become Python's; the only place for each |
 #![forbid(unsafe_code)]
 
@@ -42,7 +43,7 @@ mod wishes;
 #[pyo3::pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use crate::config::TLSConfig;
+    use crate::config::{Identity, TLSConfig};
     #[pymodule_export]
     use crate::connection::{ConnectionCommand, ConnectionSession};
     #[pymodule_export]

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from ._ftp import FTP, doctor, download, mirror, upload
     from ._keywords import AsyncSMTPOptions, FTPOptions, MirrorOptions, SMTPOptions, SMTPPoolOptions
     from ._mirror import FileReport, MirrorReport
-    from ._native import DKIM, Entry, Routes, TLSConfig, forget_server
+    from ._native import DKIM, Entry, Identity, Routes, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
     from ._results import (
@@ -107,6 +107,7 @@ __all__ = [
     "FTPOptions",
     "FileReport",
     "Finding",
+    "Identity",
     "InvalidArgument",
     "InvalidState",
     "LimitExceeded",
@@ -173,7 +174,7 @@ _ELSEWHERE = {
     "_keywords": ("AsyncSMTPOptions", "FTPOptions", "MirrorOptions", "SMTPOptions", "SMTPPoolOptions"),
     "_mirror": ("FileReport", "MirrorReport"),
     "_ftp": ("FTP", "doctor", "download", "mirror", "upload"),
-    "_native": ("DKIM", "Entry", "Routes", "TLSConfig", "forget_server"),
+    "_native": ("DKIM", "Entry", "Identity", "Routes", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": (
         "Certificate",

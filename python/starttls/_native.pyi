@@ -28,6 +28,7 @@ __all__ = [
     "FtpSession",
     "HeaderReader",
     "Host",
+    "Identity",
     "Operation",
     "RemoteFile",
     "Routes",
@@ -57,6 +58,12 @@ def read_certificate(der: bytes) -> Certificate | None: ...
 def tls_warnings(chain: Sequence[bytes], verified_by: str, mta_sts: str | None) -> list[str]: ...
 
 @final
+class Identity:
+    def __new__(
+        cls, certificate: _Path | bytes, key: _Path | bytes | None = None, *, passphrase: str | None = None
+    ) -> Identity: ...
+
+@final
 class TLSConfig:
     def __new__(
         cls,
@@ -67,6 +74,8 @@ class TLSConfig:
         and_platform: bool = False,
         client_cert: _Path | bytes | None = None,
         client_key: _Path | bytes | None = None,
+        client_passphrase: str | None = None,
+        identities: Sequence[Identity] | None = None,
         pins: Sequence[str | bytes] | None = None,
         certificate_pins: Sequence[str | bytes] | None = None,
         tlsa: Sequence[str] | None = None,

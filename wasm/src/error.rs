@@ -124,6 +124,7 @@ fn tls_fault(fault: &Fault) -> TlsFault {
         Fault::NotResumed => TlsFault::NotResumed,
         Fault::NoAuthorities(why) => TlsFault::NoAuthorities(why.clone()),
         Fault::KeyMismatch => TlsFault::KeyMismatch,
+        Fault::WrongPassphrase => TlsFault::WrongPassphrase,
         Fault::Configuration(why) => TlsFault::Configuration(why.clone()),
         other => TlsFault::Other(Some(other.to_string())),
     }

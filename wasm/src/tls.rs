@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use starttls::tls::{ChannelBindingType, MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa};
+use starttls::tls::{ChannelBindingType, Identity, MtaSts, TlsConfig, TlsInfo, TlsWarning, Tlsa};
 use zeroize::Zeroizing;
 
 use crate::Component;
@@ -60,9 +60,18 @@ impl GuestClientConfig for ClientConfig {
         self.change(TlsConfig::and_platform);
     }
 
-    fn set_identity(&self, chain: Vec<u8>, key: Vec<u8>) -> Result<(), Error> {
-        let key = Zeroizing::new(key);
-        self.try_change(|config| config.identity_pem(&chain, &key))
+    fn add_identity(
+        &self,
+        certificate: Vec<u8>,
+        key: Option<Vec<u8>>,
+        passphrase: Option<String>,
+    ) -> Result<(), Error> {
+        let (certificate, key) = (Zeroizing::new(certificate), key.map(Zeroizing::new));
+        let passphrase = passphrase.map(Zeroizing::new);
+        let key = key.as_ref().map(|key| key.as_slice());
+        let identity = Identity::new(&certificate, key, passphrase.as_ref().map(|it| it.as_str()))?;
+        self.change(|config| config.identity(identity));
+        Ok(())
     }
 
     fn add_pin(&self, spki_sha256: Vec<u8>) -> Result<(), Error> {

@@ -200,7 +200,7 @@ pub(crate) fn no_password_for_target(user: &str) -> Failure {
         .advise(format!("give --target-password-file, the variable {TARGET_VARIABLE}, or --netrc"))
 }
 
-fn first_line(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn first_line(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
     let text = read(file)?;
     let line = text.split('\n').next().unwrap_or_default();
     let line = line.strip_suffix('\r').unwrap_or(line);

@@ -114,7 +114,9 @@ fn exit(error: &Error, refused: Exit) -> Exit {
         ErrorKind::LimitExceeded(_) if error.phase().is_none() => Exit::Data,
         ErrorKind::InvalidState(_) | ErrorKind::NotOffered(_) if login => Exit::NoPermission,
         ErrorKind::AccessDenied | ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Exit::NoPermission,
-        ErrorKind::Tls(TlsFault::Configuration(_) | TlsFault::NoAuthorities(_) | TlsFault::KeyMismatch) => Exit::Config,
+        ErrorKind::Tls(
+            TlsFault::Configuration(_) | TlsFault::NoAuthorities(_) | TlsFault::KeyMismatch | TlsFault::WrongPassphrase,
+        ) => Exit::Config,
         ErrorKind::NameUnresolvable => Exit::NoHost,
         ErrorKind::Proxy(_) => Exit::Unavailable,
         ErrorKind::TimedOut | ErrorKind::Interrupted => Exit::TempFail,
@@ -142,7 +144,7 @@ fn advice(error: &Error, url: Option<&Url>) -> Option<String> {
         ErrorKind::Tls(TlsFault::NameMismatch { .. }) => {
             Some("connect by a name that the certificate carries, or give that name with --server-name".into())
         }
-        ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Some("give --client-cert and --client-key".into()),
+        ErrorKind::Tls(TlsFault::ClientCertificateRequired) => Some(format!("{} (--client-cert)", error.advice()?)),
         _ => Some(with_whole_urls(&in_flags(error.advice()?), url?)),
     }
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use starttls::tls::{Fingerprint, MtaSts, TlsConfig, Tlsa, Version};
+use starttls::Security;
+use starttls::tls::{Fingerprint, Identity, MtaSts, TlsConfig, Tlsa, Version};
 use starttls::url::{Protocol, Url};
-use starttls::{Error, Security};
 
+use crate::credentials::first_line;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::note;
@@ -25,12 +26,15 @@ pub(crate) struct Tls {
     /// Trust the system's authorities, too, beside those of --ca-file and --ca-folder
     #[arg(long, global = true, help_heading = HEADING)]
     and_platform: bool,
-    /// Show this certificate chain (PEM) if the server asks
+    /// Show this certificate, and its chain, if the server asks (PEM, or PKCS#12 with its key)
     #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
     client_cert: Option<PathBuf>,
     /// The key of --client-cert (PEM), if it is not in the same file
     #[arg(long, global = true, value_name = "FILE", requires = "client_cert", help_heading = HEADING)]
     client_key: Option<PathBuf>,
+    /// The passphrase of the key, or of the PKCS#12 file, is the first line of this file
+    #[arg(long, global = true, value_name = "FILE", requires = "client_cert", help_heading = HEADING)]
+    client_passphrase_file: Option<PathBuf>,
     /// Require this public key, too: SHA-256 in hexadecimal or Base64; several pins: any of them
     #[arg(long, global = true, value_name = "SHA256", help_heading = HEADING)]
     pin: Vec<Fingerprint>,
@@ -78,7 +82,7 @@ pub(crate) struct Tls {
 impl Tls {
     /// What TLS is to be in a session with `url`; says aloud what is dangerous about it.
     pub(crate) fn config(&self, url: &Url) -> Result<TlsConfig, Failure> {
-        let tls = self.without_policies().map_err(Failure::early)?;
+        let tls = self.without_policies()?;
         let tls = self.pin.iter().fold(tls, |tls, pin| tls.pin_spki_sha256(pin.0));
         let tls = self.pin_certificate.iter().fold(tls, |tls, pin| tls.pin_certificate_sha256(pin.0));
         let tls = tls.tlsa(self.tlsa.iter().cloned());
@@ -92,19 +96,23 @@ impl Tls {
     }
 
     /// What TLS is to be, but for pins, policies and `--insecure`.
-    pub(crate) fn without_policies(&self) -> Result<TlsConfig, Error> {
+    pub(crate) fn without_policies(&self) -> Result<TlsConfig, Failure> {
         let mut tls = TlsConfig::new();
         for file in &self.ca_file {
-            tls = tls.ca_file(file)?;
+            tls = tls.ca_file(file).map_err(Failure::early)?;
         }
         if let Some(folder) = &self.ca_folder {
-            tls = tls.ca_folder(folder)?;
+            tls = tls.ca_folder(folder).map_err(Failure::early)?;
         }
         if self.and_platform {
             tls = tls.and_platform();
         }
         if let Some(chain) = &self.client_cert {
-            tls = tls.identity_files(chain, self.client_key.as_ref().unwrap_or(chain))?;
+            let passphrase =
+                self.client_passphrase_file.as_ref().map(|file| first_line(file, "passphrase")).transpose()?;
+            let passphrase = passphrase.as_ref().map(|line| line.as_str());
+            let identity = Identity::from_files(chain, self.client_key.as_ref(), passphrase);
+            tls = tls.identity(identity.map_err(Failure::early)?);
         }
         if let Some(version) = self.tls_min {
             tls = tls.minimum_version(version);
@@ -113,14 +121,15 @@ impl Tls {
             tls = tls.maximum_version(version);
         }
         for file in &self.crl {
-            tls = tls.crl_file(file)?;
+            tls = tls.crl_file(file).map_err(Failure::early)?;
         }
         if self.allow_unknown_revocation {
             tls = tls.allow_unknown_revocation();
         }
-        tls = tls.cipher_suites(&self.cipher_suites)?.groups(&self.groups)?.sni(!self.no_sni);
+        let spoken = tls.cipher_suites(&self.cipher_suites).and_then(|tls| tls.groups(&self.groups));
+        tls = spoken.map_err(Failure::early)?.sni(!self.no_sni);
         if let Some(file) = &self.key_log {
-            tls = tls.key_log_file(file)?;
+            tls = tls.key_log_file(file).map_err(Failure::early)?;
         }
         Ok(tls)
     }

@@ -94,7 +94,7 @@ pub enum TlsFault {
         /// Its name.
         name: String,
     },
-    /// The server insists on a client certificate and none was configured.
+    /// The server insists on a client certificate, and there is none, or none that it would take.
     ClientCertificateRequired,
     /// The peer sent clear text where a TLS record was due; the first bytes, as text.
     PlaintextInsideTls(String),
@@ -106,6 +106,8 @@ pub enum TlsFault {
     NoAuthorities(String),
     /// The private key is not the one that the client's certificate was issued for.
     KeyMismatch,
+    /// The passphrase does not open the client's key, or the file it is in.
+    WrongPassphrase,
     /// Our own configuration cannot be used, in words.
     Configuration(String),
 }
@@ -262,6 +264,7 @@ impl fmt::Display for TlsFault {
             Self::PeerMisbehaved(why) => write!(f, "the server breaks the TLS protocol: {why}"),
             Self::NoAuthorities(why) => write!(f, "there is nobody to trust: {why}"),
             Self::KeyMismatch => f.write_str("the private key does not fit the client's certificate"),
+            Self::WrongPassphrase => f.write_str("the passphrase does not open the client's private key"),
             Self::Configuration(why) => write!(f, "this TLS configuration cannot be used: {why}"),
         }
     }

@@ -106,7 +106,12 @@ fn is_certificate(path: &Path) -> bool {
 
 /// What `add` makes of a file, whose name is in the error.
 pub(super) fn in_file(path: &Path, add: impl FnOnce(&[u8]) -> Result<()>) -> Result<()> {
-    add(&read(path)?).map_err(|error| match error.kind() {
+    naming(path, add(&read(path)?))
+}
+
+/// Names the file that something is wrong with.
+pub(super) fn naming<T>(path: &Path, outcome: Result<T>) -> Result<T> {
+    outcome.map_err(|error| match error.kind() {
         ErrorKind::Tls(TlsFault::Configuration(why)) => {
             let named = Error::tls(TlsFault::Configuration(format!("{}: {why}", path.display())));
             match error.advice() {

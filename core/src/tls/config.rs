@@ -6,19 +6,18 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
 use rustls::client::{Resumption, Tls12Resumption};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::authorities::{Authorities, read};
+use super::authorities::Authorities;
 use super::check::Check;
 use super::fingerprint::Pins;
+use super::identity::Identities;
 use super::judged::Judge;
 use super::ledger::Ledger;
-use super::provider::provider;
 use super::revocation::Revocation;
 use super::session::{By, RustlsSession};
 use super::settings::Settings;
 use super::trust::{Trust, Verifier};
-use super::{Backend, MtaSts, MtaStsMode, MtaStsVerdict, Presented, ServerName, TlsSession, Tlsa, fault, pem};
+use super::{Backend, Identity, MtaSts, MtaStsMode, MtaStsVerdict, Presented, ServerName, TlsSession, Tlsa};
 use crate::error::{Error, Result, TlsFault};
 
 /// What the caller wants of TLS: whom to trust, who we are, which versions.
@@ -38,7 +37,7 @@ pub struct TlsConfig {
     tlsa: Vec<Tlsa>,
     mta_sts: Option<Arc<MtaSts>>,
     pins: Pins,
-    identity: Option<Arc<Identity>>,
+    identities: Vec<Identity>,
     revocation: Revocation,
     check: Option<Check>,
     pub(super) settings: Settings,
@@ -52,11 +51,6 @@ pub struct TlsConfig {
 struct Built {
     config: ClientConfig,
     verifier: Arc<Verifier>,
-}
-
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
 }
 
 impl TlsConfig {
@@ -127,35 +121,22 @@ impl TlsConfig {
         Ok(self.changed())
     }
 
-    /// Shows this certificate chain and proves it with this key, both PEM files, if the server asks.
-    ///
-    /// # Errors
-    /// As [`TlsConfig::identity_pem`]; [`Local`](crate::ErrorKind::Local) if a file cannot be read.
-    pub fn identity_files(self, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
-        let (chain, key) = (read(chain.as_ref())?, zeroize::Zeroizing::new(read(key.as_ref())?));
-        self.identity_pem(&chain, &key)
+    /// Shows this certificate, and proves it with its key, if the server asks for one. Of several, the first that one of the
+    /// authorities issued which the server names, and whose key can sign as the server wants; of any authority, if it names
+    /// none. If none fits, none is shown; a server that insists is the error
+    /// [`ClientCertificateRequired`](TlsFault::ClientCertificateRequired), which says whom it names.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identities.push(identity);
+        self.changed()
     }
 
-    /// Shows this certificate chain and proves it with this key, both PEM text, if the server asks.
+    /// [`TlsConfig::identity`] from PEM text.
     ///
     /// # Errors
-    /// [`Configuration`](TlsFault::Configuration) if there is no certificate or key,
-    /// [`KeyMismatch`](TlsFault::KeyMismatch) if the key does not fit the certificate.
-    pub fn identity_pem(mut self, chain: &[u8], key: &[u8]) -> Result<Self> {
-        let identity = Identity { chain: pem::certificates(chain)?, key: pem::private_key(key)? };
-        let usable =
-            rustls::sign::CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider());
-        usable.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Error::tls(TlsFault::KeyMismatch).advise(
-                "give the key that the certificate was issued for; the certificate is the first one of the chain",
-            ),
-            error => {
-                let why = format!("the client's certificate and key cannot be used: {error}");
-                Error::tls(TlsFault::Configuration(why))
-            }
-        })?;
-        self.identity = Some(Arc::new(identity));
-        Ok(self.changed())
+    /// As [`Identity::new`].
+    pub fn identity_pem(self, chain: &[u8], key: &[u8]) -> Result<Self> {
+        Ok(self.identity(Identity::new(chain, Some(key), None)?))
     }
 
     /// Besides a trusted chain, requires that the server's key has this SHA-256 of its SubjectPublicKeyInfo
@@ -329,10 +310,12 @@ impl TlsConfig {
         let mut config = built.config.clone();
         let judge = Arc::new(Judge::new(built.verifier.clone()));
         config.dangerous().set_certificate_verifier(judge.clone());
+        let identities = Arc::new(Identities::new(self.identities.clone()));
+        config.client_auth_cert_resolver = identities.clone();
         let ledger = Arc::new(Ledger::default());
         config.resumption = Resumption::store(ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
         let key_log = self.settings.key_log.clone();
-        Ok(RustlsSession { config: Arc::new(config), judge, key_log, mta_sts, ledger })
+        Ok(RustlsSession { config: Arc::new(config), judge, identities, key_log, mta_sts, ledger })
     }
 
     /// [`TlsConfig::session`] with this server, if the MTA-STS policy allows it.
@@ -351,17 +334,12 @@ impl TlsConfig {
         let check = self.check.as_ref();
         let verifier = Verifier::new(&self.trust, &self.tlsa, &self.pins, &self.revocation, check, provider.clone())
             .map(Arc::new)?;
-        let builder = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(configuration)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Judge::new(verifier.clone())));
-        let mut config = match &self.identity {
-            Some(identity) => builder
-                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-                .map_err(fault::from_rustls)?,
-            None => builder.with_no_client_auth(),
-        };
+            .with_custom_certificate_verifier(Arc::new(Judge::new(verifier.clone())))
+            .with_no_client_auth();
         config.alpn_protocols.clone_from(&self.settings.alpn);
         config.enable_sni = !self.settings.without_sni;
         // What is sent before the handshake is over can be sent again by others (RFC 8446 §8).
@@ -396,7 +374,7 @@ impl fmt::Debug for TlsConfig {
             .field("pins", &self.pins.len())
             .field("revocation", &self.revocation.is_checked())
             .field("check", &self.check)
-            .field("identity", &self.identity.is_some())
+            .field("identities", &self.identities.len())
             .field("backend", &self.backend)
             .field("minimum_version", &self.settings.lowest_version())
             .field("maximum_version", &self.settings.highest_version())

@@ -104,7 +104,7 @@ impl RustlsEngine {
             // What is complete in `wire` was processed when it arrived: nothing is used up here.
             let UnbufferedStatus { discard, state } = self.connection.process_tls_records(wire);
             debug_assert_eq!(discard, 0);
-            match state.map_err(fault::from_rustls)? {
+            match state.map_err(|error| explain(&self.session, error))? {
                 ConnectionState::WriteTraffic(mut traffic) => return act(&mut traffic, out),
                 ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
@@ -127,7 +127,7 @@ impl Engine for RustlsEngine {
         let outcome = loop {
             // After a failure only its alert is of interest, not the same record once more.
             if let Some(error) = failure.take_if(|_| !self.connection.wants_write()) {
-                break Err(fault::from_rustls(error));
+                break Err(explain(&self.session, error));
             }
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut wire[used..]);
             let progress = match state {
@@ -173,7 +173,7 @@ impl Engine for RustlsEngine {
             };
             used += discard;
             match (progress, failure.take()) {
-                (Some(_), Some(error)) => break Err(fault::from_rustls(error)),
+                (Some(_), Some(error)) => break Err(explain(&self.session, error)),
                 (Some(progress), None) => break progress,
                 (None, pending) => failure = pending,
             }
@@ -241,6 +241,22 @@ impl Engine for RustlsEngine {
             let server = self.connection.peer_certificates()?.first()?;
             ChannelBinding::of_certificate(server)
         })
+    }
+}
+
+/// The error for what rustls says. A server which asked for a certificate, and was shown none, may say by any of these that it
+/// insists: TLS 1.2 has no alert of its own for that (RFC 5246 §7.4.6).
+fn explain(session: &RustlsSession, error: rustls::Error) -> Error {
+    use rustls::AlertDescription as A;
+    let insists = matches!(
+        error,
+        rustls::Error::AlertReceived(
+            A::CertificateRequired | A::HandshakeFailure | A::BadCertificate | A::NoCertificate | A::AccessDenied
+        )
+    );
+    match session.identities.insisted() {
+        Some(explained) if insists => explained,
+        _ => fault::from_rustls(error),
     }
 }
 

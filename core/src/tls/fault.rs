@@ -28,6 +28,8 @@ pub(super) fn from_rustls(error: Rustls) -> Error {
     };
     let advice = match &fault {
         TlsFault::ClientCertificateRequired => Some("give a client certificate and its key"),
+        // Those about certificates (RFC 8446 §6.2): a server has only the client's to speak of.
+        TlsFault::AlertReceived { code: 42..=46 | 48, .. } => Some("the server does not take the client certificate"),
         TlsFault::NothingInCommon(_) => Some("the server may be too old, or minimum and maximum version too narrow"),
         _ => None,
     };

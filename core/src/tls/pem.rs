@@ -2,8 +2,9 @@
 
 use std::io;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{Error, Result, TlsFault};
 
@@ -37,12 +38,22 @@ pub(super) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>> {
     check(text)?;
     match rustls_pemfile::private_key(&mut &*text) {
         Ok(Some(key)) => Ok(key),
-        Ok(None) if memchr::memmem::find(text, b"ENCRYPTED PRIVATE KEY").is_some() => {
+        Ok(None) if encrypted_key(text)?.is_some() => {
             Err(configuration("the private key is encrypted: decrypt it first"))
         }
         Ok(None) => Err(configuration("no private key in the PEM text: expected \"-----BEGIN PRIVATE KEY-----\"")),
         Err(error) => Err(configuration(format!("the private key's PEM text cannot be read: {error}"))),
     }
+}
+
+/// The DER of the first encrypted private key in `text` (RFC 5958 §3), if there is one.
+pub(super) fn encrypted_key(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    const LABEL: &str = "ENCRYPTED PRIVATE KEY";
+    check(text)?;
+    let Some(begins) = line_of(text, LABEL, 0) else { return Ok(None) };
+    let digits: Vec<&[u8]> = lines(text).skip(begins).take_while(|line| !line.starts_with(END)).collect();
+    let decoded = BASE64_STANDARD.decode(digits.concat());
+    decoded.map(|der| Some(der.into())).map_err(|error| configuration(format!("the encrypted private key: {error}")))
 }
 
 /// The line on which the section of this label and position begins, from 1.
@@ -98,6 +109,9 @@ fn broken_line(text: &[u8]) -> Option<(usize, &'static str)> {
                 let digits = line.trim_ascii_end();
                 let content = digits.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte));
                 let padding = &digits[content.count()..];
+                if line.contains(&b':') {
+                    return Some((number, "is a header, as an old kind of encrypted key has it: make it PKCS#8"));
+                }
                 if section.padded || padding.len() > 2 || padding.iter().any(|&byte| byte != b'=') {
                     return Some((number, "is no Base64"));
                 }

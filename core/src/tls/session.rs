@@ -6,6 +6,7 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 
 use super::engine::RustlsEngine;
+use super::identity::Identities;
 use super::judged::Judge;
 use super::key_log::KeyLog;
 use super::ledger::Ledger;
@@ -29,6 +30,8 @@ pub(super) struct RustlsSession {
     pub(super) config: Arc<ClientConfig>,
     /// The one in `config`, to be asked what it found.
     pub(super) judge: Arc<Judge>,
+    /// The ones in `config`, to be asked what the server wanted.
+    pub(super) identities: Arc<Identities>,
     pub(super) key_log: Option<KeyLog>,
     pub(super) mta_sts: Option<MtaStsVerdict>,
     pub(super) ledger: Arc<Ledger>,

@@ -127,3 +127,22 @@ pub fn handshake(config: rustls::ServerConfig, tls: &TlsConfig) -> (Result<TlsIn
     let said = visit(&endpoint, tls);
     (said, server.join().unwrap().remove(0))
 }
+
+/// The same, which takes clients' certificates of these authorities only, and insists on one.
+pub fn insisting(
+    server: &Issued,
+    authorities: &[&Authority],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ServerConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.der().clone()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_cert_resolver(server.server().cert_resolver)
+}
