@@ -251,7 +251,13 @@ fn explain(session: &RustlsSession, error: rustls::Error) -> Error {
     let insists = matches!(
         error,
         rustls::Error::AlertReceived(
-            A::CertificateRequired | A::HandshakeFailure | A::BadCertificate | A::NoCertificate | A::AccessDenied
+            A::CertificateRequired
+                | A::HandshakeFailure
+                | A::BadCertificate
+                | A::NoCertificate
+                | A::AccessDenied
+                // What TLS 1.2 of GnuTLS says to an empty list.
+                | A::DecodeError
         )
     );
     match session.identities.insisted() {
