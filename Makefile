@@ -11,8 +11,10 @@ target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 # What is built, and where: the tests, the demo and the benchmarks find it by these names only.
 export STARTTLS_CLI := $(target)/debug/starttls
-export STARTTLS_CLI_WASM := $(target)/wasm32-wasip2/release/starttls.wasm
-export STARTTLS_COMPONENT := $(target)/wasm32-wasip2/release/starttls_component.wasm
+wasm := $(target)/wasm32-wasip2/release
+export STARTTLS_CLI_WASM := $(wasm)/starttls.wasm
+export STARTTLS_COMPONENT := $(wasm)/starttls_component.wasm
+export STARTTLS_COMPONENT_OVER_TRANSPORT := $(wasm)/starttls_component_over_transport.wasm
 export STARTTLS_HOST := $(target)/debug/examples/host
 
 # The extension module is built for this interpreter, whichever command builds it.
@@ -38,10 +40,12 @@ bench: setup-wasm ## our clients beside others, in one table; BENCH='--quick' fo
 wheel: setup-demo ## the Python wheel and source distribution, into build/wheels
 	.venv/bin/maturin build --release --sdist --out build/wheels
 
-component: setup-wasm ## the component and the command line for wasm32-wasip2
+component: setup-wasm ## the components and the command line for wasm32-wasip2
+	cargo build --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport
+	cp $(wasm)/starttls_component.wasm $(STARTTLS_COMPONENT_OVER_TRANSPORT)
 	cargo build --locked --release --target wasm32-wasip2 -p starttls-component
 	cargo build --locked --release --target wasm32-wasip2 -p starttls --bin starttls
-	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_CLI_WASM)
+	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_COMPONENT_OVER_TRANSPORT) $(STARTTLS_CLI_WASM)
 
 ## Their parts
 
@@ -66,6 +70,7 @@ lint-rust: setup-lint setup-demo setup-wasm
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p starttls --all-targets --all-features -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component -- -D warnings
+	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 

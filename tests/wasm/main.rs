@@ -16,6 +16,7 @@ mod imports;
 mod mail;
 mod memory;
 mod mirror;
+mod over_transport;
 mod policy;
 mod pool;
 mod proxy;

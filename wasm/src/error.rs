@@ -53,6 +53,7 @@ pub(crate) fn closed() -> Error {
 }
 
 /// The caller's stream failed outside of a transfer.
+#[cfg(not(feature = "over-transport"))]
 pub(crate) fn stream_failed(error: &std::io::Error) -> Error {
     starttls::Error::local(std::io::Error::new(error.kind(), error.to_string())).into()
 }

@@ -1,4 +1,5 @@
-//! The clients as a WebAssembly component: the world `client` of `wit/`, over the sockets that the host provides.
+//! The clients as a WebAssembly component: the world `client` of `wit/`, over the sockets that the host provides; with the
+//! feature `over-transport` the world `client-over-transport`, over a network that the host provides by itself.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! | `send_options` | what is asked for a message |
 //! | `doctor` | examinations of file servers |
 //! | `dkim` | signatures of messages |
+//! | `imported` | the host's own network |
 //! | `streams` | transfers to and from the caller's streams |
 //! | `slot` | a client that its session shares with a message or transfer under way |
 //!
@@ -36,6 +38,9 @@ mod error;
 mod facts;
 #[forbid(unsafe_code)]
 mod ftp;
+#[cfg(feature = "over-transport")]
+#[forbid(unsafe_code)]
+mod imported;
 #[forbid(unsafe_code)]
 mod machine;
 #[forbid(unsafe_code)]
@@ -52,6 +57,7 @@ mod send_options;
 mod slot;
 #[forbid(unsafe_code)]
 mod smtp;
+#[cfg(not(feature = "over-transport"))]
 #[forbid(unsafe_code)]
 mod streams;
 #[forbid(unsafe_code)]
@@ -62,7 +68,10 @@ mod transfers;
 /// What wit-bindgen makes of `wit/`.
 #[allow(unsafe_code, missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
 mod bindings {
+    #[cfg(not(feature = "over-transport"))]
     wit_bindgen::generate!({ path: "wit", world: "client", generate_all });
+    #[cfg(feature = "over-transport")]
+    wit_bindgen::generate!({ path: "wit", world: "client-over-transport", generate_all });
     export!(Component with_types_in self);
 
     /// What the world's exports are implemented on.

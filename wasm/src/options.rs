@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use starttls::ftp::Auth;
 use starttls::smtp::EhloName;
-use starttls::transport::{self, Blocking, Proxied, Proxy};
+#[cfg(not(feature = "over-transport"))]
+use starttls::transport::Blocking as Sockets;
+use starttls::transport::{self, Proxied, Proxy};
 
 use crate::Component;
 use crate::exports::types::{Endpoint, Error, Guest, GuestOptions, GuestTrace, Security, Timeouts, TraceBorrow};
+#[cfg(feature = "over-transport")]
+use crate::imported::Imported as Sockets;
 
 impl Guest for Component {
     type Options = Options;
@@ -33,7 +37,7 @@ struct Settings {
 }
 
 /// The network that the host provides, and a proxy before it.
-pub(crate) type Network = Proxied<Blocking>;
+pub(crate) type Network = Proxied<Sockets>;
 
 impl Options {
     /// The options of a session with this TLS configuration.
@@ -42,7 +46,7 @@ impl Options {
     }
 
     pub(crate) fn network(&self) -> Network {
-        Proxied::new(Blocking::new(), self.0.borrow().proxy.clone())
+        Proxied::new(Sockets::new(), self.0.borrow().proxy.clone())
     }
 
     pub(crate) fn mail(&self) -> starttls::smtp::Settings {
