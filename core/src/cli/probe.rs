@@ -187,7 +187,9 @@ async fn look_other(network: &Network, url: &Url, recipe: Recipe, options: Optio
     let tls = connection.tls().map(|tls| TlsInfo::clone(tls));
     // Whether it hears that nothing more comes is of no interest.
     let _ = connection.shutdown().await;
-    let words = (!words.is_empty()).then(|| String::from_utf8_lossy(&words).trim_end().to_owned());
+    // Of a binary greeting, the first text in it: a version, as a rule.
+    let text = words.split(|&byte| byte < 0x20 && !b"\t\r\n".contains(&byte)).find(|text| text.len() > 2);
+    let words = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
     Ok(Look { words, tls, ..Look::default() })
 }
 
