@@ -62,7 +62,7 @@ test-rust: setup-daemons setup-python component native
 	cargo test --locked -p starttls --features tokio --test tokio
 
 test-python: setup-daemons setup-python component native develop
-	$(python) -m pytest
+	$(python) -m pytest -n 3 --dist loadfile # most of the time is waiting: for servers, and for deadlines that must pass
 
 lint-rust: setup-lint setup-demo setup-wasm
 	cargo fmt --all --check

@@ -41,6 +41,8 @@ SERVANT = pwd.getpwnam("daemon")
 
 PORTS = range(20000, 32000)
 """Where ports are taken from: below the range from which the system takes clients' ports."""
+FEW = 10
+"""More ports than these are a range for data connections."""
 
 
 S_co = TypeVar("S_co", covariant=True)
@@ -92,10 +94,24 @@ def owned_copy(file: Path, into: Path) -> Path:
     return copy
 
 
+def _own_ports(count: int) -> range:
+    """Where this process takes so many ports from.
+
+    Tests that run side by side have a part each, so that none takes what another one is about to listen on. In each
+    part the few are apart from the many, which would find no room between them.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = len(PORTS) // workers
+    own = PORTS[worker * size : (worker + 1) * size]
+    return own[size // 4 :] if count > FEW else own[: size // 4]
+
+
 def free_ports(count: int, host: str = HOST) -> list[int]:
     """``count`` neighbouring ports that nobody listens on now."""
-    for _ in range(200):
-        first = random.randrange(PORTS.start, PORTS.stop - count)
+    own = _own_ports(count)
+    for _ in range(1000):
+        first = random.randrange(own.start, own.stop - count)
         ports = list(range(first, first + count))
         if all(_is_free(host, port) for port in ports):
             return ports

@@ -28,7 +28,8 @@ use bindings::exports::starttls::client::types::{Endpoint, ErrorCode, TlsFault};
 use bindings::starttls::client::transport::{self, Address, Failure, Purpose};
 
 /// A connection that the host made.
-pub(crate) struct Channel(TcpStream);
+#[allow(unreachable_pub, reason = "the bindings export it again")]
+pub struct Channel(TcpStream);
 
 /// What the host keeps for one instance.
 struct State {
