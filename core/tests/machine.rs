@@ -149,3 +149,25 @@ fn a_name_that_is_none_is_refused() {
     assert!(Machine::new("", TlsConfig::new()).is_err());
     assert!(Machine::new("a b", TlsConfig::new()).is_err());
 }
+
+/// New keys in the middle (RFC 8446 §4.6.3), asked for by the server: both directions go on.
+#[test]
+fn keys_change_on_the_way() {
+    let (mut machine, mut server) = pair();
+    machine.start_tls().unwrap();
+    exchange(&mut machine, &mut server, usize::MAX).unwrap();
+    for round in 0..3 {
+        server.writer().write_all(b"old").unwrap();
+        server.refresh_traffic_keys().unwrap();
+        server.writer().write_all(b"new").unwrap();
+        exchange(&mut machine, &mut server, 7).unwrap();
+        let mut said = Vec::new();
+        while let Some(piece) = machine.read(100).unwrap() {
+            said.extend(piece);
+        }
+        assert_eq!(said, b"oldnew", "round {round}");
+        machine.write(b"answer").unwrap();
+        exchange(&mut machine, &mut server, 7).unwrap();
+        assert_eq!(heard(&mut server), b"answer", "round {round}");
+    }
+}
