@@ -23,6 +23,8 @@ from ._results import (
 
 __all__ = [
     "DKIM",
+    "ConnectionCommand",
+    "ConnectionSession",
     "Entry",
     "FtpCommand",
     "FtpSession",
