@@ -11,6 +11,7 @@ SHORT = {
     "S": "core/tests/tls_settings/main.rs",
     "I": "core/tests/identity/main.rs",
     "P": "tests/python",
+    "W": "tests/wasm",
     "K": "core/src/tls",
 }
 PAGE = CoveragePage("tls.md", SHORT)

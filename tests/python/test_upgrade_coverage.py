@@ -6,7 +6,7 @@ import pytest
 
 from tests.python.coverage_page import CoveragePage
 
-SHORT = {"U": "core/tests/upgrade/main.rs", "P": "tests/python", "W": "tests/wasm"}
+SHORT = {"U": "core/tests/upgrade/main.rs", "M": "core/tests/machine.rs", "P": "tests/python", "W": "tests/wasm"}
 PAGE = CoveragePage("upgrade-coverage.md", SHORT)
 
 

@@ -23,6 +23,7 @@ mod proxy;
 mod remote_file;
 mod routes;
 mod streams;
+mod tls_settings;
 mod transcripts;
 mod trust;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use starttls_tests::daemon::{Daemon, built};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::postfix;
 
@@ -141,12 +141,15 @@ struct Sandbox {
 
 impl Sandbox {
     fn new(allowed: Option<u16>) -> Self {
+        Self::with(allowed, WasiCtxBuilder::new().build())
+    }
+
+    /// Of WASI's own network nothing is granted.
+    fn with(allowed: Option<u16>, wasi: WasiCtx) -> Self {
         let (engine, component) = compiled();
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("WASI");
         ClientOverTransport::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state).expect("a network");
-        // Of WASI's own network nothing is granted.
-        let wasi = WasiCtxBuilder::new().build();
         let state = State { wasi, table: ResourceTable::new(), allowed, purposes: Vec::new(), moved: 0 };
         let mut store = Store::new(engine, state);
         let client = ClientOverTransport::instantiate(&mut store, component, &linker).expect("an instance");
@@ -263,4 +266,31 @@ fn an_upgrade_and_what_the_host_denies() {
     let it = it.expect("no trap").expect("a connection");
     let error = connection.call_upgrade(&mut *store, it, Protocol::Imap).expect("no trap").expect_err("a stranger");
     assert!(matches!(error.code, ErrorCode::Tls(TlsFault::UnknownIssuer)), "{error:?}");
+}
+
+/// A host that has not been told the time.
+struct Beginning;
+
+impl HostWallClock for Beginning {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn a_clock_at_its_beginning_is_told() {
+    let imap = Daemon::start("imap", None);
+    let mut sandbox = Sandbox::with(None, WasiCtxBuilder::new().wall_clock(Beginning).build());
+    let (config, options) = sandbox.prepare(Some(&imap));
+    let Sandbox { store, client } = &mut sandbox;
+    let connection = client.starttls_client_connection().connection();
+    let it = connection.call_open(&mut *store, &localhost(imap.port("port")), config, options);
+    let it = it.expect("no trap").expect("a connection");
+    let error = connection.call_upgrade(&mut *store, it, Protocol::Imap).expect("no trap").expect_err("1970");
+    assert!(matches!(error.code, ErrorCode::Tls(TlsFault::CertificateNotYetValid)), "{error:?}");
+    assert!(error.message.contains("clock"), "{}", error.message);
 }

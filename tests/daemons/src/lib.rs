@@ -37,13 +37,23 @@ impl Daemon {
     /// # Panics
     /// If it does not start; what it says is on standard error then.
     pub fn start(name: &str, tls: Option<&str>) -> Self {
+        Self::launch(name, tls.map(|version| ["--tls", version]))
+    }
+
+    /// Starts a server that shows one of the bad certificates of `tests/servers/pki.py`.
+    ///
+    /// # Panics
+    /// As [`Daemon::start`].
+    pub fn showing(name: &str, identity: &str) -> Self {
+        Self::launch(name, Some(["--identity", identity]))
+    }
+
+    fn launch(name: &str, more: Option<[&str; 2]>) -> Self {
         let venv = root().join(".venv/bin/python");
         let python = if venv.is_file() { venv } else { "python3".into() };
         let mut command = Command::new(python);
         command.current_dir(root()).args(["-m", "tests.servers", name]);
-        if let Some(version) = tls {
-            command.args(["--tls", version]);
-        }
+        command.args(more.into_iter().flatten());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");

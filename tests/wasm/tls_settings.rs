@@ -1,0 +1,119 @@
+//! What the component can be told of TLS, each setting against a real library's server; and every fault of a certificate.
+
+use starttls_tests::daemon::Daemon;
+use starttls_tests::embedding::Sandbox;
+use starttls_tests::embedding::exports::tls::{SessionInfo, Version};
+use starttls_tests::embedding::exports::types::{Error, ErrorCode, Security, TlsFault};
+use wasmtime::component::ResourceAny;
+
+use crate::{endpoint, sandbox, trusting};
+
+/// A connection under TLS, with settings changed by `change`, that has heard itself backwards; and what it is under.
+fn talk(
+    server: &Daemon,
+    change: impl FnOnce(&mut Sandbox, ResourceAny),
+) -> Result<(SessionInfo, Sandbox, ResourceAny), Error> {
+    let mut sandbox = sandbox();
+    let (config, options) = sandbox.prepare(&trusting(server, Security::Implicit)).expect("no trap").expect("settings");
+    change(&mut sandbox, config);
+    let Sandbox { store, client } = &mut sandbox;
+    let connection = client.starttls_client_connection().connection();
+    let to = endpoint("localhost", server.port("port"));
+    let it = connection.call_open(&mut *store, &to, config, options).expect("no trap")?;
+    connection.call_write(&mut *store, it, b"drawer\n").expect("no trap")?;
+    let answer = connection.call_read_line(&mut *store, it, 100).expect("no trap")?;
+    assert_eq!(answer.as_deref(), Some(&b"reward"[..]));
+    let info = connection.call_tls(&mut *store, it).expect("no trap").expect("TLS");
+    Ok((info, sandbox, config))
+}
+
+fn fault(outcome: Result<(SessionInfo, Sandbox, ResourceAny), Error>) -> TlsFault {
+    match outcome.map(|(info, ..)| info).expect_err("an error").code {
+        ErrorCode::Tls(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_fault_of_a_certificate() {
+    for (identity, is_told) in [
+        ("expired", (|fault| matches!(fault, TlsFault::CertificateExpired)) as fn(&TlsFault) -> bool),
+        ("not_yet_valid", |fault| matches!(fault, TlsFault::CertificateNotYetValid)),
+        ("unknown_ca", |fault| matches!(fault, TlsFault::UnknownIssuer)),
+        ("self_signed", |fault| matches!(fault, TlsFault::UnknownIssuer)),
+        ("chain_missing", |fault| matches!(fault, TlsFault::UnknownIssuer)),
+        ("wrong_name", |fault| matches!(fault, TlsFault::NameMismatch(_))),
+        ("cn_only", |fault| matches!(fault, TlsFault::NameMismatch(_))),
+        ("client", |fault| matches!(fault, TlsFault::WrongUsage)),
+    ] {
+        let server = Daemon::showing("openssl", identity);
+        let fault = fault(talk(&server, |_, _| ()));
+        assert!(is_told(&fault), "{identity}: {fault:?}");
+    }
+}
+
+#[test]
+fn suites_groups_and_versions_by_name() {
+    let server = Daemon::start("openssl", None);
+    let (info, ..) = talk(&server, |sandbox, config| {
+        let Sandbox { store, client } = sandbox;
+        let configs = client.starttls_client_tls().client_config();
+        let suites = ["TLS_AES_256_GCM_SHA384".to_owned()];
+        configs.call_set_cipher_suites(&mut *store, config, &suites).expect("no trap").expect("known");
+        configs.call_set_groups(&mut *store, config, &["secp384r1".to_owned()]).expect("no trap").expect("known");
+        let unknown = configs.call_set_groups(&mut *store, config, &["x448".to_owned()]).expect("no trap");
+        let said = unknown.expect_err("unknown").message;
+        assert!(said.contains("secp384r1"), "it says what there is: {said}");
+    })
+    .expect("TLS");
+    assert_eq!((info.cipher_suite.as_str(), info.group.as_str()), ("TLS_AES_256_GCM_SHA384", "secp384r1"));
+
+    let (info, ..) = talk(&server, |Sandbox { store, client }, config| {
+        client
+            .starttls_client_tls()
+            .client_config()
+            .call_set_maximum_version(store, config, Version::Tls12)
+            .expect("no trap");
+    })
+    .expect("TLS");
+    assert_eq!(info.version, "TLSv1.2");
+}
+
+#[test]
+fn a_client_certificate_where_one_is_demanded() {
+    let server = Daemon::start("openssl-asking", None);
+    let read = |key| std::fs::read(server.text(key)).expect("a file");
+    let (chain, key) = (read("client_cert_file"), read("client_key_file"));
+    talk(&server, |Sandbox { store, client }, config| {
+        let configs = client.starttls_client_tls().client_config();
+        configs.call_add_identity(store, config, &chain, Some(&key), None).expect("no trap").expect("an identity");
+    })
+    .expect("let in");
+    assert!(matches!(fault(talk(&server, |_, _| ())), TlsFault::ClientCertificateRequired));
+}
+
+#[test]
+fn pins_of_certificates() {
+    let server = Daemon::start("openssl", None);
+    let wrong = talk(&server, |Sandbox { store, client }, config| {
+        let configs = client.starttls_client_tls().client_config();
+        configs.call_add_certificate_pin(store, config, &[7; 32]).expect("no trap").expect("a pin");
+    });
+    assert!(matches!(fault(wrong), TlsFault::PinMismatch));
+}
+
+#[test]
+fn a_key_log_is_kept_where_it_is_asked_for() {
+    let server = Daemon::start("openssl", None);
+    let (_, mut sandbox, config) = talk(&server, |Sandbox { store, client }, config| {
+        client.starttls_client_tls().client_config().call_keep_key_log(store, config).expect("no trap");
+    })
+    .expect("TLS");
+    let Sandbox { store, client } = &mut sandbox;
+    let configs = client.starttls_client_tls().client_config();
+    let lines = configs.call_take_key_log(&mut *store, config).expect("no trap");
+    for label in ["CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "] {
+        assert!(lines.iter().any(|line| line.starts_with(label)), "{lines:?}");
+    }
+    assert!(configs.call_take_key_log(&mut *store, config).expect("no trap").is_empty());
+}
