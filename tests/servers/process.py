@@ -98,7 +98,8 @@ def _own_ports(count: int) -> range:
     """Where this process takes so many ports from.
 
     Tests that run side by side have a part each, so that none takes what another one is about to listen on. In each
-    part the few are apart from the many, which would find no room between them.
+    part the few, on which servers listen for as long as they run, are apart from the ranges for data connections, which
+    would find no room between them.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -135,7 +135,7 @@ def serve(
             file = folder / name
             file.touch(mode=0o600)
             file.write_text(line)
-        port, implicit_port, *passive = free_ports(2 + PASSIVE_PORTS, host)
+        (port, implicit_port), passive = free_ports(2, host), free_ports(PASSIVE_PORTS, host)
         configuration = folder / "proftpd.conf"
         configuration.write_text(
             CONFIGURATION.format(

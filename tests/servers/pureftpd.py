@@ -45,7 +45,7 @@ def serve(
     identity = identity or pki.server
     with scratch("pureftpd") as folder:
         login, root = make_root(folder)
-        port, *passive = free_ports(1 + PASSIVE_PORTS, host)
+        [port], passive = free_ports(1, host), free_ports(PASSIVE_PORTS, host)
         command = [
             program("pure-ftpd"),
             f"--bind={host},{port}",

@@ -50,7 +50,7 @@ def serve(
     identity = identity or pki.server
     with scratch("pyftpdlib") as folder:
         _, root = make_root(folder)
-        port, implicit_port, closed, *passive = free_ports(3 + PASSIVE_PORTS, host)
+        (port, implicit_port, closed), passive = free_ports(3, host), free_ports(PASSIVE_PORTS, host)
         settings = {
             "host": host,
             "port": port,

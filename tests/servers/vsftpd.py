@@ -85,7 +85,7 @@ def serve(
         daemons = []
         ports = []
         for implicit in (False, True):
-            port, *passive = free_ports(1 + PASSIVE_PORTS, host)
+            [port], passive = free_ports(1, host), free_ports(PASSIVE_PORTS, host)
             options = _configuration(folder, identity, host, port, passive)
             options["require_ssl_reuse"] = "YES" if require_ssl_reuse else "NO"
             options["strict_ssl_read_eof"] = options["strict_ssl_write_shutdown"] = "YES" if strict else "NO"
