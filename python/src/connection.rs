@@ -1,7 +1,6 @@
 //! A connection on its own, which becomes TLS when the caller says so.
 
 use std::convert::Infallible;
-use std::sync::Mutex;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -13,7 +12,7 @@ use starttls::{Options, Security};
 use crate::config::{self, Network, TimeoutArgument};
 use crate::error::{self, Failure, Hint};
 use crate::hosted::{Host, Operation};
-use crate::session::{Job, Protocol, Session};
+use crate::session::{Job, Once, Protocol, Session};
 use crate::value::Value;
 
 /// Where it goes, and when it becomes TLS.
@@ -97,18 +96,17 @@ impl Protocol for Bare {
 
 /// One thing to do with a connection.
 #[pyclass(frozen, module = "starttls._native")]
-pub(crate) struct ConnectionCommand(Mutex<Option<Command>>);
+pub(crate) struct ConnectionCommand(Once<Command>);
 
 impl From<Command> for ConnectionCommand {
     fn from(command: Command) -> Self {
-        Self(Mutex::new(Some(command)))
+        Self(Once::new(command))
     }
 }
 
 impl ConnectionCommand {
     fn take(&self, py: Python<'_>) -> PyResult<Job<Command>> {
-        let taken = self.0.lock().ok().and_then(|mut command| command.take());
-        taken.map(Job::Perform).ok_or_else(|| error::state(py, "this command was run already"))
+        self.0.take(py).map(Job::Perform)
     }
 }
 

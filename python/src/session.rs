@@ -86,6 +86,20 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
     fn offers<T: Transport + Clone + 'static>(client: &Self::Client<T>) -> Vec<(String, String)>;
 }
 
+/// A command on its way from Python to a session: it is run once.
+pub(crate) struct Once<C>(Mutex<Option<C>>);
+
+impl<C> Once<C> {
+    pub(crate) fn new(command: C) -> Self {
+        Self(Mutex::new(Some(command)))
+    }
+
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<C> {
+        let command = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        command.ok_or_else(|| error::state(py, "this command was used before"))
+    }
+}
+
 /// What is asked of a session.
 pub(crate) enum Job<C> {
     Connect,

@@ -20,53 +20,60 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class SocketDriver(Driver):
-    """The connection is there: a socket."""
+class ConnectedDriver(Driver):
+    """The connection is there, and only has to be taken over."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host, resumes=True)
+
+    async def _take_over(self, channel: Channel) -> None:
+        raise NotImplementedError
+
+    async def _open(self, channel: Channel, host: str, port: int, within: float) -> None:
+        try:
+            await self._take_over(channel)
+        except Exception as error:
+            self.host.failed(channel.number, error)
+            self.wake()
+        finally:
+            channel.connecting = None
+
+
+class SocketDriver(ConnectedDriver):
+    """It is a socket."""
 
     def __init__(self, host: Host, sock: socket.socket) -> None:
-        super().__init__(host, resumes=True)
+        super().__init__(host)
         self._sock = sock
 
-    async def _open(self, channel: Channel, host: str, port: int, within: float) -> None:
-        try:
-            self._sock.setblocking(False)
-            await self.loop.create_connection(lambda: channel, sock=self._sock)
-        except Exception as error:
-            self.host.failed(channel.number, error)
-            self.wake()
-        finally:
-            channel.connecting = None
+    async def _take_over(self, channel: Channel) -> None:
+        self._sock.setblocking(False)
+        await self.loop.create_connection(lambda: channel, sock=self._sock)
 
 
-class StreamDriver(Driver):
-    """The connection is there: what ``asyncio.open_connection`` gave."""
+class StreamDriver(ConnectedDriver):
+    """It is what ``asyncio.open_connection`` gave."""
 
     def __init__(self, host: Host, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-        super().__init__(host, resumes=True)
+        super().__init__(host)
         self._stream = stream
 
-    async def _open(self, channel: Channel, host: str, port: int, within: float) -> None:
+    async def _take_over(self, channel: Channel) -> None:
         reader, writer = self._stream
         transport = writer.transport
-        try:
-            # From here on what comes is ours; what came before, and nobody read, is ours, too.
-            transport.pause_reading()  # type: ignore[attr-defined]
-            transport.set_protocol(channel)
-            ended = reader.at_eof()
-            reader.feed_eof()
-            waiting = await reader.read()
-            channel.connection_made(transport)
-            if waiting:
-                channel.data_received(waiting)
-            if ended:
-                channel.eof_received()
-            elif not channel.resting:
-                transport.resume_reading()  # type: ignore[attr-defined]
-        except Exception as error:
-            self.host.failed(channel.number, error)
-            self.wake()
-        finally:
-            channel.connecting = None
+        # From here on what comes is ours; what came before, and nobody read, is ours, too.
+        transport.pause_reading()  # type: ignore[attr-defined]
+        transport.set_protocol(channel)
+        ended = reader.at_eof()
+        reader.feed_eof()
+        waiting = await reader.read()
+        channel.connection_made(transport)
+        if waiting:
+            channel.data_received(waiting)
+        if ended:
+            channel.eof_received()
+        elif not channel.resting:
+            transport.resume_reading()  # type: ignore[attr-defined]
 
 
 class AsyncConnection(AsyncSession):

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pyo3::prelude::*;
@@ -18,22 +17,21 @@ use super::{Command, Origin, Target};
 use crate::body::{Pulse, Source, Told, Writer};
 use crate::error::{self, Hint};
 use crate::mirror::Mirroring;
-use crate::session::Job;
+use crate::session::{Job, Once};
 
 /// Something to do in a session; once.
 #[pyclass(frozen, module = "starttls._native")]
-pub(crate) struct FtpCommand(Mutex<Option<Command>>);
+pub(crate) struct FtpCommand(Once<Command>);
 
 impl From<Command> for FtpCommand {
     fn from(command: Command) -> Self {
-        Self(Mutex::new(Some(command)))
+        Self(Once::new(command))
     }
 }
 
 impl FtpCommand {
     pub(super) fn take(&self, py: Python<'_>) -> PyResult<Job<Command>> {
-        let command = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        command.map(Job::Perform).ok_or_else(|| error::state(py, "this command was used before"))
+        self.0.take(py).map(Job::Perform)
     }
 }
 

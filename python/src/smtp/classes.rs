@@ -1,7 +1,5 @@
 //! Python's classes for mail: commands, and the session that performs them.
 
-use std::sync::{Mutex, PoisonError};
-
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
@@ -15,23 +13,22 @@ use crate::error::{self, Hint};
 use crate::hosted::{Host, Operation};
 use crate::many::Letter;
 use crate::message::{Addressing, HeaderReader};
-use crate::session::{Job, Session};
+use crate::session::{Job, Once, Session};
 use crate::wishes::Wishes;
 
 /// Something to do in a session; once.
 #[pyclass(frozen, module = "starttls._native")]
-pub(crate) struct SmtpCommand(Mutex<Option<Command>>);
+pub(crate) struct SmtpCommand(Once<Command>);
 
 impl From<Command> for SmtpCommand {
     fn from(command: Command) -> Self {
-        Self(Mutex::new(Some(command)))
+        Self(Once::new(command))
     }
 }
 
 impl SmtpCommand {
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Command> {
-        let command = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        command.ok_or_else(|| error::state(py, "this command was used before"))
+        self.0.take(py)
     }
 }
 
