@@ -59,7 +59,7 @@ develop: setup-demo
 
 test-rust: setup-daemons setup-python component native
 	cargo test --locked --workspace --exclude starttls-python
-	cargo test --locked -p starttls --features tokio --test tokio
+	cargo test --locked -p starttls --features tokio,aws-lc-rs --test tokio --test tls_settings
 
 test-python: setup-daemons setup-python component native develop
 	$(python) -m pytest -n 3 --dist loadfile # most of the time is waiting: for servers, and for deadlines that must pass
@@ -68,7 +68,7 @@ lint-rust: setup-lint setup-demo setup-wasm
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 $$(find tests/bench -name '*.rs') # workspaces of their own
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked -p starttls --all-targets --all-features -- -D warnings
+	cargo clippy --locked -p starttls --all-targets --features tokio,aws-lc-rs -- -D warnings # fips needs Go to be built
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls -- -D warnings

@@ -23,7 +23,8 @@ use crate::openssl;
 /// client certificate is shown.
 ///
 /// `ca_file`, a file, `ca_folder`, a folder of files, and `ca_data`, text or bytes, have the authorities to trust instead of
-/// the platform's, in PEM or DER; `and_platform` trusts the platform's as well. `crls` are lists of revoked certificates,
+/// the platform's, in PEM or DER; so has `ca_store`, one of the system's stores (Windows: `"Root"`, `"LocalMachine\\Root"`;
+/// macOS: `"user"`, `"admin"`, `"system"`). `and_platform` trusts the platform's as well. `crls` are lists of revoked certificates,
 /// files or bytes, PEM or DER, that you fetched; `unknown_revocation` says what becomes of certificates that no current one
 /// is about: `"refuse"` or `"allow"`.
 ///
@@ -54,7 +55,7 @@ pub(crate) struct TLSConfig {
 #[pymethods]
 impl TLSConfig {
     #[new]
-    #[pyo3(signature = (*, ca_file=None, ca_folder=None, ca_data=None, and_platform=false,
+    #[pyo3(signature = (*, ca_file=None, ca_folder=None, ca_store=None, ca_data=None, and_platform=false,
         client_cert=None, client_key=None, client_passphrase=None, identities=None, pins=None, certificate_pins=None, tlsa=None, mta_sts=None,
         crls=None, unknown_revocation="refuse", minimum_version=None, maximum_version=None, cipher_suites=None, groups=None,
         alpn=None, server_name=None, sni=true, key_log=None, check=None, danger_check=None,
@@ -64,6 +65,7 @@ impl TLSConfig {
         py: Python<'_>,
         ca_file: Option<PathBuf>,
         ca_folder: Option<PathBuf>,
+        ca_store: Option<&str>,
         ca_data: Option<Bound<'_, PyAny>>,
         and_platform: bool,
         client_cert: Option<Bound<'_, PyAny>>,
@@ -98,6 +100,10 @@ impl TLSConfig {
         if let Some(path) = &ca_folder {
             shown.push(format!("ca_folder={path:?}"));
             tls = py.detach(|| tls.ca_folder(path)).map_err(raise)?;
+        }
+        if let Some(name) = ca_store {
+            shown.push(format!("ca_store={name:?}"));
+            tls = py.detach(|| tls.ca_store(name)).map_err(raise)?;
         }
         if let Some(text) = &ca_data {
             shown.push("ca_data=…".into());

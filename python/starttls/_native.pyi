@@ -72,6 +72,7 @@ class TLSConfig:
         *,
         ca_file: _Path | None = None,
         ca_folder: _Path | None = None,
+        ca_store: str | None = None,
         ca_data: str | bytes | None = None,
         and_platform: bool = False,
         client_cert: _Path | bytes | None = None,

@@ -166,7 +166,7 @@ def test_nobody_waits_for_ever(face: Face, protocol: str) -> None:
         began = time.monotonic()
         with pytest.raises(starttls.TimeoutExceeded):
             connection.upgrade(protocol)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
 
 
 # --- a deferred handshake for sockets

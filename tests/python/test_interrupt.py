@@ -29,7 +29,7 @@ LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_hand
 
 # Waits are cut into slices of 100 ms, so 0.2 s is what a person meets; a busy machine may need a little more, and the
 # operation's own deadline is far beyond it.
-AT_ONCE = 1.0
+AT_ONCE = 5.0
 
 CHILD = """
 import sys, time
@@ -148,7 +148,7 @@ def test_a_cancelled_operation_closes_the_session(pki: PKI, command: str) -> Non
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await smtp.send(message, sender="a@x.test", recipients=["b@x.test"])
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < AT_ONCE
         assert await asyncio.to_thread(gone.wait, 5)
         for _ in range(2):
             with pytest.raises(starttls.InvalidState, match="cancelled or interrupted"):

@@ -318,12 +318,12 @@ def test_a_total_time(face: Face) -> None:
         timeout = starttls.Timeout(total=1.0)
         began = time.monotonic()
         with (
-            face.smtp(f"smtp://127.0.0.1:{server.port}?tls=none", timeout=timeout) as smtp,
             pytest.raises(starttls.TimeoutExceeded),
+            face.smtp(f"smtp://127.0.0.1:{server.port}?tls=none", timeout=timeout) as smtp,
         ):
             # Each reply is in time; all of them are not.
             smtp.send(b"Subject: x\r\n\r\n", sender="a@b.c", recipients=[f"{i}@b.c" for i in range(50)])
-        assert 1 <= time.monotonic() - began < 5
+        assert 1 <= time.monotonic() - began < 12
 
 
 def test_the_url_that_would_work(face: Face, postfix: PostfixServer, vsftpd: FTPServer) -> None:

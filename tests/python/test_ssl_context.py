@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import starttls
+import truststore
 from scramp import ScramMechanism
 
 from tests.conftest import Servers
@@ -59,6 +60,21 @@ def test_mail(face: Face, postfix: PostfixServer, implicit: bool) -> None:
     assert (tls.resumed, tls.alpn, tls.warnings) == (False, None, ("expires-soon",))
     assert tls.certificates[0].names == ("localhost", "127.0.0.1", "::1")
     assert "Hello." in postfix.messages()[0].content().decode()
+
+
+def test_contexts_of_another_make(
+    face: Face, postfix: PostfixServer, vsftpd: FTPServer, pki: PKI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(pki.ca_file))
+    with face.smtp(postfix.url, tls=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as session:
+        assert session.send(MESSAGE).tls.version == "TLSv1.3"
+    with face.ftp(vsftpd.url, tls=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT), session_binding="require") as ftp:
+        assert ftp.upload(CONTENT, "theirs.bin").tls_resumed
+    assert (vsftpd.root / "theirs.bin").read_bytes() == CONTENT
+    monkeypatch.setenv("SSL_CERT_FILE", str(pki.other_ca_file))
+    with pytest.raises(starttls.TLSError) as refused:
+        face.smtp(postfix.url, tls=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).__enter__()
+    assert refused.value.kind == "unknown-issuer"
 
 
 def test_one_shots_and_pools(face: Face, postfix: PostfixServer) -> None:

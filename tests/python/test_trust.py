@@ -58,6 +58,14 @@ def test_authorities_in_every_form(face: Face, postfix: PostfixServer, pki: PKI,
     assert done.json["tls"]["binding"] == "tls-exporter" and done.json["tls"]["pinned"] is False
 
 
+def test_a_store_that_there_is_not(postfix: PostfixServer) -> None:
+    with pytest.raises(starttls.TLSError, match='certificate store "Nowhere"') as caught:
+        starttls.TLSConfig(ca_store="Nowhere")
+    assert caught.value.kind == "no-authorities" and caught.value.advice
+    done = cli("probe", postfix.url, "--ca-store", "Nowhere")
+    assert done.code == 78 and 'certificate store "Nowhere"' in done.err
+
+
 def test_a_folder_that_cannot_be_used(folder: Path, tmp_path: Path, postfix: PostfixServer) -> None:
     with pytest.raises(starttls.TLSError, match="no certificates in the folder") as nothing:
         starttls.TLSConfig(ca_folder=tmp_path)

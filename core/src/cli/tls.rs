@@ -23,7 +23,11 @@ pub(crate) struct Tls {
     /// Trust the authorities in the files of this folder, and no others
     #[arg(long, global = true, value_name = "FOLDER", help_heading = HEADING)]
     ca_folder: Option<PathBuf>,
-    /// Trust the system's authorities, too, beside those of --ca-file and --ca-folder
+    /// Trust the authorities in this one of the system's certificate stores, and no others (Windows: Root,
+    /// LocalMachine\Root; macOS: user, admin, system)
+    #[arg(long, global = true, value_name = "STORE", help_heading = HEADING)]
+    ca_store: Option<String>,
+    /// Trust the system's authorities, too, beside those of the flags above
     #[arg(long, global = true, help_heading = HEADING)]
     and_platform: bool,
     /// Show this certificate, and its chain, if the server asks (PEM, or PKCS#12 with its key)
@@ -103,6 +107,9 @@ impl Tls {
         }
         if let Some(folder) = &self.ca_folder {
             tls = tls.ca_folder(folder).map_err(Failure::early)?;
+        }
+        if let Some(store) = &self.ca_store {
+            tls = tls.ca_store(store).map_err(Failure::early)?;
         }
         if self.and_platform {
             tls = tls.and_platform();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use super::pem;
+use super::{pem, system_store};
 use crate::error::{Error, ErrorKind, LocalFailure, Result, TlsFault};
 
 /// The authorities that may sign a server's certificate.
@@ -70,6 +70,17 @@ impl Authorities {
         }
         files.sort();
         files.iter().try_for_each(|file| self.add_file(file))
+    }
+
+    /// Adds what is in one of the system's stores, but for what nobody here can use: the store is not ours to mend.
+    pub(super) fn add_store(&mut self, name: &str) -> Result<()> {
+        let found = system_store::authorities(name)?.into_iter();
+        let usable = found.filter_map(|one| self.add(one, || name.to_owned()).ok()).count();
+        if usable == 0 {
+            let why = format!("nothing in the system's certificate store {name:?} can be an authority");
+            return Err(Error::tls(TlsFault::NoAuthorities(why)));
+        }
+        Ok(())
     }
 
     /// Adds one, unless it is there: folders have each under its name and under its hash.

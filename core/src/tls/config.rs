@@ -84,6 +84,16 @@ impl TlsConfig {
         self.authorities(|authorities| authorities.add_folder(path.as_ref()))
     }
 
+    /// Trusts the authorities in one of the system's certificate stores, and no others. On Windows `Root`, which is the user's
+    /// view, or `LocalMachine\Root`, or any other store; on macOS the trust settings of the `user`, the `admin` or the
+    /// `system`. Where stores have no names, see [`TlsConfig::ca_file`]. Calls add up.
+    ///
+    /// # Errors
+    /// [`NoAuthorities`](TlsFault::NoAuthorities) if there is no such store, or nothing in it that may vouch for servers.
+    pub fn ca_store(self, name: &str) -> Result<Self> {
+        self.authorities(|authorities| authorities.add_store(name))
+    }
+
     /// Trusts the authorities in PEM text (RFC 7468), or the one in DER, and no others. Calls add up.
     ///
     /// # Errors
@@ -281,6 +291,18 @@ impl TlsConfig {
     /// Whether [`TlsConfig::maximum_version`] could leave a version out. A backend's versions are its own affair.
     pub(crate) fn has_versions_to_choose(&self) -> bool {
         self.backend.is_none() && self.settings.lowest_version() < self.settings.highest_version()
+    }
+
+    /// Whether TLS as it is set here is what FIPS 140-3 approves of: never without the feature `fips`, nor by a backend. It
+    /// is about TLS alone: signatures of mail (DKIM), digests of files and passwords' proofs (SCRAM) are computed by ring.
+    ///
+    /// # Errors
+    /// As [`TlsConfig::session`].
+    pub fn is_fips(&self) -> Result<bool> {
+        Ok(match self.session()?.0 {
+            By::Rustls(session) => session.config.fips(),
+            By::Backend { .. } => false,
+        })
     }
 
     /// What one control connection and its data connections share.

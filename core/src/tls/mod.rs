@@ -26,6 +26,7 @@ mod provider;
 mod revocation;
 mod session;
 mod settings;
+mod system_store;
 mod tlsa;
 mod trust;
 

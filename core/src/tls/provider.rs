@@ -62,12 +62,19 @@ pub(super) fn group_name(group: NamedGroup) -> String {
 
 /// The cipher suites of these names, in this order.
 pub(super) fn suites(names: &[String]) -> Result<Vec<SupportedCipherSuite>> {
-    find("cipher suite", names, library::ALL_CIPHER_SUITES, |suite| suite_name(suite.suite()))
+    let known = approved(library::ALL_CIPHER_SUITES, SupportedCipherSuite::fips);
+    find("cipher suite", names, &known, |suite| suite_name(suite.suite()))
 }
 
 /// The key exchange groups of these names, in this order.
 pub(super) fn groups(names: &[String]) -> Result<Vec<&'static dyn SupportedKxGroup>> {
-    find("key exchange group", names, library::ALL_KX_GROUPS, |group| group_name(group.name()))
+    let known = approved(library::ALL_KX_GROUPS, |group| group.fips());
+    find("key exchange group", names, &known, |group| group_name(group.name()))
+}
+
+/// Those that may be chosen: with the feature `fips`, what FIPS 140-3 approves of.
+fn approved<T: Copy>(all: &[T], is_approved: impl Fn(&T) -> bool) -> Vec<T> {
+    all.iter().copied().filter(|one| !cfg!(feature = "fips") || is_approved(one)).collect()
 }
 
 fn find<T: Copy>(what: &str, names: &[String], known: &[T], name_of: impl Fn(T) -> String) -> Result<Vec<T>> {

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(unix, all(feature = "tokio", not(target_family = "wasm"))))]
 use std::time::Duration;
 
 /// The Connection Attempt Delay (RFC 8305 §5): how long an attempt is alone before the next address joins it. One that
 /// fails makes room at once.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(unix, all(feature = "tokio", not(target_family = "wasm"))))]
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// What was found for a host, in the order to try: the resolver's (RFC 6724), but with the families taking turns, the

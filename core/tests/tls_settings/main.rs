@@ -21,6 +21,7 @@ fn world() -> (Authority, Issued, TlsConfig) {
     (ours, server, tls)
 }
 
+#[cfg(not(feature = "fips"))] // which does not approve of ChaCha20
 #[test]
 fn suites_and_groups_by_name() {
     let (_ours, server, tls) = world();
@@ -50,6 +51,18 @@ fn suites_and_groups_by_name() {
     assert!(error.to_string().contains("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is of no TLS version"), "{error}");
     let advice = error.advice().unwrap();
     assert!(advice.contains("TLS_AES_128_GCM_SHA256") && !advice.contains("ECDHE"), "{advice}");
+}
+
+#[test]
+fn what_fips_approves_of() {
+    let (_ours, server, tls) = world();
+    assert_eq!(tls.is_fips().unwrap(), cfg!(feature = "fips"));
+    assert!(handshake(server.server(), &tls).0.is_ok());
+    let chacha = tls.cipher_suites(["TLS_CHACHA20_POLY1305_SHA256"]);
+    match chacha {
+        Ok(tls) => assert!(!cfg!(feature = "fips") && !tls.is_fips().unwrap()),
+        Err(error) => assert!(cfg!(feature = "fips") && error.to_string().contains("TLS_CHACHA20"), "{error}"),
+    }
 }
 
 #[cfg(feature = "aws-lc-rs")]
