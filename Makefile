@@ -15,6 +15,7 @@ wasm := $(target)/wasm32-wasip2/release
 export STARTTLS_CLI_WASM := $(wasm)/starttls.wasm
 export STARTTLS_COMPONENT := $(wasm)/starttls_component.wasm
 export STARTTLS_COMPONENT_OVER_TRANSPORT := $(wasm)/starttls_component_over_transport.wasm
+export STARTTLS_PLUGIN := $(wasm)/starttls-plugin.wasm
 export STARTTLS_HOST := $(target)/debug/examples/host
 
 # The extension module is built for this interpreter, whichever command builds it.
@@ -40,19 +41,20 @@ bench: setup-wasm ## our clients beside others, in one table; BENCH='--quick' fo
 wheel: setup-demo ## the Python wheel and source distribution, into build/wheels
 	.venv/bin/maturin build --release --sdist --out build/wheels
 
-component: setup-wasm ## the components and the command line for wasm32-wasip2
+component: setup-wasm ## the components, the command line and an example of a plugin, for wasm32-wasip2
 	cargo build --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport
 	cp $(wasm)/starttls_component.wasm $(STARTTLS_COMPONENT_OVER_TRANSPORT)
 	cargo build --locked --release --target wasm32-wasip2 -p starttls-component
 	cargo build --locked --release --target wasm32-wasip2 -p starttls --bin starttls
-	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_COMPONENT_OVER_TRANSPORT) $(STARTTLS_CLI_WASM)
+	cargo build --locked --release --target wasm32-wasip2 -p starttls-plugin
+	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_COMPONENT_OVER_TRANSPORT) $(STARTTLS_CLI_WASM) $(STARTTLS_PLUGIN)
 
 ## Their parts
 
 .PHONY: native develop test-rust test-python lint-rust lint-dependencies lint-python
 # One selection of packages for every native build, so that features, and with them artefacts, are shared.
 native:
-	cargo build --locked --workspace --exclude starttls-python --bins --examples
+	cargo build --locked --workspace --exclude starttls-python --exclude starttls-plugin --bins --examples
 
 develop: setup-demo
 	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin develop --release --locked
@@ -71,7 +73,7 @@ lint-rust: setup-lint setup-demo setup-wasm
 	cargo clippy --locked -p starttls --all-targets --features tokio,aws-lc-rs -- -D warnings # fips needs Go to be built
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport -- -D warnings
-	cargo clippy --locked --release --target wasm32-wasip2 -p starttls -- -D warnings
+	cargo clippy --locked --release --target wasm32-wasip2 -p starttls -p starttls-plugin -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 deny := build/tools/bin/cargo-deny

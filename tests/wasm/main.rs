@@ -17,6 +17,7 @@ mod mail;
 mod memory;
 mod mirror;
 mod over_transport;
+mod plugin;
 mod policy;
 mod pool;
 mod proxy;

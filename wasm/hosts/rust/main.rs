@@ -4,6 +4,7 @@
 //! ```text
 //! host starttls_component.wasm --allow=127.0.0.1:2587 send smtp://user@127.0.0.1:2587 --from a@b --to c@d -f m.eml
 //! host starttls.wasm --allow=127.0.0.1:* run --dir . -- ls ftp://user@127.0.0.1:2121/
+//! host starttls-plugin.wasm --allow=127.0.0.1:143 run --plug starttls_component.wasm -- 127.0.0.1 143
 //! ```
 //!
 //! What the component connects to is for the host to grant; files and passwords are the host's own business, the
@@ -48,6 +49,9 @@ enum Verb {
     Ls(files::Ls),
     /// Run a component that is a command
     Run {
+        /// The component whose exports it imports: the two are made one
+        #[arg(long, value_name = "COMPONENT")]
+        plug: Option<PathBuf>,
         /// A directory that the command sees under the same name
         #[arg(long, value_name = "DIRECTORY")]
         dir: Vec<PathBuf>,
@@ -86,9 +90,12 @@ fn main() -> ExitCode {
 }
 
 fn run(component: &Path, policy: Policy, verb: &Verb) -> Result<ExitCode, Failure> {
-    let host = Host::new(component)?;
+    let host = match verb {
+        Verb::Run { plug: Some(with), .. } => Host::plugged(component, with)?,
+        _ => Host::new(component)?,
+    };
     match verb {
-        Verb::Run { dir, args } => {
+        Verb::Run { dir, args, .. } => {
             let name = component.to_string_lossy().into_owned();
             let args: Vec<_> = std::iter::once(name).chain(args.iter().cloned()).collect();
             return Ok(host.run(policy, &args, dir)?.into());

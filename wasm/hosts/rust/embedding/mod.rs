@@ -5,6 +5,7 @@
 //!    └ Sandbox   one instance with its policy: its own memory, its own sockets, no files, no environment
 //! ```
 
+mod compose;
 mod policy;
 
 use std::path::{Path, PathBuf};
@@ -68,10 +69,24 @@ impl Host {
     /// # Errors
     /// If the file cannot be read or is no component.
     pub fn new(component: &Path) -> Result<Self> {
+        Self::compile(|engine| Component::from_file(engine, component))
+    }
+
+    /// Compiles a plugin together with the component whose exports it imports. The connections are that component's: the
+    /// plugin has those alone that it asks for there, and the policy is about both.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is no component, or the plugin imports nothing of what the other one exports.
+    pub fn plugged(plugin: &Path, with: &Path) -> Result<Self> {
+        let composed = compose::plug(plugin, with)?;
+        Self::compile(|engine| Component::new(engine, composed))
+    }
+
+    fn compile(component: impl FnOnce(&Engine) -> Result<Component>) -> Result<Self> {
         let engine = Engine::new(&Config::new())?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-        let component = Component::from_file(&engine, component)?;
+        let component = component(&engine)?;
         Ok(Self { engine, linker, component })
     }
 
