@@ -35,8 +35,9 @@ use crate::upgrade::{self, Recipe};
 /// ([`Timeouts`](crate::Timeouts)): `connect`, `handshake`, `reply` for each read, `stall` for each 64 KiB written, and
 /// `total` for all of one. After [`TimedOut`](ErrorKind::TimedOut) a read may be asked for again: nothing is lost.
 ///
-/// Dropping the future of a read loses nothing; of a write, what was not sent yet goes out with the next one; of an
-/// upgrade, the connection: its next use is an error.
+/// Dropping the future of a read loses nothing; of an upgrade, the connection: its next use is an error. What a write of up
+/// to 64 KiB did not send yet when it was dropped, or ran out of time, goes out with the next one; after such an end of a
+/// longer one there is no next one, but an error, since a hole in what the peer reads is worse.
 #[derive(Debug)]
 pub struct Connection<S> {
     /// `None`: an upgrade failed, or was given up in the middle.
@@ -49,6 +50,8 @@ pub struct Connection<S> {
     ends: Option<Instant>,
     /// Whether our direction has ended.
     is_shut: bool,
+    /// Whether a write was given up of which a part was not even taken yet: nobody could tell what the peer makes of more.
+    is_torn: bool,
 }
 
 impl<S: Stream> Connection<S> {
@@ -89,7 +92,15 @@ impl<S: Stream> Connection<S> {
                 (Link::Secure(Box::new(secure)), None)
             }
         };
-        let this = Self { link: Some(link), to: to.clone(), options: options.clone(), tls, ends: None, is_shut: false };
+        let this = Self {
+            link: Some(link),
+            to: to.clone(),
+            options: options.clone(),
+            tls,
+            ends: None,
+            is_shut: false,
+            is_torn: false,
+        };
         this.tell_secured();
         Ok(this)
     }
@@ -103,6 +114,7 @@ impl<S: Stream> Connection<S> {
     /// in both cases. [`InvalidState`](ErrorKind::InvalidState) if it is under TLS already, or was not to be.
     pub async fn start_tls(&mut self) -> Result<()> {
         self.begin_operation();
+        self.can_say_more()?;
         let plain = self.take_plain()?;
         self.secure(plain).await
     }
@@ -117,6 +129,7 @@ impl<S: Stream> Connection<S> {
     /// [`Connection::start_tls`]. The connection is gone in each case.
     pub async fn upgrade(&mut self, recipe: Recipe) -> Result<Vec<u8>> {
         self.begin_operation();
+        self.can_say_more()?;
         let plain = self.take_plain()?;
         let asked = upgrade::ask(recipe, plain, &self.to, &self.options, self.ends).await;
         let (plain, said) = asked.map_err(|error| self.explain(error))?;
@@ -218,34 +231,46 @@ impl<S: Stream> Connection<S> {
     /// Sends `bytes`.
     ///
     /// # Errors
-    /// The transport's; [`InvalidState`](ErrorKind::InvalidState) after [`Connection::shutdown`].
+    /// The transport's; [`InvalidState`](ErrorKind::InvalidState) after [`Connection::shutdown`], and after a write of more
+    /// than 64 KiB that ended in the middle.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.begin_operation();
-        if self.is_shut {
-            return Err(self.explain(Error::invalid_state("our direction of this connection has ended")));
-        }
+        self.can_say_more()?;
         let (ends, stall) = (self.ends, self.options.timeouts.stall);
-        let link = self.link()?;
-        let mut written = Ok(());
-        for piece in bytes.chunks(FLIGHT) {
+        let mut pieces = bytes.chunks(FLIGHT).peekable();
+        while let Some(piece) = pieces.next() {
+            let link = self.link()?;
             link.set_deadline(within(ends, stall));
-            written = link.queue(piece);
-            if written.is_ok() {
-                written = link.flush().await;
-            }
-            if written.is_err() {
-                break;
-            }
+            let queued = link.queue(piece);
+            self.is_torn = queued.is_err() || pieces.peek().is_some();
+            let flushed = match queued {
+                Ok(()) => self.link()?.flush().await,
+                failed => failed,
+            };
+            flushed.map_err(|error| self.explain(error))?;
         }
-        written.map_err(|error| self.explain(error))
+        Ok(())
+    }
+
+    fn can_say_more(&self) -> Result<()> {
+        let why = match self {
+            Self { is_shut: true, .. } => "our direction of this connection has ended",
+            Self { is_torn: true, .. } => "a write was given up in the middle: what follows would not be understood",
+            _ => return Ok(()),
+        };
+        Err(self.explain(Error::invalid_state(why)))
     }
 
     /// Ends our direction: close_notify under TLS, then a half-close. What the peer still sends can be read.
     ///
     /// # Errors
-    /// The transport's.
+    /// The transport's; [`InvalidState`](ErrorKind::InvalidState) after a write of more than 64 KiB that ended in the
+    /// middle: an end in order would make it look whole.
     pub async fn shutdown(&mut self) -> Result<()> {
         self.begin_operation();
+        if self.is_torn {
+            return self.can_say_more();
+        }
         let stall = within(self.ends, self.options.timeouts.stall);
         let link = self.link()?;
         link.set_deadline(stall);

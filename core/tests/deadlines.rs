@@ -9,7 +9,7 @@ use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
 use starttls::transport::{Blocking, Endpoint, Host, Request, block};
-use starttls::{ErrorKind, Options, Phase, Security, Timeouts, ftp, smtp};
+use starttls::{Connection, ErrorKind, Options, Phase, Security, Timeouts, ftp, smtp};
 
 /// A peer for one connection.
 fn serve(peer: impl FnOnce(TcpStream) + Send + 'static) -> (Endpoint, JoinHandle<()>) {
@@ -239,5 +239,28 @@ fn neither_side_waits_for_the_other_to_read() {
         assert_eq!(report.outcome(), smtp::Outcome::Accepted, "{report:?}");
         client.quit().await;
     });
+    served.join().unwrap();
+}
+
+/// A long write that ran out of time left a hole: neither more words nor an end in order may hide it.
+#[test]
+fn a_write_that_ended_in_the_middle_is_the_last() {
+    let (over, wait) = std::sync::mpsc::channel::<()>();
+    let (server, served) = serve(move |socket| {
+        let _ = wait.recv(); // and nothing is read
+        drop(socket);
+    });
+    block(async {
+        let timeouts = Timeouts { stall: Duration::from_millis(300), ..Timeouts::default() };
+        let options = Options { security: Security::Plaintext, timeouts, ..Options::default() };
+        let mut connection = Connection::open(&Blocking::new(), &server, &options).await.unwrap();
+        connection.write(b"a line\r\n").await.unwrap();
+        let error = connection.write(&vec![b'x'; 64 << 20]).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TimedOut), "{error}");
+        for error in [connection.write(b"more").await.unwrap_err(), connection.shutdown().await.unwrap_err()] {
+            assert!(matches!(error.kind(), ErrorKind::InvalidState(why) if why.contains("given up")), "{error}");
+        }
+    });
+    over.send(()).unwrap();
     served.join().unwrap();
 }

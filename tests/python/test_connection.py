@@ -322,6 +322,30 @@ def test_a_read_that_runs_out_of_time_loses_nothing(face: Face, pki: PKI, own_so
             assert line == b"first half"
 
 
+@pytest.mark.parametrize("own_socket", [False, True])
+def test_a_write_that_ended_in_the_middle_is_the_last(face: Face, own_socket: bool) -> None:
+    over = threading.Event()
+
+    def deaf(peer: Peer) -> None:
+        assert over.wait(30)
+
+    with scripted(deaf) as server:
+        how: dict[str, Any] = {"security": "plaintext", "timeout": starttls.Timeout(stall=0.3)}
+        if own_socket:
+            connection = face.connection(sock=connected(server.port), **how)
+        else:
+            connection = face.connection("localhost", server.port, **how)
+        with connection:
+            with pytest.raises(starttls.TimeoutExceeded):
+                connection.write(bytes(64 << 20))
+            # Neither more words nor an end in order may hide the hole.
+            with pytest.raises(starttls.InvalidState, match="given up"):
+                connection.write(b"more")
+            with pytest.raises(starttls.InvalidState, match="given up"):
+                connection.shutdown()
+        over.set()
+
+
 def test_a_read_that_is_cancelled_loses_nothing(pki: PKI) -> None:
     async def talk(port: int, go_on: threading.Event) -> None:
         async with starttls.AsyncConnection("localhost", port, security="plaintext", timeout=20) as connection:

@@ -31,7 +31,7 @@ use crate::dialogue::{Context, Dialogue};
 use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::link::Plain;
 use crate::options::{Options, Security};
-use crate::reply::Dialect;
+use crate::reply::{Dialect, Reply};
 use crate::transport::{Endpoint, Stream};
 use crate::{ftp, smtp};
 
@@ -168,20 +168,17 @@ pub(crate) async fn ask<S: Stream>(
     options: &Options,
     ends: Option<Instant>,
 ) -> Result<(Plain<S>, Vec<u8>)> {
-    let dialect = match recipe {
-        Recipe::Smtp | Recipe::Lmtp => Some(Dialect::Smtp),
-        Recipe::Ftp => Some(Dialect::Ftp),
-        _ => None,
-    };
-    if let Some(dialect) = dialect {
+    let dialogue = |dialect, plain| {
         let mut context = Context::new(dialect, to, options);
         context.ends = ends;
-        return ask_as_client(recipe, Dialogue::over(plain, context)).await;
-    }
+        Dialogue::over(plain, context)
+    };
     let mut clear = Clear::new(&mut plain, options, ends);
     let host = options.server_name.as_deref().unwrap_or(&to.host);
     let asked = match recipe {
-        Recipe::Smtp | Recipe::Lmtp | Recipe::Ftp => unreachable!("asked as their clients do"),
+        // There are clients for these: theirs is the way to ask.
+        Recipe::Smtp | Recipe::Lmtp => return as_mail_client(recipe, dialogue(Dialect::Smtp, plain)).await,
+        Recipe::Ftp => return as_file_client(dialogue(Dialect::Ftp, plain)).await,
         Recipe::Imap => lines::imap(&mut clear).await,
         Recipe::Pop3 => lines::pop3(&mut clear).await,
         Recipe::Sieve => lines::sieve(&mut clear).await,
@@ -207,15 +204,18 @@ pub(crate) async fn ask<S: Stream>(
     Ok((plain, said))
 }
 
-/// The protocols that there are clients for: theirs is the way to ask.
-async fn ask_as_client<S: Stream>(recipe: Recipe, mut dialogue: Dialogue<Plain<S>>) -> Result<(Plain<S>, Vec<u8>)> {
-    let greeting = match recipe {
-        Recipe::Ftp => ftp::ask_for_tls(&mut dialogue, ftp::Auth::Tls).await?,
-        _ => {
-            let settings = smtp::Settings { lmtp: recipe == Recipe::Lmtp, ..smtp::Settings::default() };
-            smtp::ask_for_tls(&mut dialogue, &settings).await?.0
-        }
-    };
-    let words = format!("{} {}", greeting.code(), greeting.text());
-    Ok((dialogue.into_channel(), words.into_bytes()))
+async fn as_mail_client<S: Stream>(recipe: Recipe, mut dialogue: Dialogue<Plain<S>>) -> Result<(Plain<S>, Vec<u8>)> {
+    let settings = smtp::Settings { lmtp: recipe == Recipe::Lmtp, ..smtp::Settings::default() };
+    let (greeting, _) = smtp::ask_for_tls(&mut dialogue, &settings).await?;
+    Ok((dialogue.into_channel(), words(&greeting)))
+}
+
+async fn as_file_client<S: Stream>(mut dialogue: Dialogue<Plain<S>>) -> Result<(Plain<S>, Vec<u8>)> {
+    let greeting = ftp::ask_for_tls(&mut dialogue, ftp::Auth::Tls).await?;
+    Ok((dialogue.into_channel(), words(&greeting)))
+}
+
+/// What a server said first, without the mechanics of its lines.
+fn words(greeting: &Reply) -> Vec<u8> {
+    format!("{} {}", greeting.code(), greeting.text()).into_bytes()
 }
