@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use starttls_tests::daemon::Daemon;
 use starttls_tests::embedding::Sandbox;
-use starttls_tests::embedding::exports::connection::{Protocol, State};
+use starttls_tests::embedding::exports::connection::Protocol;
+use starttls_tests::embedding::exports::machine::State;
 use starttls_tests::embedding::exports::types::{ErrorCode, Security, TlsFault};
 use wasmtime::component::ResourceAny;
 
@@ -101,14 +102,14 @@ struct Pump<'s> {
 impl Pump<'_> {
     fn write(&mut self, bytes: &[u8]) {
         let Sandbox { store, client } = &mut *self.sandbox;
-        let machine = client.starttls_client_connection().machine();
+        let machine = client.starttls_client_machine().machine();
         machine.call_write(store, self.machine, bytes).expect("no trap").expect("taken");
         self.transmit();
     }
 
     fn transmit(&mut self) {
         let Sandbox { store, client } = &mut *self.sandbox;
-        let wire = client.starttls_client_connection().machine().call_transmit(store, self.machine).expect("no trap");
+        let wire = client.starttls_client_machine().machine().call_transmit(store, self.machine).expect("no trap");
         self.socket.write_all(&wire).expect("sent");
     }
 
@@ -117,7 +118,7 @@ impl Pump<'_> {
         let mut wire = [0; 4096];
         let n = self.socket.read(&mut wire).expect("something in time");
         let Sandbox { store, client } = &mut *self.sandbox;
-        let machine = client.starttls_client_connection().machine();
+        let machine = client.starttls_client_machine().machine();
         match n {
             0 => machine.call_receive_eof(store, self.machine),
             n => machine.call_receive(store, self.machine, &wire[..n]),
@@ -131,7 +132,7 @@ impl Pump<'_> {
         let mut text = String::new();
         while !text.ends_with('\n') || !text.lines().last().is_some_and(|line| line.starts_with(start)) {
             let Sandbox { store, client } = &mut *self.sandbox;
-            let machine = client.starttls_client_connection().machine();
+            let machine = client.starttls_client_machine().machine();
             match machine.call_read(store, self.machine, 4096).expect("no trap").expect("text") {
                 Some(bytes) if bytes.is_empty() => panic!("ended after {text}"),
                 Some(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
@@ -143,7 +144,7 @@ impl Pump<'_> {
 
     fn state(&mut self) -> State {
         let Sandbox { store, client } = &mut *self.sandbox;
-        let machine = client.starttls_client_connection().machine();
+        let machine = client.starttls_client_machine().machine();
         machine.call_state(store, self.machine).expect("no trap").expect("a state")
     }
 }
@@ -155,7 +156,7 @@ fn the_host_moves_the_bytes() {
     let mut sandbox = crate::host().sandbox(policy(&[])).expect("an instance");
     let (config, _) = sandbox.prepare(&trusting(mail, Security::Upgrade)).expect("no trap").expect("settings");
     let Sandbox { store, client } = &mut sandbox;
-    let machines = client.starttls_client_connection().machine();
+    let machines = client.starttls_client_machine().machine();
     let machine = machines.call_create(&mut *store, config, "localhost").expect("no trap").expect("a machine");
     let socket = TcpStream::connect(("127.0.0.1", mail.port("port"))).expect("a connection");
     socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
@@ -168,7 +169,7 @@ fn the_host_moves_the_bytes() {
     assert_eq!(pump.state(), State::Clear);
     {
         let Sandbox { store, client } = &mut *pump.sandbox;
-        let machines = client.starttls_client_connection().machine();
+        let machines = client.starttls_client_machine().machine();
         machines.call_start_tls(store, machine).expect("no trap").expect("begun");
     }
     while pump.state() == State::Handshaking {
@@ -189,7 +190,7 @@ fn a_machine_believes_the_authorities_it_was_given() {
     let mut sandbox = crate::host().sandbox(policy(&[])).expect("an instance");
     let (config, _) = sandbox.prepare(&Opening::default()).expect("no trap").expect("settings");
     let Sandbox { store, client } = &mut sandbox;
-    let machines = client.starttls_client_connection().machine();
+    let machines = client.starttls_client_machine().machine();
     let machine = machines.call_create(&mut *store, config, "localhost").expect("no trap").expect("a machine");
     let mut socket = TcpStream::connect(("127.0.0.1", mail.port("implicit_port"))).expect("a connection");
     socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");

@@ -9,13 +9,11 @@ use crate::Component;
 use crate::exports::connection::{Connection, Guest, GuestConnection, Protocol};
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::{Endpoint, Error, OptionsBorrow};
-use crate::machine::Machine;
 use crate::options::{Network, Options};
 use crate::tls::ClientConfig;
 
 impl Guest for Component {
     type Connection = Bare;
-    type Machine = Machine;
 }
 
 /// A connection.

@@ -43,17 +43,19 @@ pub(crate) fn invalid_argument(why: &str) -> Error {
 }
 
 /// A resource that cannot do this now.
+#[cfg(feature = "clients")]
 pub(crate) fn invalid_state(why: &str) -> Error {
     local(ErrorCode::InvalidState(why.into()), why.into())
 }
 
 /// The session is used after its end.
+#[cfg(feature = "clients")]
 pub(crate) fn closed() -> Error {
     invalid_state("the session is closed")
 }
 
 /// The caller's stream failed outside of a transfer.
-#[cfg(not(feature = "over-transport"))]
+#[cfg(all(feature = "clients", not(feature = "over-transport")))]
 pub(crate) fn stream_failed(error: &std::io::Error) -> Error {
     starttls::Error::local(std::io::Error::new(error.kind(), error.to_string())).into()
 }

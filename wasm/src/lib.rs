@@ -1,5 +1,6 @@
 //! The clients as a WebAssembly component: the world `client` of `wit/`, over the sockets that the host provides; with the
-//! feature `over-transport` the world `client-over-transport`, over a network that the host provides by itself.
+//! feature `over-transport` the world `client-over-transport`, over a network that the host provides by itself; without the
+//! feature `clients` the world `core`, over none.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -7,7 +8,7 @@
 //! | `options` | options and traces |
 //! | `tls` | trust, identity, versions |
 //! | `smtp`, `ftp` | sessions as resources |
-//! | `connection`, `machine` | a connection on its own: over the host's sockets; its bytes moved by the host |
+//! | `connection`, `machine` | a connection on its own: over a network; its bytes moved by the host |
 //! | `transfers` | listings and transfers under way |
 //! | `facts` | receipts, entries and digests as records |
 //! | `route`, `pool` | several mail servers; sessions that are kept |
@@ -26,16 +27,21 @@
 // The error is a record of the interface, and crosses the boundary by value.
 #![allow(clippy::result_large_err)]
 
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod connection;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod dkim;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod doctor;
 #[forbid(unsafe_code)]
 mod error;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod facts;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod ftp;
 #[cfg(feature = "over-transport")]
@@ -43,32 +49,43 @@ mod ftp;
 mod imported;
 #[forbid(unsafe_code)]
 mod machine;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod message;
+// The world `core` takes options, since they are among its types, and opens nothing with them.
+#[cfg_attr(not(feature = "clients"), allow(dead_code))]
 #[forbid(unsafe_code)]
 mod options;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod pool;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod route;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod send_options;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod slot;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod smtp;
-#[cfg(not(feature = "over-transport"))]
+#[cfg(all(feature = "clients", not(feature = "over-transport")))]
 #[forbid(unsafe_code)]
 mod streams;
 #[forbid(unsafe_code)]
 mod tls;
+#[cfg(feature = "clients")]
 #[forbid(unsafe_code)]
 mod transfers;
 
 /// What wit-bindgen makes of `wit/`.
 #[allow(unsafe_code, missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
 mod bindings {
-    #[cfg(not(feature = "over-transport"))]
+    #[cfg(not(feature = "clients"))]
+    wit_bindgen::generate!({ path: "wit", world: "core", generate_all });
+    #[cfg(all(feature = "clients", not(feature = "over-transport")))]
     wit_bindgen::generate!({ path: "wit", world: "client", generate_all });
     #[cfg(feature = "over-transport")]
     wit_bindgen::generate!({ path: "wit", world: "client-over-transport", generate_all });

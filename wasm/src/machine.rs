@@ -4,10 +4,15 @@ use std::cell::RefCell;
 
 use starttls::MachineState;
 
-use crate::exports::connection::{GuestMachine, Machine as Resource, State};
+use crate::Component;
+use crate::exports::machine::{Guest, GuestMachine, Machine as Resource, State};
 use crate::exports::tls::{ClientConfigBorrow, SessionInfo};
 use crate::exports::types::Error;
 use crate::tls::ClientConfig;
+
+impl Guest for Component {
+    type Machine = Machine;
+}
 
 /// A connection whose bytes the host moves.
 pub(crate) struct Machine(RefCell<starttls::Machine>);
