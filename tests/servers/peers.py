@@ -14,6 +14,9 @@ from .service import Service
 
 Library = Literal["gnutls", "openssl"]
 
+ALPN = "imap"
+"""The application protocol that OpenSSL's agrees to (RFC 7301), if the client offers any."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Peer(Service):
@@ -42,9 +45,8 @@ def _openssl(port: int, shown: Identity, tls: TLSVersion | None, client_ca: Path
     asked = ["-CAfile", str(client_ca), "-Verify", "4", "-verify_return_error"]
     version = [f"-tls{tls.replace('.', '_')}"] if tls else ["-no_tls1", "-no_tls1_1"]
     files = ["-cert", str(shown.cert_file), "-key", str(shown.key_file), "-cert_chain", str(shown.cert_file)]
-    return laid_over(
-        "openssl", "s_server", "-accept", f"{HOST}:{port}", *files, *version, "-rev", *(asked if client_ca else [])
-    )
+    talk = ["-rev", "-alpn", ALPN, *(asked if client_ca else [])]
+    return laid_over("openssl", "s_server", "-accept", f"{HOST}:{port}", *files, *version, *talk)
 
 
 @contextlib.contextmanager

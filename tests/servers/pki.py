@@ -42,6 +42,8 @@ class PKI:
     """The authority the tests trust."""
     other_ca_file: Path
     """An authority the tests do not trust; issuer of ``unknown_ca`` and ``other_client``."""
+    crl_file: Path
+    """What ``ca_file`` has revoked (RFC 5280, section 5): ``revoked``."""
     server: Identity
     """EC P-256, for ``localhost``, 127.0.0.1 and ::1."""
     server_rsa: Identity
@@ -64,6 +66,8 @@ class PKI:
     """For ``localhost`` only: a connection by address does not match."""
     self_signed: Identity
     """Good names, signed with its own key."""
+    revoked: Identity
+    """Good in all other respects."""
     client: Identity
     """A client's certificate, issued by ``ca_file``."""
     other_client: Identity
@@ -184,15 +188,35 @@ class Authority:
         )
         return identity
 
+    def revoke(self, *identities: Identity) -> Path:
+        """Write the list of certificates that the authority has revoked: these."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(_now() - DAY)
+            .next_update(_now() + DAY)
+            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        for identity in identities:
+            serial = x509.load_pem_x509_certificate(identity.cert_file.read_bytes()).serial_number
+            one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(_now() - DAY).build()
+            builder = builder.add_revoked_certificate(one)
+        file = self.folder / "revoked.crl"
+        file.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return file
+
 
 def make(folder: Path) -> PKI:
     """Make a whole infrastructure in the folder (about 0.2 s, most of it the RSA key)."""
     ca = Authority(folder, "starttls test root")
     intermediate = Authority(folder, "starttls test intermediate", issuer=ca)
     other = Authority(folder, "another root")
+    revoked = ca.issue("revoked")
     return PKI(
         ca_file=ca.write("ca"),
         other_ca_file=other.write("other-ca"),
+        crl_file=ca.revoke(revoked),
         server=ca.issue("server"),
         server_rsa=ca.issue("server-rsa", key=rsa.generate_private_key(public_exponent=65537, key_size=2048)),
         chained=intermediate.issue("chained"),
@@ -204,6 +228,7 @@ def make(folder: Path) -> PKI:
         cn_only=ca.issue("cn-only", names=(), common_name="localhost"),
         no_ip=ca.issue("no-ip", names=("localhost",)),
         self_signed=ca.issue("self-signed", self_signed=True),
+        revoked=revoked,
         client=ca.issue("client", names=(), common_name="client", usage=ExtendedKeyUsageOID.CLIENT_AUTH),
         other_client=other.issue("other-client", names=(), common_name="client", usage=ExtendedKeyUsageOID.CLIENT_AUTH),
     )

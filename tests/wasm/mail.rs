@@ -164,6 +164,21 @@ fn a_refused_recipient_is_told_by_the_report() {
 }
 
 #[test]
+fn a_server_that_takes_mail_under_tls_only_says_so_with_what_to_do() {
+    let mut sandbox = sandbox();
+    let clear = Opening { security: Some(Security::Plaintext), ..Opening::default() };
+    let to = endpoint("127.0.0.1", postfix().port("port"));
+    let session = open_mail(&mut sandbox, &to, &clear).expect("a session");
+    let report = send(&mut sandbox, session, &["never@example.test"], &message(100));
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert_eq!(report.reply.as_ref().map(|reply| reply.code), Some(530), "{report:?}");
+    let error = report.error.expect("what to do");
+    assert!(matches!(error.code, ErrorCode::Rejected), "{error:?}");
+    assert_eq!(error.advice.as_deref(), Some("this server takes mail under TLS only: do not ask for clear text"));
+    quit(&mut sandbox, session);
+}
+
+#[test]
 fn errors_are_typed() {
     let server = postfix();
     let mut sandbox = sandbox();

@@ -1,9 +1,13 @@
 //! What the component can be told of TLS, each setting against a real library's server; and every fault of a certificate.
 
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
 use starttls_tests::daemon::Daemon;
-use starttls_tests::embedding::Sandbox;
 use starttls_tests::embedding::exports::tls::{SessionInfo, Version};
 use starttls_tests::embedding::exports::types::{Error, ErrorCode, Security, TlsFault};
+use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
 use crate::{endpoint, sandbox, trusting};
@@ -116,4 +120,93 @@ fn a_key_log_is_kept_where_it_is_asked_for() {
         assert!(lines.iter().any(|line| line.starts_with(label)), "{lines:?}");
     }
     assert!(configs.call_take_key_log(&mut *store, config).expect("no trap").is_empty());
+}
+
+#[test]
+fn certificates_that_are_revoked() {
+    fn believing(list: &[u8]) -> impl FnOnce(&mut Sandbox, ResourceAny) {
+        move |Sandbox { store, client }, config| {
+            let configs = client.starttls_client_tls().client_config();
+            configs.call_add_crl(store, config, list).expect("no trap").expect("a list");
+        }
+    }
+    let list = |server: &Daemon| std::fs::read(server.text("crl_file")).expect("a file");
+    let (revoked, good) = (Daemon::showing("openssl", "revoked"), Daemon::start("openssl", None));
+    talk(&revoked, |_, _| ()).expect("who gives no list, hears of none");
+    assert!(matches!(fault(talk(&revoked, believing(&list(&revoked)))), TlsFault::Revoked));
+    talk(&good, believing(&list(&good))).expect("not on its authority's list");
+    // The two have authorities of their own.
+    assert!(matches!(fault(talk(&good, believing(&list(&revoked)))), TlsFault::RevocationUnknown(_)));
+    talk(&good, |sandbox, config| {
+        believing(&list(&revoked))(sandbox, config);
+        let Sandbox { store, client } = sandbox;
+        let configs = client.starttls_client_tls().client_config();
+        configs.call_allow_unknown_revocation(&mut *store, config).expect("no trap");
+        let error = configs.call_add_crl(store, config, b"nonsense").expect("no trap").expect_err("no list");
+        assert!(matches!(error.code, ErrorCode::Tls(TlsFault::Configuration(_))), "{error:?}");
+    })
+    .expect("unknown is good enough");
+}
+
+/// What the component says first to a server that reads it and hangs up: a ClientHello, in clear text.
+fn hello(change: impl FnOnce(&mut Sandbox, ResourceAny)) -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let at = listener.local_addr().expect("an address");
+    let heard = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("somebody");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
+        let mut head = [0; 5];
+        socket.read_exact(&mut head).expect("a record");
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+        socket.read_exact(&mut hello).expect("all of it");
+        hello
+    });
+    let mut sandbox = sandbox();
+    let opening = Opening { security: Some(Security::Implicit), ..Opening::default() };
+    let (config, options) = sandbox.prepare(&opening).expect("no trap").expect("settings");
+    change(&mut sandbox, config);
+    let Sandbox { store, client } = &mut sandbox;
+    let connection = client.starttls_client_connection().connection();
+    connection
+        .call_open(store, &endpoint("localhost", at.port()), config, options)
+        .expect("no trap")
+        .expect_err("an end");
+    // Should nobody have come, the listener waits no longer, and the test fails.
+    drop(TcpStream::connect(at));
+    heard.join().expect("a ClientHello")
+}
+
+#[test]
+fn the_name_is_told_or_not() {
+    let tells = |hello: &[u8]| hello.windows(9).any(|word| word == b"localhost");
+    assert!(tells(&hello(|_, _| ())));
+    let silent = hello(|Sandbox { store, client }, config| {
+        client.starttls_client_tls().client_config().call_set_sni(store, config, false).expect("no trap");
+    });
+    assert!(!tells(&silent));
+    // The certificate is checked for it all the same.
+    let wrong = Daemon::showing("openssl", "wrong_name");
+    let outcome = talk(&wrong, |Sandbox { store, client }, config| {
+        client.starttls_client_tls().client_config().call_set_sni(store, config, false).expect("no trap");
+    });
+    assert!(matches!(fault(outcome), TlsFault::NameMismatch(_)));
+}
+
+#[test]
+fn an_application_protocol_is_agreed_on() {
+    let offering = |name: &'static str| {
+        move |Sandbox { store, client }: &mut Sandbox, config: ResourceAny| {
+            let names = [name.to_owned()];
+            client.starttls_client_tls().client_config().call_set_alpn(store, config, &names).expect("no trap");
+        }
+    };
+    let server = Daemon::start("openssl", None);
+    let (info, ..) = talk(&server, offering("imap")).expect("TLS");
+    assert_eq!(info.alpn.as_deref(), Some("imap"));
+    let (info, ..) = talk(&server, |_, _| ()).expect("TLS");
+    assert_eq!(info.alpn, None);
+    match fault(talk(&server, offering("nntp"))) {
+        TlsFault::AlertReceived(alert) => assert_eq!(alert.code, 120, "no_application_protocol: {alert:?}"),
+        other => panic!("{other:?}"),
+    }
 }
