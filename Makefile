@@ -15,6 +15,7 @@ wasm := $(target)/wasm32-wasip2/release
 export STARTTLS_CLI_WASM := $(wasm)/starttls.wasm
 export STARTTLS_COMPONENT := $(wasm)/starttls_component.wasm
 export STARTTLS_COMPONENT_OVER_TRANSPORT := $(wasm)/starttls_component_over_transport.wasm
+export STARTTLS_COMPONENT_CORE := $(wasm)/starttls_component_core.wasm
 export STARTTLS_PLUGIN := $(wasm)/starttls-plugin.wasm
 export STARTTLS_HOST := $(target)/debug/examples/host
 
@@ -44,10 +45,13 @@ wheel: setup-demo ## the Python wheel and source distribution, into build/wheels
 component: setup-wasm ## the components, the command line and an example of a plugin, for wasm32-wasip2
 	cargo build --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport
 	cp $(wasm)/starttls_component.wasm $(STARTTLS_COMPONENT_OVER_TRANSPORT)
+	cargo build --locked --release --target wasm32-wasip2 -p starttls-component --no-default-features
+	cp $(wasm)/starttls_component.wasm $(STARTTLS_COMPONENT_CORE)
 	cargo build --locked --release --target wasm32-wasip2 -p starttls-component
 	cargo build --locked --release --target wasm32-wasip2 -p starttls --bin starttls
 	cargo build --locked --release --target wasm32-wasip2 -p starttls-plugin
-	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_COMPONENT_OVER_TRANSPORT) $(STARTTLS_CLI_WASM) $(STARTTLS_PLUGIN)
+	@ls -l $(STARTTLS_COMPONENT) $(STARTTLS_COMPONENT_OVER_TRANSPORT) $(STARTTLS_COMPONENT_CORE) \
+	    $(STARTTLS_CLI_WASM) $(STARTTLS_PLUGIN)
 
 ## Their parts
 
@@ -73,6 +77,7 @@ lint-rust: setup-lint setup-demo setup-wasm
 	cargo clippy --locked -p starttls --all-targets --features tokio,aws-lc-rs -- -D warnings # fips needs Go to be built
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component --features over-transport -- -D warnings
+	cargo clippy --locked --release --target wasm32-wasip2 -p starttls-component --no-default-features -- -D warnings
 	cargo clippy --locked --release --target wasm32-wasip2 -p starttls -p starttls-plugin -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 

@@ -1,5 +1,7 @@
 //! What the component asks its host for.
 
+use starttls_tests::embedding::{Host, Import};
+
 use crate::host;
 
 /// All of it. UDP, listening and the terminal's interfaces are what libc's sockets and streams come with: they are never
@@ -31,16 +33,27 @@ const IMPORTS: [&str; 24] = [
     "wasi:sockets/udp-create-socket",
 ];
 
-#[test]
-fn no_files_and_nothing_else_that_is_not_listed() {
-    let found = host().imports();
-    for import in &found {
+/// Without their versions, in order.
+fn names(found: &[Import]) -> Vec<&str> {
+    for import in found {
         let (_, version) = import.name.split_once('@').expect("a version");
         assert!(version.starts_with("0.2."), "{} is no interface of WASI 0.2", import.name);
     }
     let mut names: Vec<_> = found.iter().map(|import| import.name.split('@').next().unwrap_or_default()).collect();
     names.sort_unstable();
-    assert_eq!(names, IMPORTS);
+    names
+}
+
+#[test]
+fn no_files_and_nothing_else_that_is_not_listed() {
+    assert_eq!(names(&host().imports()), IMPORTS);
+}
+
+#[test]
+fn the_world_core_has_no_network() {
+    let found = Host::new(&crate::core_world::path()).expect("a component").imports();
+    let expected: Vec<_> = IMPORTS.into_iter().filter(|name| !name.starts_with("wasi:sockets/")).collect();
+    assert_eq!(names(&found), expected);
 }
 
 #[test]

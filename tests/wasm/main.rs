@@ -6,6 +6,7 @@
 
 mod command;
 mod connection;
+mod core_world;
 mod corpus_files;
 mod corpus_mail;
 mod dkim;
