@@ -8,6 +8,8 @@
 //!
 //! A third argument is PEM text of the authorities to trust in place of the bundled ones.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
+// The error is a record of the interface, and crosses the boundary by value.
+#![allow(clippy::result_large_err)]
 
 use std::process::ExitCode;
 
