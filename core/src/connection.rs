@@ -275,8 +275,9 @@ impl<S: Stream> Connection<S> {
         let link = self.link()?;
         link.set_deadline(stall);
         let closed = link.close().await;
-        self.is_shut = true;
-        self.options.trace.emit(|| Event::Closed { channel: trace::Channel::Control });
+        if !std::mem::replace(&mut self.is_shut, true) {
+            self.options.trace.emit(|| Event::Closed { channel: trace::Channel::Control });
+        }
         closed.map_err(|error| self.explain(error))
     }
 

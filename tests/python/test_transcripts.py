@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 import starttls
 
-from tests.python import corpus_files, corpus_mail
+from tests.python import corpus_connection, corpus_files, corpus_mail
+from tests.python.corpus_connection import escaped
 
 TESTS = Path(__file__).parent.parent
 OURS_ALONE = re.compile(r"^tlsa:|SCRAM", re.MULTILINE)
@@ -99,12 +100,6 @@ def peer(script: Path, pieces: str) -> Iterator[Peer]:
     serving.stop()
 
 
-def escaped(data: bytes) -> str:
-    """Bytes as the corpus shows them."""
-    special = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 39: "\\'", 92: "\\\\"}
-    return "".join(special.get(b) or (chr(b) if 32 <= b < 127 else f"\\x{b:02x}") for b in data)
-
-
 def entry(found: starttls.Entry) -> str:
     size = "" if found.size is None else f" {found.size}"
     return f"{found.type} {escaped(found.raw_name)}{size}"
@@ -114,15 +109,25 @@ Result = str | starttls.Error | list[str | starttls.Error]
 """Of one operation; several for several messages."""
 
 
+def settings(facts: dict[str, Any], *, context: bool) -> ssl.SSLContext | starttls.TLSConfig:
+    """What of TLS a session is given: the authority, records and application protocols."""
+    alpn = corpus_connection.alpn(facts["settings"])
+    if not context:
+        return starttls.TLSConfig(ca_data=facts["ca_pem"], tlsa=facts["tlsa"], alpn=alpn)
+    made = ssl.create_default_context(cadata=facts["ca_pem"])
+    if alpn:
+        made.set_alpn_protocols(alpn)
+    return made
+
+
 class Session:
     """A session that does what the corpus asks, in the corpus' words."""
 
     def __init__(self, face: Any, facts: dict[str, Any], trace: list[str], *, context: bool = False) -> None:
         self.tasks = [(task["verb"], task["arguments"]) for task in facts["tasks"]]
+        self._client = facts["client"]
         options: dict[str, Any] = {
-            "tls": ssl.create_default_context(cadata=facts["ca_pem"])
-            if context
-            else starttls.TLSConfig(ca_data=facts["ca_pem"], tlsa=facts["tlsa"]),
+            "tls": settings(facts, context=context),
             "timeout": facts["timeout"],
             "trace": trace.append,
         }
@@ -143,8 +148,12 @@ class Session:
                 options["data_protection"] = "clear"
             if verb == "accept-missing-close-notify":
                 options["accept_missing_close_notify"] = True
+        if self._client == "connection":
+            options |= corpus_connection.settings(facts["settings"])
+            self._session = face.connection("127.0.0.1", facts["ports"][0], security=facts["security"], **options)
+            return
         starttls.forget_server(facts["url"])  # another peer may have had this port before
-        self._is_ftp = facts["url"].startswith("ftp")
+        self._is_ftp = self._client == "files"
         options |= (corpus_files if self._is_ftp else corpus_mail).settings(facts["settings"])
         open_session = face.ftp if self._is_ftp else face.smtp
         self._session = open_session(facts["url"], **options)
@@ -158,6 +167,8 @@ class Session:
     def do(self, verb: str, arguments: list[str]) -> Result:
         session = self._session
         data = [word.encode("latin-1") for word in arguments]
+        if self._client == "connection":
+            return corpus_connection.ask(session, verb, data)
         match verb:
             case "quit":
                 session.close()

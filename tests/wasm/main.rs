@@ -7,6 +7,7 @@
 mod command;
 mod connection;
 mod core_world;
+mod corpus_connection;
 mod corpus_files;
 mod corpus_mail;
 mod dkim;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use starttls_player::pki::Pki;
-use starttls_player::script::{Script, Task};
+use starttls_player::script::{Kind, Script, Task};
 use starttls_player::tcp::{Pieces, Server};
 use starttls_player::verdict::{Outcome, Rule, judge};
 use starttls_tests::daemon::root;
@@ -17,7 +17,7 @@ use starttls_tests::embedding::exports::types::{Error, ErrorCode, Phase, Securit
 use starttls_tests::embedding::{Opening, Sandbox};
 use wasmtime::component::ResourceAny;
 
-use crate::{corpus_files, corpus_mail, endpoint, open_files, open_mail, sandbox};
+use crate::{corpus_connection, corpus_files, corpus_mail, endpoint, open_files, open_mail, sandbox};
 
 fn corpus() -> Vec<Script> {
     let load = |folder: &str| Script::load_all(&root().join("tests").join(folder)).expect("the corpus is readable");
@@ -83,10 +83,10 @@ impl Client {
         let mut sandbox = sandbox();
         let trace = sandbox.trace().expect("no trap");
         let each = u64::try_from(Duration::from_secs(script.timeout).as_nanos()).expect("not that long");
-        let security = match script.scheme.as_str() {
-            _ if script.plaintext => Security::Plaintext,
-            "smtps" | "ftps" => Security::Implicit,
-            _ => Security::Upgrade,
+        let security = match script.security() {
+            starttls::Security::Plaintext => Security::Plaintext,
+            starttls::Security::Implicit => Security::Implicit,
+            starttls::Security::Upgrade => Security::Upgrade,
         };
         let mut opening = Opening {
             trust: Some(pki.ca_pem.as_bytes().to_vec()),
@@ -96,10 +96,10 @@ impl Client {
             trace: Some(trace),
             ..Opening::default()
         };
-        if script.is_smtp() {
-            corpus_mail::settings(script, &mut opening);
-        } else {
-            corpus_files::opening(script, &mut opening);
+        match script.kind() {
+            Kind::Mail => corpus_mail::settings(script, &mut opening),
+            Kind::Files => corpus_files::opening(script, &mut opening),
+            Kind::Connection => corpus_connection::opening(script, &mut opening),
         }
         Self { sandbox, opening, trace }
     }
@@ -111,17 +111,24 @@ impl Client {
 
     fn play(&mut self, script: &Script, port: u16) -> Vec<String> {
         let to = endpoint("127.0.0.1", port);
-        let open = if script.is_smtp() { open_mail } else { open_files };
+        let open = match script.kind() {
+            Kind::Mail => open_mail,
+            Kind::Files => open_files,
+            Kind::Connection => return corpus_connection::play(&mut self.sandbox, script, &to, &self.opening),
+        };
         let session = match open(&mut self.sandbox, &to, &self.opening) {
             Ok(session) => session,
             Err(error) => return vec![describe(&error)],
         };
-        if !script.is_smtp() {
+        if script.kind() == Kind::Files {
             corpus_files::settings(&mut self.sandbox, session, script);
         }
         let mut results = vec!["ok".to_owned()];
         for task in &script.client[1..] {
-            let done = if script.is_smtp() { self.mail(session, task) } else { self.file(session, task) };
+            let done = match script.kind() {
+                Kind::Mail => self.mail(session, task),
+                _ => self.file(session, task),
+            };
             results.push(done.unwrap_or_else(|error| describe(&error)));
         }
         results

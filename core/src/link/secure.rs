@@ -33,6 +33,8 @@ pub struct Secure<S> {
     /// Whether what arrived last begins a record.
     at_boundary: bool,
     end: End,
+    /// Why it is broken, for whoever has read what came before that.
+    failure: Option<Error>,
     /// Whether our close_notify is queued, or an alert was our last word.
     closing: bool,
     info: Arc<TlsInfo>,
@@ -45,6 +47,8 @@ enum End {
     Open,
     /// The peer said close_notify.
     Orderly,
+    /// What came was no TLS, or none that can be gone on with: the engine is not asked again.
+    Broken,
 }
 
 impl<S: Stream> Secure<S> {
@@ -78,6 +82,7 @@ impl<S: Stream> Secure<S> {
             read_size: READ,
             at_boundary: true,
             end: End::Open,
+            failure: None,
             closing: false,
             info: Arc::default(),
             _proof: proof,
@@ -126,6 +131,7 @@ impl<S: Stream> Secure<S> {
             && self.at_boundary
             && let Some(text) = clear_text(self.wire_in.filled())
         {
+            self.end = End::Broken;
             return Err(Error::tls(TlsFault::PlaintextInsideTls(text)));
         }
         let (used, outcome) = self.engine.process(self.wire_in.filled_mut(), &mut self.wire_out, sink);
@@ -141,6 +147,7 @@ impl<S: Stream> Secure<S> {
                 // The peer should learn why (RFC 8446 §6.2); nobody waits for whether it does. An alert is the last word:
                 // no close_notify follows it.
                 self.closing = true;
+                self.end = End::Broken;
                 let _ = poll_drain(&mut self.stream, &mut self.wire_out, cx);
                 // Clear text may come in one piece with the records before it, which are used up. What it says behind an
                 // alert matters less than the alert.
@@ -178,12 +185,19 @@ fn clear_text(wire: &[u8]) -> Option<String> {
     }
 }
 
+fn broken() -> Error {
+    Error::invalid_state("TLS has failed on this connection").advise("open a new one")
+}
+
 impl<S: Stream> Channel for Secure<S> {
     fn inbox(&mut self) -> &mut Inbox {
         &mut self.inbox
     }
 
     fn queue(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.end == End::Broken {
+            return Err(broken());
+        }
         if self.closing {
             return Err(Error::invalid_state("the connection is closed for writing"));
         }
@@ -204,10 +218,15 @@ impl<S: Stream> Channel for Secure<S> {
             if ready!(self.poll_wire(cx))? == 0 {
                 return Poll::Ready(Err(Error::new(ErrorKind::Truncated)));
             }
-            self.process(cx, &mut |bytes| {
+            let processed = self.process(cx, &mut |bytes| {
                 arrived |= !bytes.is_empty();
                 sink(bytes);
-            })?;
+            });
+            match processed {
+                // Whatever came with it, what was protected is given first: how the bytes are cut up changes nothing.
+                Err(error) if arrived => self.failure = Some(error),
+                processed => drop(processed?),
+            }
             if !self.wire_out.is_empty() {
                 // An answer to the peer's KeyUpdate; if the stream is full it goes with the next flight.
                 if let Poll::Ready(Err(error)) = poll_drain(&mut self.stream, &mut self.wire_out, cx) {
@@ -218,11 +237,14 @@ impl<S: Stream> Channel for Secure<S> {
                 return Poll::Ready(Ok(Fill::More));
             }
         }
-        Poll::Ready(Ok(Fill::Closed))
+        Poll::Ready(match self.end {
+            End::Broken => Err(self.failure.take().unwrap_or_else(broken)),
+            _ => Ok(Fill::Closed),
+        })
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.closing {
+        if !self.closing && self.end != End::Broken {
             self.closing = true;
             self.engine.close_notify(self.wire_in.filled_mut(), &mut self.wire_out)?;
         }

@@ -25,6 +25,7 @@ pub(super) async fn ask<S: Stream>(clear: &mut Clear<'_, S>, host: &str, namespa
     // White space between elements was skipped; an element may be closed in a tag of its own.
     match name(&answer) {
         _ if !answer.starts_with('<') => Err(strange("<proceed/>", answer.as_bytes())),
+        "proceed" if !is_about_tls(&answer) => Err(strange("<proceed/> about TLS", answer.as_bytes())),
         "proceed" if answer.ends_with("/>") => Ok(features.into_bytes()),
         "proceed" => match tag(clear).await? {
             end if name(&end) == "/proceed" => Ok(features.into_bytes()),
@@ -84,10 +85,12 @@ fn name(tag: &str) -> &str {
 }
 
 fn offers_tls(features: &str) -> bool {
-    features.split('<').any(|element| {
-        element.starts_with("starttls")
-            && (element.contains(&format!("'{TLS}'")) || element.contains(&format!("\"{TLS}\"")))
-    })
+    features.split('<').any(|element| element.starts_with("starttls") && is_about_tls(element))
+}
+
+/// Whether the namespace is in it: what is called the same elsewhere is something else.
+fn is_about_tls(element: &str) -> bool {
+    element.contains(&format!("'{TLS}'")) || element.contains(&format!("\"{TLS}\""))
 }
 
 #[cfg(test)]

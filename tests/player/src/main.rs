@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use starttls::Security;
 use starttls_player::memory::{Delivery, PORTS, session};
 use starttls_player::pki::Pki;
 use starttls_player::script::Script;
@@ -56,6 +57,12 @@ fn serve(file: &str, pieces: Pieces) -> Result<(), Box<dyn Error>> {
     say(&json!({
         "name": script.name,
         "url": script.url(control),
+        "client": script.kind().as_str(),
+        "security": match script.security() {
+            Security::Upgrade => "upgrade",
+            Security::Implicit => "implicit",
+            Security::Plaintext => "plaintext",
+        },
         "ca_pem": pki.ca_pem,
         "tlsa": pki.tlsa,
         "timeout": script.timeout,

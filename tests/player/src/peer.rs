@@ -59,6 +59,8 @@ pub struct Peer {
     /// Taken without being looked at, and everything that came in clear text: no secret may be in here.
     public: Vec<u8>,
     secrets: Vec<Vec<u8>>,
+    /// The name that the client must ask for (RFC 6066 §3).
+    server_name: Option<String>,
     failures: Vec<String>,
 }
 
@@ -97,6 +99,7 @@ impl Peer {
             actions: VecDeque::new(),
             public: Vec::new(),
             secrets: script.secrets(),
+            server_name: script.settings.iter().find_map(|word| word.strip_prefix("server-name=")).map(str::to_owned),
             failures: Vec::new(),
         }
     }
@@ -243,10 +246,20 @@ impl Peer {
             Step::Break => true,
             Step::Expect(line) => self.expect(&line, |got| got == line),
             Step::ExpectBeginning(line) => self.expect(&line, |got| got.starts_with(&line)),
+            Step::ExpectBytes(bytes) => self.expect_bytes(&bytes),
             Step::Scram(scram) => self.scram(*scram),
-            Step::Tls => self.handshake(self.session),
+            Step::Tls => self.handshake(self.session, &[]),
+            Step::TlsWith(words) => self.handshake(self.session, &words),
             Step::TlsRefused => self.refused_handshake(self.session),
             Step::Hello => self.control.inbox.first() == Some(&22),
+            Step::Rekey => {
+                let rekeyed = self.control.tls.as_mut().map(|tls| tls.refresh_traffic_keys());
+                if !matches!(rekeyed, Some(Ok(()))) {
+                    self.failures.push(format!("step {}: the keys cannot be changed", self.at + 1));
+                }
+                self.transmit(self.session);
+                true
+            }
             Step::Swallow => {
                 let taken = std::mem::take(&mut self.control.inbox);
                 self.public.extend(taken);
@@ -292,7 +305,7 @@ impl Peer {
                 self.actions.push_back(Action::ConnectFromElsewhere(self.client_port));
                 true
             }
-            Step::DataTls => self.handshake(self.data_connections),
+            Step::DataTls => self.handshake(self.data_connections, &[]),
             Step::DataTlsRefused => self.refused_handshake(self.data_connections),
             Step::DataSay(bytes) => {
                 self.send(self.data_connections, &bytes);
@@ -372,6 +385,18 @@ impl Peer {
         true
     }
 
+    fn expect_bytes(&mut self, due: &[u8]) -> bool {
+        let n = due.len().min(self.control.inbox.len());
+        if self.control.inbox[..n] != due[..n] {
+            let why = format!("step {}: expected {}, got {}", self.at + 1, shown(due), shown(&self.control.inbox[..n]));
+            self.failures.push(why);
+        } else if n < due.len() {
+            return false;
+        }
+        self.control.inbox.drain(..n);
+        true
+    }
+
     fn expect_content(&mut self, content: &[u8]) -> bool {
         if self.data.inbox.len() < content.len() && !self.data.ended {
             return false;
@@ -397,8 +422,8 @@ impl Peer {
         true
     }
 
-    fn handshake(&mut self, connection: Connection) -> bool {
-        if !self.begin_handshake(connection) {
+    fn handshake(&mut self, connection: Connection, early: &[u8]) -> bool {
+        if !self.begin_handshake(connection, early) {
             return false;
         }
         let at = self.at + 1;
@@ -407,11 +432,16 @@ impl Peer {
             self.failures.push(format!("step {at}: the handshake failed: {why}"));
             return true;
         }
-        wire.tls.as_ref().is_some_and(|tls| !tls.is_handshaking())
+        let Some(tls) = wire.tls.as_ref().filter(|tls| !tls.is_handshaking()) else { return false };
+        let asked = tls.server_name().map(str::to_owned);
+        if asked != self.server_name {
+            self.failures.push(format!("step {at}: the client asked for the server {asked:?}"));
+        }
+        true
     }
 
     fn refused_handshake(&mut self, connection: Connection) -> bool {
-        if !self.begin_handshake(connection) {
+        if !self.begin_handshake(connection, &[]) {
             return false;
         }
         let at = self.at + 1;
@@ -423,7 +453,8 @@ impl Peer {
         wire.broken.is_some() || wire.ended
     }
 
-    fn begin_handshake(&mut self, connection: Connection) -> bool {
+    /// `early` goes out as soon as there are keys for it.
+    fn begin_handshake(&mut self, connection: Connection, early: &[u8]) -> bool {
         let config = match &self.tls.data_config {
             Some(data) if !connection.is_multiple_of(AGAIN) => data.clone(),
             _ => self.tls.config.clone(),
@@ -431,11 +462,14 @@ impl Peer {
         let Some(wire) = self.wire(connection).filter(|wire| wire.open) else { return false };
         if wire.tls.is_none() {
             match ServerConnection::new(config) {
-                Ok(tls) => wire.tls = Some(Box::new(tls)),
+                Ok(mut tls) => {
+                    wire.broken = tls.writer().write_all(early).err().map(|error| error.to_string());
+                    wire.tls = Some(Box::new(tls));
+                }
                 Err(error) => wire.broken = Some(error.to_string()),
             }
-            let early = std::mem::take(&mut wire.inbox);
-            wire.decrypt(&early);
+            let hello = std::mem::take(&mut wire.inbox);
+            wire.decrypt(&hello);
             self.transmit(connection);
         }
         true
@@ -482,7 +516,7 @@ fn announced_port(line: &[u8]) -> Option<u16> {
 
 fn describe(step: &Step) -> String {
     match step {
-        Step::Expect(line) => format!("waiting for {}", shown(line)),
+        Step::Expect(line) | Step::ExpectBytes(line) => format!("waiting for {}", shown(line)),
         Step::DataExpect(bytes) => format!("waiting for {} bytes of content", bytes.len()),
         step => format!("{step:?}").chars().take(80).collect(),
     }

@@ -86,7 +86,7 @@ impl Pki {
     /// # Errors
     /// What the libraries say.
     pub fn new(kind: Certificate) -> Result<Self, Box<dyn std::error::Error>> {
-        Self::with_records(kind, &[], None)
+        Self::with_records(kind, &[], None, &[])
     }
 
     /// The same for a script, with its TLSA records. If there are any, the server shows its authority, too.
@@ -94,13 +94,14 @@ impl Pki {
     /// # Errors
     /// What the libraries say.
     pub fn of(script: &Script) -> Result<Self, Box<dyn std::error::Error>> {
-        Self::with_records(script.certificate, &script.tlsa, script.data_certificate)
+        Self::with_records(script.certificate, &script.tlsa, script.data_certificate, &script.alpn)
     }
 
     fn with_records(
         kind: Certificate,
         records: &[String],
         data: Option<Certificate>,
+        alpn: &[String],
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let ca = authority("Corpus", kind.algorithm())?;
         let issued = Issued::new(kind, &ca)?;
@@ -124,13 +125,13 @@ impl Pki {
             chain.push(authority.der().clone());
         }
         let certificate = issued.certificate.der().to_vec();
-        let config = issued.config(chain)?;
+        let config = issued.config(chain, alpn)?;
         let data_config = match data {
             None => None,
             Some(kind) => {
                 let other = Issued::new(kind, &ca)?;
                 let chain = vec![other.certificate.der().clone()];
-                Some(other.config(chain)?)
+                Some(other.config(chain, &[])?)
             }
         };
         Ok(Self { server: Server { config, data_config, certificate }, ca_pem: ca.pem(), tlsa })
@@ -193,8 +194,9 @@ impl Issued {
         Ok(Self { kind, certificate, key, issuer })
     }
 
-    /// A server with it: one version, one cipher suite and one group.
-    fn config(&self, chain: Vec<CertificateDer<'static>>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    /// A server with it: one version, one cipher suite and one group. What it has to say before the client has finished
+    /// goes out with its own last words of the handshake (RFC 8446 §4.4.4).
+    fn config(&self, chain: Vec<CertificateDer<'static>>, alpn: &[String]) -> Result<Arc<ServerConfig>, rustls::Error> {
         let mut provider = ring::default_provider();
         let (suite, version) = match self.kind {
             Certificate::Tls12 => {
@@ -204,10 +206,12 @@ impl Issued {
         };
         provider.cipher_suites = vec![suite];
         provider.kx_groups = vec![ring::kx_group::X25519];
-        let server = ServerConfig::builder_with_provider(Arc::new(provider))
+        let mut server = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[version])?
             .with_no_client_auth()
             .with_single_cert(chain, PrivateKeyDer::Pkcs8(self.key.serialize_der().into()))?;
+        server.send_half_rtt_data = true;
+        server.alpn_protocols = alpn.iter().map(|name| name.clone().into_bytes()).collect();
         Ok(Arc::new(server))
     }
 }

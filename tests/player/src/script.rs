@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use starttls::Security;
+use starttls::upgrade::Recipe;
+use starttls::url::{Protocol, Url};
 
 use crate::pki::Certificate;
 use crate::scram::Scram;
-use crate::text::{unescape, words};
+use crate::text::{contains, unescape, words};
 
 /// One session: both sides, and what must come out.
 #[derive(Clone, Debug)]
@@ -15,7 +18,7 @@ pub struct Script {
     pub name: String,
     /// The rows of the threat table that it shows to fail; empty for an ordinary dialogue.
     pub rows: Vec<String>,
-    /// The URL's scheme.
+    /// The URL's scheme; `tcp` and `tls` for connections of no protocol in particular.
     pub scheme: String,
     /// Whether clear text was chosen by name (`?tls=none`).
     pub plaintext: bool,
@@ -28,6 +31,8 @@ pub struct Script {
     /// The TLSA records that the client is given, in presentation format; in place of data, `server-key`, `authority-key`
     /// and `authority` stand for what the certificate has.
     pub tlsa: Vec<String>,
+    /// The application protocols that the server agrees to, of those the client offers (RFC 7301).
+    pub alpn: Vec<String>,
     /// In pieces of one byte the peers may fall out of step earlier or later: only the results are compared then, and
     /// each of the alternatives is right.
     pub timing: bool,
@@ -43,12 +48,34 @@ pub struct Script {
     pub path: PathBuf,
 }
 
+/// Who plays the client's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client for mail.
+    Mail,
+    /// A client for files.
+    Files,
+    /// A connection on its own.
+    Connection,
+}
+
+impl Kind {
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Files => "files",
+            Self::Connection => "connection",
+        }
+    }
+}
+
 /// One thing the client is asked to do.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// `connect`, `login`, `send`, `get` …
     pub verb: String,
-    /// Its arguments.
+    /// Its arguments; where one was left out that has a default, that.
     pub arguments: Vec<Vec<u8>>,
     /// The results that are right, the one of an undisturbed run first; none if it must not be reached.
     pub expected: Vec<String>,
@@ -67,14 +94,20 @@ pub enum Step {
     Expect(Vec<u8>),
     /// Waits for a line that begins so.
     ExpectBeginning(Vec<u8>),
+    /// Waits for exactly these bytes.
+    ExpectBytes(Vec<u8>),
     /// Takes the client's side of a login by SCRAM, and gives the server's.
     Scram(Box<Scram>),
     /// Shakes hands.
     Tls,
+    /// Shakes hands, and says this with the last of it.
+    TlsWith(Vec<u8>),
     /// Begins a handshake that the client must not finish.
     TlsRefused,
     /// Waits for the first bytes of the client's handshake, and leaves them unanswered.
     Hello,
+    /// Changes its keys, and asks the client to change its own (RFC 8446 §4.6.3).
+    Rekey,
     /// Takes whatever comes, until the client closes.
     Swallow,
     /// Waits until the client closes.
@@ -111,6 +144,9 @@ pub enum Step {
     DataReset,
 }
 
+/// What nobody writes on a connection on its own but under TLS.
+pub const SECRET: &[u8] = b"pencil-secret";
+
 impl Script {
     /// Reads a file.
     ///
@@ -144,6 +180,7 @@ impl Script {
             certificate: Certificate::Good,
             data_certificate: None,
             tlsa: Vec::new(),
+            alpn: Vec::new(),
             timing: false,
             settings: Vec::new(),
             client: Vec::new(),
@@ -169,10 +206,15 @@ impl Script {
                 return Err(at(format!("neither header, section, item nor comment: {line}")));
             }
         }
-        match script.scheme.as_str() {
-            "smtp" | "smtps" | "lmtp" | "ftp" | "ftps" => Ok(script),
-            other => Err(format!("{}: scheme {other:?}", path.display())),
+        if script.kind() == Kind::Connection
+            && script.protocol().is_none()
+            && !["tcp", "tls"].contains(&&*script.scheme)
+        {
+            return Err(format!("{}: scheme {:?}", path.display(), script.scheme));
         }
+        let recipe = script.recipe();
+        script.client.iter_mut().for_each(|task| task.complete(recipe));
+        Ok(script)
     }
 
     fn header(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -195,15 +237,41 @@ impl Script {
                 let text = |word: Vec<u8>| String::from_utf8(word).map_err(|error| error.to_string());
                 self.settings = words(value)?.into_iter().map(text).collect::<Result<_, _>>()?;
             }
+            "alpn" => self.alpn = value.split(' ').map(str::to_owned).collect(),
             "timing" => self.timing = value == "matters",
             _ => return Err(format!("unknown header {key:?}")),
         }
         Ok(())
     }
 
-    /// Whether it is a mail session.
-    pub fn is_smtp(&self) -> bool {
-        matches!(self.scheme.as_str(), "smtp" | "smtps" | "lmtp")
+    /// Who plays the client's side.
+    pub fn kind(&self) -> Kind {
+        match self.scheme.as_str() {
+            "smtp" | "smtps" | "lmtp" => Kind::Mail,
+            "ftp" | "ftps" => Kind::Files,
+            _ => Kind::Connection,
+        }
+    }
+
+    /// When the connection becomes TLS.
+    pub fn security(&self) -> Security {
+        match self.scheme.as_str() {
+            _ if self.plaintext => Security::Plaintext,
+            "tls" => Security::Implicit,
+            _ => self.protocol().map_or(Security::Upgrade, |(_, security)| security),
+        }
+    }
+
+    /// How a connection on its own asks for TLS, if its protocol has a way.
+    pub fn recipe(&self) -> Option<Recipe> {
+        match self.protocol()? {
+            (Protocol::Other(recipe), _) => Some(recipe),
+            _ => None,
+        }
+    }
+
+    fn protocol(&self) -> Option<(Protocol, Security)> {
+        Url::parse(&self.url(1)).ok().map(|url| (url.protocol, url.security))
     }
 
     /// The URL of this session on a port, without credentials.
@@ -212,9 +280,13 @@ impl Script {
         format!("{}://127.0.0.1:{port}{query}", self.scheme)
     }
 
-    /// What must never be seen in clear text, in a trace or in an error: passwords and tokens, raw and in Base64.
+    /// What must never be seen in clear text, in a trace or in an error: passwords and tokens, raw and in Base64; on a
+    /// connection on its own, the word [`SECRET`].
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         let mut secrets = Vec::new();
+        if self.client.iter().any(|task| task.verb == "write" && contains(&task.arguments[0], SECRET)) {
+            secrets.push(SECRET.to_vec());
+        }
         for task in self.client.iter().filter(|task| matches!(task.verb.as_str(), "login" | "login-token")) {
             let [user, password, ..] = task.arguments.as_slice() else { continue };
             if user == b"anonymous" {
@@ -225,6 +297,23 @@ impl Script {
             secrets.push(BASE64_STANDARD.encode([b"\0", user.as_slice(), b"\0", password].concat()).into_bytes());
         }
         secrets
+    }
+}
+
+impl Task {
+    /// Puts the defaults in the place of what was left out.
+    fn complete(&mut self, recipe: Option<Recipe>) {
+        let number = |number: &str| Some(number.as_bytes().to_vec());
+        let (at, default) = match self.verb.as_str() {
+            "upgrade" => (0, recipe.map(|recipe| recipe.as_str().as_bytes().to_vec())),
+            "read-line" => (0, number("8192")),
+            "read" => (0, number("4096")),
+            "read-until" => (1, number("65536")),
+            _ => return,
+        };
+        if self.arguments.len() == at {
+            self.arguments.extend(default);
+        }
     }
 }
 
@@ -256,6 +345,12 @@ fn step(item: &str) -> Result<Step, String> {
     }
     if let Some(text) = item.strip_prefix("C~ ") {
         return Ok(Step::ExpectBeginning(unescape(text)?));
+    }
+    if let Some(text) = item.strip_prefix("C+ ") {
+        return Ok(Step::ExpectBytes(unescape(text)?));
+    }
+    if let Some(text) = item.strip_prefix("TLS with ") {
+        return Ok(Step::TlsWith(line(text)?));
     }
     if let Some(text) = item.strip_prefix("S+ ") {
         return Ok(Step::Say(unescape(text)?));
@@ -290,6 +385,7 @@ fn step(item: &str) -> Result<Step, String> {
         "TLS" => Step::Tls,
         "TLS refused" => Step::TlsRefused,
         "hello" => Step::Hello,
+        "rekey" => Step::Rekey,
         "swallow" => Step::Swallow,
         "gone" => Step::Gone,
         "close" => Step::Close,

@@ -7,7 +7,7 @@ use starttls::smtp::{
     BodyKind, DeliverBy, Envelope, Hold, LateAction, LineEnds, NotOffered, Parameter, RecipientPolicy, Return,
     Settings, Submitter,
 };
-use starttls::{Error, ftp};
+use starttls::{Error, Options, ftp};
 
 /// The envelope of a `send`: sender, recipients with commas between, and words behind the message.
 ///
@@ -142,6 +142,21 @@ pub fn file_settings(words: &[String]) -> Result<ftp::Settings, Error> {
         }
     }
     Ok(settings)
+}
+
+/// What a connection on its own is opened with: the words behind `settings:`, over `options`.
+///
+/// # Errors
+/// A word that is none.
+pub fn connection_options(words: &[String], mut options: Options) -> Result<Options, Error> {
+    for word in words {
+        match word.split_once('=') {
+            Some(("server-name", name)) => options.server_name = Some(name.to_owned()),
+            Some(("alpn", name)) => options.tls = options.tls.alpn([name]),
+            _ => return Err(unknown(word)),
+        }
+    }
+    Ok(options)
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, Error> {

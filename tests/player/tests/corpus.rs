@@ -12,7 +12,7 @@ use starttls::transport::{Blocking, block};
 use starttls_player::client::{Events, Results, play};
 use starttls_player::memory::{Delivery, PORTS, session};
 use starttls_player::pki::{Certificate, Pki};
-use starttls_player::script::Script;
+use starttls_player::script::{Kind, Script};
 use starttls_player::tcp::{Pieces, Server};
 use starttls_player::verdict::{Outcome, Rule, judge};
 
@@ -44,7 +44,7 @@ impl Authorities {
     }
 
     fn key(script: &Script) -> String {
-        format!("{:?} {:?} {:?}", script.certificate, script.data_certificate, script.tlsa)
+        format!("{:?} {:?} {:?} {:?}", script.certificate, script.data_certificate, script.tlsa, script.alpn)
     }
 }
 
@@ -95,8 +95,18 @@ fn hosted_byte_by_byte() {
 }
 
 /// The sessions that are split at every byte, and broken at every byte in `faults`.
-const SPLIT: [&str; 6] =
-    ["smtp-starttls-plain", "smtp-auth-login", "smtps-implicit-plain", "ftp-get", "ftp-put", "ftp-list-mlsd"];
+const SPLIT: [&str; 10] = [
+    "smtp-starttls-plain",
+    "smtp-auth-login",
+    "smtps-implicit-plain",
+    "ftp-get",
+    "ftp-put",
+    "ftp-list-mlsd",
+    "imap-upgrade",
+    "mysql-upgrade",
+    "tcp-words-with-the-handshake",
+    "tls-keys-change",
+];
 
 #[test]
 fn hosted_every_two_way_split() {
@@ -151,10 +161,22 @@ fn blocking_byte_by_byte() {
 #[test]
 fn every_row_has_a_file() {
     let scripts = corpus();
-    for row in "A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A13 A14 B1 B2 B3 B5 B6 B7 B8 C1 C2 C3 C4 C5 C6 C7 D1 D2 D3 D4 D5 D6"
-        .split(' ')
+    for row in
+        "A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13 A14 B1 B2 B3 B5 B6 B7 B8 C1 C2 C3 C4 C5 C6 C7 D1 D2 D3 D4 D5 D6"
+            .split(' ')
     {
         assert!(scripts.iter().any(|script| script.rows.iter().any(|named| named == row)), "no file for {row}");
+    }
+}
+
+/// A connection on its own has files for all of them that do not belong to logins, messages and files.
+#[test]
+fn every_row_has_a_connection_of_its_own() {
+    let scripts = corpus();
+    let connections: Vec<_> = scripts.iter().filter(|script| script.kind() == Kind::Connection).collect();
+    assert!(connections.len() >= 150, "only {} connections", connections.len());
+    for row in "A1 A2 A3 A4 A5 A6 A7 A8 A9 A12 A13 A14 B2 C1 C2 C3 C4 C7".split(' ') {
+        assert!(connections.iter().any(|script| script.rows.iter().any(|named| named == row)), "no file for {row}");
     }
 }
 

@@ -12,7 +12,7 @@ use std::thread;
 use starttls::tls::TlsConfig;
 use starttls_player::memory::{Delivery, Fault, Played, session};
 use starttls_player::pki::{Certificate, Pki};
-use starttls_player::script::{Script, Step};
+use starttls_player::script::{Kind, Script, Step};
 
 /// Operations that end with 226.
 const TRANSFERS: [&str; 2] = ["get", "put"];
@@ -84,6 +84,10 @@ fn judge(golden: &Golden, at: usize, fault: Fault, played: &Played) -> Vec<Strin
     // Whoever hears nothing asks for a fence, which the script does not know.
     let is_fence = |failure: &&String| [r#"got "SYST""#, r#"got "FEAT""#].iter().any(|end| failure.ends_with(end));
     wrong.extend(played.failures.iter().filter(|failure| fault != Fault::Silence || !is_fence(failure)).cloned());
+    if script.kind() == Kind::Connection {
+        wrong.extend(judge_connection(script, played));
+        return wrong;
+    }
     let mut failed = false;
     for (i, result) in played.results.iter().enumerate() {
         let Some(task) = script.client.get(i) else {
@@ -135,6 +139,25 @@ fn judge(golden: &Golden, at: usize, fault: Fault, played: &Played) -> Vec<Strin
         let last = played.results.last().map(String::as_str).unwrap_or_default();
         if last != "ok" && !last.starts_with("error") {
             wrong.push(format!("cancelled, and yet: {last}"));
+        }
+    }
+    wrong
+}
+
+/// Up to the first failure all is as without the fault: what is read is looked at byte by byte. Behind it nothing is read
+/// that was not sent, and TLS does not begin.
+fn judge_connection(script: &Script, played: &Played) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut failed = false;
+    for (task, result) in script.client.iter().zip(&played.results) {
+        let undisturbed = task.expected.first() == Some(result);
+        if failed && matches!(task.verb.as_str(), "start-tls" | "upgrade") && !result.starts_with("error") {
+            wrong.push(format!("after a failure, {} gives {result}", task.verb));
+        }
+        // In clear text an end is an orderly one, whoever made it.
+        failed |= (result.starts_with("error") || result == "end") && !undisturbed;
+        if !failed && !undisturbed {
+            wrong.push(format!("{} before the fault, and differs: {result}", task.verb));
         }
     }
     wrong
