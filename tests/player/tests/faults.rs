@@ -199,15 +199,28 @@ fn every_byte_is_a_place_to_break() {
             Golden { script, whole }
         })
         .collect();
-    // The handshake on the control connection is the same in each session of a scheme: the first one is broken at each
-    // byte of it, the others behind it. Bulk content is cut at a stride. Each byte has one of the ways, in turn, so that
-    // neighbours and sessions share them out. STARTTLS_FAULTS=all is every byte of every session in every way.
+    // The handshake on the control connection is the same in each session of a scheme, or of a connection on its own: the
+    // first one is broken at each byte of it, the others behind it, or at a stride. Bulk content is cut at a stride. Each
+    // byte has one of the ways, in turn, so that neighbours and sessions share them out. STARTTLS_FAULTS=all is every byte
+    // of every session in every way.
     let all = std::env::var_os("STARTTLS_FAULTS").is_some_and(|value| value == "all");
     let mut schemes = std::collections::BTreeSet::new();
     let mut cuts = |golden: &Golden| {
-        let first = schemes.insert((golden.script.scheme.clone(), golden.script.plaintext));
+        let script = &golden.script;
+        let is_connection = script.kind() == Kind::Connection;
+        let scheme = if is_connection { "" } else { &script.scheme };
+        let first = schemes.insert((scheme.to_owned(), script.security() as u8));
         let begin = if first || all { 0 } else { golden.whole.marks[0] };
-        let stride = if golden.whole.delivered > 12_000 && !all { 37 } else { 1 };
+        let stride = if all {
+            1
+        } else if golden.whole.delivered > 12_000 {
+            37
+        } else if is_connection && !first {
+            // Its handshake comes after it was opened, and is the same each time.
+            7
+        } else {
+            1
+        };
         (begin..golden.whole.delivered).step_by(stride).collect::<Vec<_>>()
     };
     let mut work = Vec::new();
