@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::tls::{ServerName, TlsConfig, TlsSession};
+use crate::tls::{ServerName, Sharing, TlsConfig, TlsSession};
 use crate::trace::Trace;
 use crate::transport::Endpoint;
 
@@ -105,13 +105,23 @@ pub(crate) enum Plan {
 }
 
 impl Options {
+    /// For a connection of its own.
     pub(crate) fn plan(&self, endpoint: &Endpoint) -> Result<Plan> {
+        self.plan_sharing(endpoint, Sharing::Store(endpoint))
+    }
+
+    /// For a control connection.
+    pub(crate) fn plan_with_data(&self, endpoint: &Endpoint) -> Result<Plan> {
+        self.plan_sharing(endpoint, Sharing::Control(endpoint))
+    }
+
+    fn plan_sharing(&self, endpoint: &Endpoint, sharing: Sharing<'_>) -> Result<Plan> {
         if self.security == Security::Plaintext {
             self.tls.allow_plaintext()?;
             return Ok(Plan::Plain);
         }
         let name = ServerName::parse(self.server_name.as_deref().unwrap_or(&endpoint.host))?;
-        let session = self.tls.session_with(&name)?;
+        let session = self.tls.session_with(&name, sharing)?;
         Ok(match self.security {
             Security::Implicit => Plan::Implicit(session, name),
             _ => Plan::Upgrade(session, name),

@@ -16,6 +16,7 @@ use starttls::{Options, Security, Timeouts};
 use crate::check;
 use crate::error::{self, Hint};
 use crate::openssl;
+use crate::sessions::SessionStore;
 
 /// Whom to trust, who we are, which versions. Made once, it serves any number of sessions.
 ///
@@ -39,7 +40,8 @@ use crate::openssl;
 /// `minimum_version` and `maximum_version` are `"1.2"` or `"1.3"`. `cipher_suites` and `groups` are the only ones to offer, by
 /// their IANA names. `alpn` are the application protocols to offer. `server_name` is the name in the server's certificate,
 /// where it is not the host connected to; without `sni` the server is not told it. `key_log`, a file or a callable, gets the
-/// secrets of all connections as lines in the format of `SSLKEYLOGFILE`: whoever has them can read everything.
+/// secrets of all connections as lines in the format of `SSLKEYLOGFILE`: whoever has them can read everything. `sessions` is a
+/// `SessionStore`, with which a connection resumes the session of an earlier one; without it none does.
 ///
 /// `check` is called with a `Presented` during each handshake, in the thread that is at it: anything but `True` rejects the
 /// certificate, a `str` for that reason. It cannot accept what is refused; `danger_check` can. Both should be quick.
@@ -58,7 +60,7 @@ impl TLSConfig {
     #[pyo3(signature = (*, ca_file=None, ca_folder=None, ca_store=None, ca_data=None, and_platform=false,
         client_cert=None, client_key=None, client_passphrase=None, identities=None, pins=None, certificate_pins=None, tlsa=None, mta_sts=None,
         crls=None, unknown_revocation="refuse", minimum_version=None, maximum_version=None, cipher_suites=None, groups=None,
-        alpn=None, server_name=None, sni=true, key_log=None, check=None, danger_check=None,
+        alpn=None, server_name=None, sni=true, key_log=None, sessions=None, check=None, danger_check=None,
         danger_accept_any_certificate=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
@@ -86,6 +88,7 @@ impl TLSConfig {
         server_name: Option<String>,
         sni: bool,
         key_log: Option<Bound<'_, PyAny>>,
+        sessions: Option<PyRef<'_, SessionStore>>,
         check: Option<Py<PyAny>>,
         danger_check: Option<Py<PyAny>>,
         danger_accept_any_certificate: bool,
@@ -197,6 +200,10 @@ impl TLSConfig {
                 let path = log.extract::<PathBuf>()?;
                 py.detach(|| tls.key_log_file(path)).map_err(raise)?
             };
+        }
+        if let Some(store) = sessions {
+            shown.push("sessions=…".into());
+            tls = tls.sessions(store.0.clone());
         }
         match (check, danger_check) {
             (None, None) => {}

@@ -13,6 +13,7 @@
 //! | `body` | where content comes from and goes to |
 //! | `dkim` | signatures |
 //! | `config` | TLS, timeouts, trace |
+//! | `sessions` | TLS sessions for the next connections |
 //! | `openssl` | TLS by an `ssl.SSLContext` |
 //! | `check` | callables that TLS calls |
 //! | `value`, `error` | results and errors become Python's; the only place for each |
@@ -35,6 +36,7 @@ mod openssl;
 mod pool;
 mod route;
 mod session;
+mod sessions;
 mod smtp;
 mod value;
 mod wishes;
@@ -60,6 +62,8 @@ mod _native {
     use crate::pool::SmtpPool;
     #[pymodule_export]
     use crate::route::Routes;
+    #[pymodule_export]
+    use crate::sessions::SessionStore;
     #[pymodule_export]
     use crate::smtp::{SmtpCommand, SmtpSession, SmtpSetup, forget_server};
     #[pymodule_export]

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from ._ftp import FTP, doctor, download, mirror, upload
     from ._keywords import AsyncSMTPOptions, FTPOptions, MirrorOptions, SMTPOptions, SMTPPoolOptions
     from ._mirror import FileReport, MirrorReport
-    from ._native import DKIM, Entry, Identity, Routes, TLSConfig, forget_server
+    from ._native import DKIM, Entry, Identity, Routes, SessionStore, TLSConfig, forget_server
     from ._options import DeliverBy, SendOptions
     from ._pool import SMTPPool
     from ._results import (
@@ -71,6 +71,8 @@ if TYPE_CHECKING:
         Presented,
         Removal,
         Reply,
+        StoredServer,
+        StoredSession,
         TLSInfo,
         TransferReceipt,
     )
@@ -136,7 +138,10 @@ __all__ = [
     "SMTPPool",
     "SMTPPoolOptions",
     "SendOptions",
+    "SessionStore",
     "SizeMismatch",
+    "StoredServer",
+    "StoredSession",
     "TLSConfig",
     "TLSError",
     "TLSInfo",
@@ -174,7 +179,7 @@ _ELSEWHERE = {
     "_keywords": ("AsyncSMTPOptions", "FTPOptions", "MirrorOptions", "SMTPOptions", "SMTPPoolOptions"),
     "_mirror": ("FileReport", "MirrorReport"),
     "_ftp": ("FTP", "doctor", "download", "mirror", "upload"),
-    "_native": ("DKIM", "Entry", "Identity", "Routes", "TLSConfig", "forget_server"),
+    "_native": ("DKIM", "Entry", "Identity", "Routes", "SessionStore", "TLSConfig", "forget_server"),
     "_pool": ("SMTPPool",),
     "_results": (
         "Certificate",
@@ -185,6 +190,8 @@ _ELSEWHERE = {
         "Presented",
         "Removal",
         "Reply",
+        "StoredServer",
+        "StoredSession",
         "TLSInfo",
         "TransferReceipt",
     ),

@@ -17,6 +17,7 @@ from ._results import (
     Presented,
     Removal,
     Reply,
+    StoredServer,
     TLSInfo,
     TransferReceipt,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Operation",
     "RemoteFile",
     "Routes",
+    "SessionStore",
     "SmtpCommand",
     "SmtpPool",
     "SmtpSession",
@@ -93,10 +95,20 @@ class TLSConfig:
         server_name: str | None = None,
         sni: bool = True,
         key_log: _Path | Callable[[str], object] | None = None,
+        sessions: SessionStore | None = None,
         check: Callable[[Presented], bool | str] | None = None,
         danger_check: Callable[[Presented], bool | str] | None = None,
         danger_accept_any_certificate: bool = False,
     ) -> TLSConfig: ...
+
+@final
+class SessionStore:
+    def __new__(cls, capacity: int = 100) -> SessionStore: ...
+    def servers(self) -> list[StoredServer]: ...
+    def remove(self, server_name: str) -> int: ...
+    def clear(self) -> None: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
 
 @final
 class DKIM:

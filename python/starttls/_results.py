@@ -171,6 +171,48 @@ class Presented(Frozen):
         return tuple(read_certificate(der) for der in self.chain)
 
 
+class StoredSession(Frozen):
+    """A TLS session that can be resumed."""
+
+    __slots__ = ("version", "cipher_suite", "_received")  # noqa: RUF023
+
+    version: str
+    """``TLSv1.3`` or ``TLSv1.2``."""
+    cipher_suite: str | None
+    """The cipher suite's IANA name, once the handshake that it came from is over."""
+    _received: float
+
+    def __init__(self, version: str, cipher_suite: str | None, received: float) -> None:
+        self._set(version, cipher_suite, received)
+
+    @property
+    def received(self) -> datetime:
+        """When it came. How long it lasts is the server's affair."""
+        return _utc(self._received)
+
+
+class StoredServer(Frozen):
+    """What a ``SessionStore`` has of one server under one configuration."""
+
+    __slots__ = ("host", "port", "server_name", "sessions", "resumed")  # noqa: RUF023
+
+    host: str
+    """The host that was connected to."""
+    port: int
+    """Its port."""
+    server_name: str
+    """The name that its certificate was checked for."""
+    sessions: tuple[StoredSession, ...]
+    """What can be resumed, the oldest first: tickets of TLS 1.3, each for once, and at most one session of TLS 1.2."""
+    resumed: int
+    """How many connections resumed one."""
+
+    def __init__(
+        self, host: str, port: int, server_name: str, sessions: tuple[StoredSession, ...], resumed: int
+    ) -> None:
+        self._set(host, port, server_name, sessions, resumed)
+
+
 class Certificate(Frozen):
     """The readable facts of one certificate."""
 

@@ -10,6 +10,7 @@ SHORT = {
     "T": "core/tests/trust/main.rs",
     "S": "core/tests/tls_settings/main.rs",
     "I": "core/tests/identity/main.rs",
+    "E": "core/tests/sessions.rs",
     "P": "tests/python",
     "W": "tests/wasm",
     "K": "core/src/tls",

@@ -210,3 +210,44 @@ fn an_application_protocol_is_agreed_on() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn the_next_connection_resumes() {
+    let server = Daemon::start("openssl", None);
+    for version in [Version::Tls12, Version::Tls13] {
+        let mut sandbox = sandbox();
+        let (config, options) =
+            sandbox.prepare(&trusting(&server, Security::Implicit)).expect("no trap").expect("settings");
+        let Sandbox { store, client } = &mut sandbox;
+        let stores = client.starttls_client_tls().session_store();
+        let configs = client.starttls_client_tls().client_config();
+        let sessions = stores.call_constructor(&mut *store).expect("no trap");
+        configs.call_set_maximum_version(&mut *store, config, version).expect("no trap");
+        configs.call_set_sessions(&mut *store, config, sessions).expect("no trap");
+        let connection = client.starttls_client_connection().connection();
+        let to = endpoint("localhost", server.port("port"));
+        for resumed in [false, true, true] {
+            let it = connection.call_open(&mut *store, &to, config, options).expect("no trap").expect("TLS");
+            connection.call_write(&mut *store, it, b"drawer\n").expect("no trap").expect("sent");
+            let answer = connection.call_read_line(&mut *store, it, 100).expect("no trap").expect("an answer");
+            assert_eq!(answer.as_deref(), Some(&b"reward"[..]));
+            assert_eq!(connection.call_tls(&mut *store, it).expect("no trap").expect("TLS").resumed, resumed);
+        }
+        let servers = stores.call_servers(&mut *store, sessions).expect("no trap");
+        let [known] = &servers[..] else { panic!("{servers:?}") };
+        assert_eq!(
+            (&*known.host, known.port, &*known.server_name, known.resumed),
+            ("localhost", to.port, "localhost", 2)
+        );
+        assert!(!known.sessions.is_empty());
+        for session in &known.sessions {
+            assert!(session.version == version && session.cipher_suite.is_some() && session.received > 1_700_000_000);
+        }
+        let removed = stores.call_remove(&mut *store, sessions, "localhost").expect("no trap");
+        assert_eq!(removed as usize, known.sessions.len());
+        stores.call_clear(&mut *store, sessions).expect("no trap");
+        assert!(stores.call_servers(&mut *store, sessions).expect("no trap").is_empty());
+        let it = connection.call_open(&mut *store, &to, config, options).expect("no trap").expect("TLS");
+        assert!(!connection.call_tls(&mut *store, it).expect("no trap").expect("TLS").resumed);
+    }
+}

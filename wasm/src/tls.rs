@@ -11,12 +11,35 @@ use zeroize::Zeroizing;
 use crate::Component;
 use crate::error;
 use crate::exports::tls::{
-    ChannelBinding, Guest, GuestClientConfig, MtaStsVerdict, SessionInfo, VerifiedBy, Version, Warning,
+    ChannelBinding, Guest, GuestClientConfig, GuestSessionStore, MtaStsVerdict, SessionInfo, SessionStoreBorrow,
+    StoredServer, StoredSession, VerifiedBy, Version, Warning,
 };
 use crate::exports::types::Error;
 
 impl Guest for Component {
     type ClientConfig = ClientConfig;
+    type SessionStore = SessionStore;
+}
+
+/// Sessions for the next connections.
+pub(crate) struct SessionStore(starttls::tls::SessionStore);
+
+impl GuestSessionStore for SessionStore {
+    fn new() -> Self {
+        Self(starttls::tls::SessionStore::new())
+    }
+
+    fn servers(&self) -> Vec<StoredServer> {
+        self.0.servers().into_iter().map(StoredServer::from).collect()
+    }
+
+    fn remove(&self, server_name: String) -> u32 {
+        self.0.remove(&server_name).try_into().unwrap_or(u32::MAX)
+    }
+
+    fn clear(&self) {
+        self.0.clear();
+    }
 }
 
 /// Whom to trust, who we are, which versions.
@@ -127,6 +150,11 @@ impl GuestClientConfig for ClientConfig {
         self.change(|config| config.sni(wanted));
     }
 
+    fn set_sessions(&self, store: SessionStoreBorrow<'_>) {
+        let store = store.get::<SessionStore>().0.clone();
+        self.change(|config| config.sessions(store));
+    }
+
     fn keep_key_log(&self) {
         let kept = self.key_log.clone();
         let keep = move |line: &str| {
@@ -158,6 +186,24 @@ impl From<Version> for starttls::tls::Version {
             Version::Tls12 => Self::Tls12,
             Version::Tls13 => Self::Tls13,
         }
+    }
+}
+
+impl From<starttls::tls::StoredServer> for StoredServer {
+    fn from(it: starttls::tls::StoredServer) -> Self {
+        let sessions = it.sessions.into_iter().map(StoredSession::from).collect();
+        Self { host: it.host, port: it.port, server_name: it.server_name, sessions, resumed: it.resumed }
+    }
+}
+
+impl From<starttls::tls::StoredSession> for StoredSession {
+    fn from(it: starttls::tls::StoredSession) -> Self {
+        let version = match it.version {
+            starttls::tls::Version::Tls12 => Version::Tls12,
+            starttls::tls::Version::Tls13 => Version::Tls13,
+        };
+        let received = it.received.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        Self { version, cipher_suite: it.cipher_suite, received }
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn open<T: Transport>(
     options: &Options,
     auth: Auth,
 ) -> Result<Session<T::Stream>> {
-    let plan = options.plan(endpoint)?;
+    let plan = options.plan_with_data(endpoint)?;
     let (stream, context) = dial(transport, endpoint, options, Dialect::Ftp).await?;
     let (greeting, dialogue, tls);
     match plan {

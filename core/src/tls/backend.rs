@@ -47,7 +47,7 @@ pub enum Resumable {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{TlsConfig, Version};
+    use super::super::{SessionStore, Sharing, TlsConfig, Version};
     use super::*;
     use crate::error::{Error, ErrorKind, TlsFault};
 
@@ -70,11 +70,14 @@ mod tests {
         assert!(tls.accepts_any_certificate() && !tls.has_versions_to_choose());
         assert!(matches!(tls.session().unwrap_err().kind(), ErrorKind::Tls(TlsFault::NothingInCommon(_))));
         let policy = "version: STSv1\nmode: none\nmax_age: 1\n".parse().unwrap();
-        for both in
-            [tls.clone().pin_spki_sha256([0; 32]), tls.clone().maximum_version(Version::Tls12), tls.mta_sts(policy)]
-        {
+        for both in [
+            tls.clone().pin_spki_sha256([0; 32]),
+            tls.clone().maximum_version(Version::Tls12),
+            tls.clone().sessions(SessionStore::new()),
+            tls.mta_sts(policy),
+        ] {
             let name = ServerName::parse("localhost").unwrap();
-            for session in [both.session(), both.session_with(&name)] {
+            for session in [both.session(), both.session_with(&name, Sharing::Own)] {
                 assert!(matches!(session.unwrap_err().kind(), ErrorKind::Tls(TlsFault::Configuration(_))), "{both:?}");
             }
         }

@@ -14,10 +14,12 @@ use super::identity::Identities;
 use super::judged::Judge;
 use super::ledger::Ledger;
 use super::revocation::Revocation;
-use super::session::{By, RustlsSession};
+use super::session::{By, RustlsSession, Shared, Sharing};
 use super::settings::Settings;
 use super::trust::{Trust, Verifier};
-use super::{Backend, Identity, MtaSts, MtaStsMode, MtaStsVerdict, Presented, ServerName, TlsSession, Tlsa};
+use super::{
+    Backend, Identity, MtaSts, MtaStsMode, MtaStsVerdict, Presented, ServerName, SessionStore, TlsSession, Tlsa,
+};
 use crate::error::{Error, Result, TlsFault};
 
 /// What the caller wants of TLS: whom to trust, who we are, which versions.
@@ -42,13 +44,14 @@ pub struct TlsConfig {
     check: Option<Check>,
     pub(super) settings: Settings,
     backend: Option<Arc<dyn Backend>>,
+    sessions: Option<SessionStore>,
     /// Whether anything above is set.
     is_changed: bool,
     /// What all this amounts to for rustls; made at the first use.
     built: Arc<OnceLock<Built>>,
 }
 
-struct Built {
+pub(super) struct Built {
     config: ClientConfig,
     verifier: Arc<Verifier>,
 }
@@ -119,6 +122,16 @@ impl TlsConfig {
             Ok::<_, std::convert::Infallible>(())
         });
         changed
+    }
+
+    /// Has connections resume sessions of earlier ones to the same server, and leave their own in `store` for later ones.
+    /// Without it, no connection resumes another's but FTP's data connections their control connection's. Give the same
+    /// configuration, or clones of it, to all of them: see [`SessionStore`]. [`TlsConfig::session`], which knows no server,
+    /// does not use it.
+    #[must_use]
+    pub fn sessions(mut self, store: SessionStore) -> Self {
+        self.sessions = Some(store);
+        self
     }
 
     fn authorities<E>(mut self, change: impl FnOnce(&mut Authorities) -> Result<(), E>) -> Result<Self, E> {
@@ -275,6 +288,7 @@ impl TlsConfig {
         self.pins = Pins::default();
         self.check = None;
         self.mta_sts = None;
+        self.sessions = None;
         self.danger_accept_any_certificate()
     }
 
@@ -311,16 +325,20 @@ impl TlsConfig {
     /// [`Tls`](crate::ErrorKind::Tls) if the platform's store cannot be read or the settings contradict each other.
     pub fn session(&self) -> Result<TlsSession> {
         if let Some(backend) = &self.backend {
-            if self.is_changed || self.mta_sts.is_some() {
+            if self.is_changed || self.mta_sts.is_some() || self.sessions.is_some() {
                 let why = "a TLS backend has its own settings: others cannot be given beside it";
                 return Err(Error::tls(TlsFault::Configuration(why.into())));
             }
             return Ok(TlsSession(By::Backend { session: backend.session()?, resumes: true }));
         }
-        Ok(TlsSession(By::Rustls(self.rustls_session(None)?)))
+        Ok(TlsSession(By::Rustls(self.rustls_session(None, None)?)))
     }
 
-    fn rustls_session(&self, mta_sts: Option<MtaStsVerdict>) -> Result<RustlsSession> {
+    fn rustls_session(
+        &self,
+        mta_sts: Option<MtaStsVerdict>,
+        with: Option<(&ServerName, Sharing<'_>)>,
+    ) -> Result<RustlsSession> {
         let built = match self.built.get() {
             Some(built) => built,
             None => {
@@ -328,26 +346,36 @@ impl TlsConfig {
                 self.built.get_or_init(|| made)
             }
         };
-        // One verifier and one identity for all of a session's connections: resumption compares them.
+        let make = |ledger: Ledger| Shared {
+            judge: Arc::new(Judge::new(built.verifier.clone())),
+            identities: Arc::new(Identities::new(self.identities.clone())),
+            ledger: Arc::new(ledger),
+        };
+        let stored = |store: &SessionStore, to, name| store.shared(&self.built, to, name, || make(Ledger::stored()));
+        let shared = match (&self.sessions, with) {
+            (Some(store), Some((name, Sharing::Store(to)))) => stored(store, to, name),
+            (Some(store), Some((name, Sharing::Control(to)))) => {
+                let shared = stored(store, to, name);
+                Shared { ledger: Arc::new(Ledger::lent(shared.ledger)), ..shared }
+            }
+            _ => make(Ledger::default()),
+        };
         let mut config = built.config.clone();
-        let judge = Arc::new(Judge::new(built.verifier.clone()));
-        config.dangerous().set_certificate_verifier(judge.clone());
-        let identities = Arc::new(Identities::new(self.identities.clone()));
-        config.client_auth_cert_resolver = identities.clone();
-        let ledger = Arc::new(Ledger::default());
-        config.resumption = Resumption::store(ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
-        let key_log = self.settings.key_log.clone();
-        Ok(RustlsSession { config: Arc::new(config), judge, identities, key_log, mta_sts, ledger })
+        config.dangerous().set_certificate_verifier(shared.judge.clone());
+        config.client_auth_cert_resolver = shared.identities.clone();
+        config.resumption =
+            Resumption::store(shared.ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
+        Ok(RustlsSession { config: Arc::new(config), shared, key_log: self.settings.key_log.clone(), mta_sts })
     }
 
     /// [`TlsConfig::session`] with this server, if the MTA-STS policy allows it.
-    pub(crate) fn session_with(&self, server: &ServerName) -> Result<TlsSession> {
+    pub(crate) fn session_with(&self, server: &ServerName, sharing: Sharing<'_>) -> Result<TlsSession> {
         if self.backend.is_some() {
             return self.session();
         }
         let policy = self.mta_sts.as_ref().filter(|_| self.tlsa.is_empty());
         let verdict = policy.map(|policy| policy.judge(server, self)).transpose()?.flatten();
-        Ok(TlsSession(By::Rustls(self.rustls_session(verdict)?)))
+        Ok(TlsSession(By::Rustls(self.rustls_session(verdict, Some((server, sharing)))?)))
     }
 
     fn build(&self) -> Result<Built> {
@@ -398,6 +426,7 @@ impl fmt::Debug for TlsConfig {
             .field("check", &self.check)
             .field("identities", &self.identities.len())
             .field("backend", &self.backend)
+            .field("sessions", &self.sessions)
             .field("minimum_version", &self.settings.lowest_version())
             .field("maximum_version", &self.settings.highest_version())
             .finish_non_exhaustive()

@@ -81,6 +81,8 @@ pub(super) struct RustlsEngine {
     exporter: Arc<Exporter>,
     /// rustls tells the peer's end once; we remember.
     peer_closed: bool,
+    /// Whether the handshake is over.
+    agreed: bool,
 }
 
 impl RustlsEngine {
@@ -90,7 +92,22 @@ impl RustlsEngine {
         config.key_log = exporter.clone();
         let connection =
             UnbufferedClientConnection::new(Arc::new(config), name.to_rustls()).map_err(fault::from_rustls)?;
-        Ok(Self { connection, session: session.clone(), name: name.clone(), exporter, peer_closed: false })
+        let (session, name) = (session.clone(), name.clone());
+        Ok(Self { connection, session, name, exporter, peer_closed: false, agreed: false })
+    }
+
+    /// Tells the ledger what became of the handshake.
+    fn account(&mut self, progress: &Result<Progress>) {
+        let ledger = &self.session.shared.ledger;
+        match progress {
+            Ok(Progress::Handshaking) => {}
+            Ok(_) => {
+                let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
+                ledger.agreed(self.connection.negotiated_cipher_suite().map(|suite| suite.suite()), resumed);
+                self.agreed = true;
+            }
+            Err(_) => ledger.failed(),
+        }
     }
 
     /// Brings rustls to the state in which it writes, then lets `act` write.
@@ -178,6 +195,9 @@ impl Engine for RustlsEngine {
                 (None, pending) => failure = pending,
             }
         };
+        if !self.agreed {
+            self.account(&outcome);
+        }
         (used, outcome)
     }
 
@@ -219,7 +239,7 @@ impl Engine for RustlsEngine {
             other => format!("{other:?}"),
         });
         let chain = self.connection.peer_certificates().unwrap_or_default();
-        let judgement = chain.first().map(|shown| self.session.judge.judgement(shown)).unwrap_or_default();
+        let judgement = chain.first().map(|shown| self.session.shared.judge.judgement(shown)).unwrap_or_default();
         TlsInfo {
             version: text(version.as_deref()),
             cipher_suite: text(suite.as_deref()),
@@ -230,7 +250,7 @@ impl Engine for RustlsEngine {
             verified_by: judgement.verified_by,
             mta_sts: self.session.mta_sts,
             ocsp_response: judgement.ocsp_response,
-            pinned: self.session.judge.is_pinning(),
+            pinned: self.session.shared.judge.is_pinning(),
             binding: self.channel_binding().map(|binding| binding.kind()),
             chain: chain.iter().map(|c| c.to_vec()).collect(),
         }
@@ -260,7 +280,7 @@ fn explain(session: &RustlsSession, error: rustls::Error) -> Error {
                 | A::DecodeError
         )
     );
-    match session.identities.insisted() {
+    match session.shared.identities.insisted() {
         Some(explained) if insists => explained,
         _ => fault::from_rustls(error),
     }
@@ -289,7 +309,8 @@ mod tests {
     use rustls::ServerConnection;
 
     use super::*;
-    use crate::tls::{TlsConfig, TlsSession};
+    use crate::tls::{Resumable, SessionStore, Sharing, TlsConfig, TlsSession};
+    use crate::transport::Endpoint;
 
     #[derive(Default)]
     struct Written(Vec<u8>, usize);
@@ -326,6 +347,41 @@ mod tests {
                 server.write_tls(&mut wire).unwrap();
             }
         }
+    }
+
+    /// What a control connection resumes may be a store's; its data connections resume what it brought itself, and what they
+    /// leave goes to the store in the end.
+    #[test]
+    fn data_connections_take_nothing_from_a_store() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let generous = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut mean = generous.clone();
+        mean.send_tls13_tickets = 0;
+        let (generous, mean) = (Arc::new(generous), Arc::new(mean));
+        let store = SessionStore::new();
+        let tls = TlsConfig::new().ca_data(made.cert.der()).unwrap().sessions(store.clone());
+        let (to, name) = (Endpoint { host: "localhost".into(), port: 21 }, ServerName::parse("localhost").unwrap());
+        let control = || tls.session_with(&name, Sharing::Control(&to)).unwrap();
+
+        let first = control();
+        assert_eq!([false, true].map(|_| handshake(&first, &generous).0.resumed), [false, true]);
+        assert!(store.is_empty(), "what is in use is nobody else's");
+        let Resumable::Tickets(left) = first.resumable() else { panic!("{:?}", first.resumable()) };
+        drop(first);
+        assert_eq!((store.len(), left > 1), (left, true));
+
+        let second = control();
+        assert!(handshake(&second, &mean).0.resumed, "from the store");
+        assert_eq!((store.len(), store.servers()[0].resumed), (left - 1, 1));
+        assert!(!handshake(&second, &mean).0.resumed, "it brought nothing");
+        drop(second);
+        assert_eq!(store.len(), left - 1);
     }
 
     /// A server that would take early data is offered none, by a client that resumes (RFC 8446 §4.2.10); what was found

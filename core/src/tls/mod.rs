@@ -1,8 +1,8 @@
 //! Trust, identity, versions, pins and names; and the engine that turns bytes into TLS records.
 //!
 //! [`TlsConfig`] is what the caller wants, [`TlsSession`] what one control connection and its data connections share:
-//! the same verifier, the same identity and one store of resumable sessions, which no other connection uses. The
-//! built-in [`Engine`] is rustls; a [`Backend`] brings another.
+//! the same verifier, the same identity and one ledger of resumable sessions, which no other connection uses; unless there
+//! is a [`SessionStore`]. The built-in [`Engine`] is rustls; a [`Backend`] brings another.
 
 mod authorities;
 mod backend;
@@ -25,6 +25,7 @@ mod platform;
 mod provider;
 mod revocation;
 mod session;
+mod session_store;
 mod settings;
 mod system_store;
 mod tlsa;
@@ -42,6 +43,8 @@ pub use info::{TlsInfo, TlsWarning, VerifiedBy};
 pub use mta_sts::{MtaSts, MtaStsError, MtaStsMode, MtaStsVerdict};
 pub use name::ServerName;
 pub(crate) use pem::PrivateKey;
+pub(crate) use session::Sharing;
 pub use session::TlsSession;
+pub use session_store::{SessionStore, StoredServer, StoredSession};
 pub use settings::Version;
 pub use tlsa::{Tlsa, TlsaError};

@@ -12,6 +12,18 @@ use super::key_log::KeyLog;
 use super::ledger::Ledger;
 use super::{BackendSession, Engine, MtaStsVerdict, Resumable, ServerName};
 use crate::error::Result;
+use crate::transport::Endpoint;
+
+/// Whose sessions a connection resumes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sharing<'a> {
+    /// Those of its own [`TlsSession`].
+    Own,
+    /// The store's with this server, if there is a store.
+    Store(&'a Endpoint),
+    /// For a control connection the same; for its data connections, those that the control connection brought.
+    Control(&'a Endpoint),
+}
 
 /// One control connection's TLS: its configuration and its own store of resumable sessions.
 #[derive(Clone, Debug)]
@@ -28,12 +40,20 @@ pub(super) enum By {
 #[derive(Clone, Debug)]
 pub(super) struct RustlsSession {
     pub(super) config: Arc<ClientConfig>,
-    /// The one in `config`, to be asked what it found.
-    pub(super) judge: Arc<Judge>,
-    /// The ones in `config`, to be asked what the server wanted.
-    pub(super) identities: Arc<Identities>,
+    /// What is in `config`.
+    pub(super) shared: Shared,
     pub(super) key_log: Option<KeyLog>,
     pub(super) mta_sts: Option<MtaStsVerdict>,
+}
+
+/// What connections have in common that resume each other. rustls resumes for the same verifier and the same identities alone,
+/// by their places in memory.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    /// To be asked what it found.
+    pub(super) judge: Arc<Judge>,
+    /// To be asked what the server wanted.
+    pub(super) identities: Arc<Identities>,
     pub(super) ledger: Arc<Ledger>,
 }
 
@@ -60,7 +80,7 @@ impl TlsSession {
     /// What the next handshake can resume.
     pub(crate) fn resumable(&self) -> Resumable {
         match &self.0 {
-            By::Rustls(session) => session.ledger.resumable(),
+            By::Rustls(session) => session.shared.ledger.resumable(),
             By::Backend { session, .. } => session.resumable(),
         }
     }

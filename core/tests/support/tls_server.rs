@@ -97,7 +97,8 @@ pub fn serve(config: rustls::ServerConfig, sessions: usize) -> (Endpoint, JoinHa
     (endpoint, server)
 }
 
-fn converse(tls: &mut rustls::StreamOwned<rustls::ServerConnection, std::net::TcpStream>) -> std::io::Result<()> {
+/// Just enough of SMTP.
+pub fn converse(tls: &mut rustls::StreamOwned<rustls::ServerConnection, std::net::TcpStream>) -> std::io::Result<()> {
     tls.write_all(b"220 ready\r\n")?;
     let mut lines = BufReader::new(tls);
     loop {

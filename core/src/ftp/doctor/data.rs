@@ -9,7 +9,7 @@ use crate::ftp::credentials::Credentials;
 use crate::ftp::receipt::TransferReceipt;
 use crate::ftp::{Entry, commands};
 use crate::reply::printable;
-use crate::tls::Resumable;
+use crate::tls::{Resumable, Sharing};
 use crate::transport::Transport;
 
 /// As much of a listing as is looked at.
@@ -96,7 +96,7 @@ impl<T: Transport + Clone> Doctor<'_, T> {
         let outcome = async {
             let mut client = self.begin(credentials).await?;
             if let Some((tls, name)) = &mut client.session.tls {
-                *tls = self.options.tls.session_with(name)?;
+                *tls = self.options.tls.session_with(name, Sharing::Own)?;
             }
             let outcome = listing(&mut client).await;
             client.quit().await;
