@@ -6,6 +6,7 @@ mod local;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 pub use self::kind::{ErrorKind, Phase, TlsFault};
 pub use self::local::LocalFailure;
@@ -26,14 +27,19 @@ struct Inner {
     advice: Option<Cow<'static, str>>,
     reply: Option<Reply>,
     detail: Option<String>,
+    source: Option<Cause>,
 }
+
+/// An error of the caller's own code.
+pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, phase: None, peer: None, advice: None, reply: None, detail: None, tried: None }))
+        let (phase, peer, tried, advice, reply, detail, source) = (None, None, None, None, None, None, None);
+        Self(Box::new(Inner { kind, phase, peer, tried, advice, reply, detail, source }))
     }
 
     /// The server's refusal.
@@ -210,6 +216,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_source(mut self, source: Option<Cause>) -> Self {
+        self.0.source = source;
+        self
+    }
+
     pub(crate) fn with_detail(mut self, detail: Option<String>) -> Self {
         self.0.detail = detail;
         self
@@ -248,7 +259,7 @@ impl From<io::Error> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, phase, peer, advice, reply, detail, tried } = &*self.0;
+        let Inner { kind, phase, peer, advice, reply, detail, tried, source: _ } = &*self.0;
         match kind {
             // A refusal's news is what the server said.
             ErrorKind::Rejected => f.write_str("the server refused")?,
@@ -295,7 +306,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.kind {
             ErrorKind::Local(error) | ErrorKind::Io(error) => Some(error),
-            _ => None,
+            _ => self.0.source.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static)),
         }
     }
 }

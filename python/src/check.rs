@@ -2,27 +2,29 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
-use starttls::tls::{Presented, TlsConfig};
+use starttls::tls::{Presented, Rejection, TlsConfig};
 
 use crate::error::{self, Hint};
 use crate::value;
 
-/// What the callable thinks of a certificate: `True`, or a reason to reject it. What it raises is reported, and rejects.
-pub(crate) fn ask(callable: &Py<PyAny>, presented: &Presented<'_>) -> Result<(), String> {
+/// What the callable thinks of a certificate: `True`, or a reason to reject it. What it raises rejects, and is the error's cause;
+/// of a certificate that is refused whatever it says, it is reported.
+pub(crate) fn ask(callable: &Py<PyAny>, may_accept: bool, presented: &Presented<'_>) -> Result<(), Rejection> {
     Python::attach(|py| {
         let said = shown(py, presented).and_then(|shown| callable.bind(py).call1((shown,)));
         let said = match said {
             Ok(said) if said.is(&*pyo3::types::PyBool::new(py, true)) => return Ok(()),
             Ok(said) => said,
             Err(raised) => {
-                let why = format!("it raised {raised}");
-                raised.write_unraisable(py, Some(callable.bind(py)));
-                return Err(why);
+                if presented.verdict.is_err() && !may_accept {
+                    raised.clone_ref(py).write_unraisable(py, Some(callable.bind(py)));
+                }
+                return Err(Rejection::caused_by(format!("it raised {raised}"), raised));
             }
         };
         Err(match said.cast::<PyString>() {
-            Ok(why) => why.to_string_lossy().into_owned(),
-            Err(_) => format!("it returned {said}, and not True"),
+            Ok(why) => why.to_string_lossy().into_owned().into(),
+            Err(_) => format!("it returned {said}, and not True").into(),
         })
     })
 }

@@ -44,7 +44,7 @@ use crate::sessions::SessionStore;
 /// `SessionStore`, with which a connection resumes the session of an earlier one; without it none does.
 ///
 /// `check` is called with a `Presented` during each handshake, in the thread that is at it: anything but `True` rejects the
-/// certificate, a `str` for that reason. It cannot accept what is refused; `danger_check` can. Both should be quick.
+/// certificate, a `str` for that reason; what it raises is the `__cause__` of the error. It cannot accept what is refused; `danger_check` can. Both should be quick.
 /// `danger_accept_any_certificate` lets anybody in between read and change everything, unless pins are given.
 #[pyclass(frozen, module = "starttls")]
 pub(crate) struct TLSConfig {
@@ -209,11 +209,11 @@ impl TLSConfig {
             (None, None) => {}
             (Some(check), None) => {
                 shown.push("check=…".into());
-                tls = tls.check(move |presented| check::ask(&check, presented));
+                tls = tls.check(move |presented| check::ask(&check, false, presented));
             }
             (None, Some(check)) => {
                 shown.push("danger_check=…".into());
-                tls = tls.danger_check(move |presented| check::ask(&check, presented));
+                tls = tls.danger_check(move |presented| check::ask(&check, true, presented));
             }
             (Some(_), Some(_)) => return Err(error::argument(py, "check= and danger_check= exclude each other")),
         }

@@ -131,7 +131,15 @@ pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
         details.set_item("reply", error.reply().map(|reply| value::reply(py, reply)).transpose()?)
     })();
     match filled {
-        Ok(()) => raise(py, module, name, &error.to_string(), &details),
+        Ok(()) => {
+            let raised = raise(py, module, name, &error.to_string(), &details);
+            // A callable of the caller's, in the middle of a handshake.
+            let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<PyErr>());
+            if let Some(cause) = cause {
+                raised.set_cause(py, Some(cause.clone_ref(py)));
+            }
+            raised
+        }
         Err(error) => error,
     }
 }

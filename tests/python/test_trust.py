@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -234,10 +236,11 @@ def test_a_check_of_ones_own(face: Face, postfix: PostfixServer, pki: PKI) -> No
         starttls.TLSConfig(check=say(True), danger_check=say(True))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_check_that_raises_rejects(face: Face, postfix: PostfixServer, pki: PKI) -> None:
+    raised = LookupError("no such thing")
+
     def check(presented: starttls.Presented) -> bool:
-        raise LookupError("no such thing")
+        raise raised
 
     for trust in (
         starttls.TLSConfig(ca_file=pki.ca_file, check=check),
@@ -247,3 +250,24 @@ def test_a_check_that_raises_rejects(face: Face, postfix: PostfixServer, pki: PK
         with rejects as caught, face.smtp(postfix.url, tls=trust):
             pass
         assert caught.value.kind == "rejected-by-check"
+        assert caught.value.__cause__ is raised
+        frames = [frame.name for frame in traceback.extract_tb(raised.__traceback__)]
+        assert frames[-1] == "check", "where it was raised"
+
+
+def test_what_a_check_raises_about_a_refused_certificate_is_reported(
+    face: Face, postfix: PostfixServer, pki: PKI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal is the error; the exception is no cause of it, and does not vanish."""
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda it: reported.append(it.exc_value))
+    raised = LookupError("no such thing")
+
+    def check(presented: starttls.Presented) -> bool:
+        raise raised
+
+    trust = starttls.TLSConfig(ca_file=pki.other_ca_file, check=check)
+    with pytest.raises(starttls.CertificateError) as caught, face.smtp(postfix.url, tls=trust):
+        pass
+    assert (caught.value.kind, caught.value.__cause__) == ("unknown-issuer", None)
+    assert reported == [raised]

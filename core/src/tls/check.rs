@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::VerifiedBy;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 
 /// What a server showed, and what was thought of it, for a caller's own check.
 #[derive(Debug)]
@@ -20,7 +20,33 @@ pub struct Presented<'a> {
     pub verdict: Result<VerifiedBy, &'a Error>,
 }
 
-type Closure = dyn Fn(&Presented<'_>) -> Result<(), String> + Send + Sync;
+/// Why a check rejects a certificate: in words, which a `String` or `&str` turns into.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    pub(super) why: String,
+    pub(super) source: Option<Cause>,
+}
+
+impl Rejection {
+    /// A rejection because of an error, which becomes the `source` of the handshake's error.
+    pub fn caused_by(why: impl Into<String>, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { why: why.into(), source: Some(Arc::new(error)) }
+    }
+}
+
+impl From<String> for Rejection {
+    fn from(why: String) -> Self {
+        Self { why, source: None }
+    }
+}
+
+impl From<&str> for Rejection {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
+}
+
+type Closure = dyn Fn(&Presented<'_>) -> Result<(), Rejection> + Send + Sync;
 
 /// A caller's check, and how far its word goes.
 #[derive(Clone)]

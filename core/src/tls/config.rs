@@ -18,7 +18,8 @@ use super::session::{By, RustlsSession, Shared, Sharing};
 use super::settings::Settings;
 use super::trust::{Trust, Verifier};
 use super::{
-    Backend, Identity, MtaSts, MtaStsMode, MtaStsVerdict, Presented, ServerName, SessionStore, TlsSession, Tlsa,
+    Backend, Identity, MtaSts, MtaStsMode, MtaStsVerdict, Presented, Rejection, ServerName, SessionStore, TlsSession,
+    Tlsa,
 };
 use crate::error::{Error, Result, TlsFault};
 
@@ -239,7 +240,7 @@ impl TlsConfig {
     /// refused. Resumed connections are not checked again. It runs in the middle of the handshake: it should not wait for
     /// anything. Checks replace each other.
     #[must_use]
-    pub fn check(mut self, check: impl Fn(&Presented<'_>) -> Result<(), String> + Send + Sync + 'static) -> Self {
+    pub fn check(mut self, check: impl Fn(&Presented<'_>) -> Result<(), Rejection> + Send + Sync + 'static) -> Self {
         self.check = Some(Check { closure: Arc::new(check), may_accept: false });
         self.changed()
     }
@@ -249,7 +250,7 @@ impl TlsConfig {
     #[must_use]
     pub fn danger_check(
         mut self,
-        check: impl Fn(&Presented<'_>) -> Result<(), String> + Send + Sync + 'static,
+        check: impl Fn(&Presented<'_>) -> Result<(), Rejection> + Send + Sync + 'static,
     ) -> Self {
         self.check = Some(Check { closure: Arc::new(check), may_accept: true });
         self.changed()

@@ -74,7 +74,7 @@ fn certificate(error: CertificateError) -> Error {
         C::Revoked => TlsFault::Revoked,
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => TlsFault::WrongUsage,
         C::Other(other) => match other.0.downcast_ref::<Refused>() {
-            Some(Refused(fault)) => fault.clone(),
+            Some(Refused { fault, source }) => return Error::tls(fault.clone()).with_source(source.clone()),
             None => TlsFault::BadCertificate(other.to_string()),
         },
         // Where rustls' verifier names a cause that is none of the above, its own word is the best.

@@ -34,7 +34,7 @@ mod trust;
 pub use backend::{Backend, BackendSession, Resumable};
 pub use binding::{ChannelBinding, ChannelBindingType};
 pub use certificate::{Certificate, CertificateError};
-pub use check::Presented;
+pub use check::{Presented, Rejection};
 pub use config::TlsConfig;
 pub use engine::{Engine, Outgoing, Progress};
 pub use fingerprint::{Fingerprint, FingerprintError};

@@ -8,12 +8,12 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore};
 
 use super::authorities::Authorities;
-use super::check::{Check, Presented};
+use super::check::{Check, Presented, Rejection};
 use super::fingerprint::Pins;
 use super::revocation::Revocation;
 use super::tlsa::{Dane, Tlsa};
 use super::{VerifiedBy, fault, platform};
-use crate::error::{Error, Result, TlsFault};
+use crate::error::{Cause, Error, Result, TlsFault};
 
 /// Whose word counts.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Verifier {
         match ((check.closure)(&presented), verdict) {
             // What is refused anyway has its own reason.
             (Err(_), Err(error)) if !check.may_accept => Err(error),
-            (Err(why), _) => Err(Refused::because(TlsFault::RejectedByCheck(why))),
+            (Err(rejection), _) => Err(Refused::by(rejection)),
             (Ok(()), Err(_)) if check.may_accept => Ok(VerifiedBy::Check),
             (Ok(()), verdict) => verdict,
         }
@@ -165,17 +165,31 @@ impl Verifier {
 
 /// How a [`Verifier`] tells its own refusals through rustls' error type.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) TlsFault);
+pub(super) struct Refused {
+    pub(super) fault: TlsFault,
+    /// What the caller's code has to say of it.
+    pub(super) source: Option<Cause>,
+}
 
 impl Refused {
     pub(super) fn because(fault: TlsFault) -> rustls::Error {
-        CertificateError::Other(rustls::OtherError(Arc::new(Self(fault)))).into()
+        Self { fault, source: None }.into()
+    }
+
+    fn by(rejection: Rejection) -> rustls::Error {
+        Self { fault: TlsFault::RejectedByCheck(rejection.why), source: rejection.source }.into()
+    }
+}
+
+impl From<Refused> for rustls::Error {
+    fn from(refused: Refused) -> Self {
+        CertificateError::Other(rustls::OtherError(Arc::new(refused))).into()
     }
 }
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        self.fault.fmt(f)
     }
 }
 

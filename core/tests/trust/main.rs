@@ -5,7 +5,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod tls_server;
 
-use starttls::tls::{Certificate, ChannelBindingType, Fingerprint, TlsConfig, VerifiedBy, Version};
+use starttls::tls::{Certificate, ChannelBindingType, Fingerprint, Rejection, TlsConfig, VerifiedBy, Version};
 use starttls::{ErrorKind, TlsFault};
 use tls_server::{authority, handshake, issue};
 
@@ -184,8 +184,8 @@ fn a_check_of_the_callers_own() {
     let sees = move |presented: &starttls::tls::Presented<'_>| {
         assert_eq!((presented.chain[0], presented.server_name), (&der[..], "localhost"));
         match presented.verdict {
-            Ok(whose) => Err(format!("believed by {whose}")),
-            Err(error) => Err(format!("not believed: {:?}", error.kind())),
+            Ok(whose) => Err(format!("believed by {whose}").into()),
+            Err(error) => Err(format!("not believed: {:?}", error.kind()).into()),
         }
     };
     assert_eq!(fault(&trust().check(|_| Ok(()))), Ok(VerifiedBy::Authorities));
@@ -199,6 +199,11 @@ fn a_check_of_the_callers_own() {
     assert_eq!(fault(&nobody().danger_check(|_| Ok(()))), Ok(VerifiedBy::Check));
     let refused = TlsFault::RejectedByCheck("not believed: Tls(UnknownIssuer)".into());
     assert_eq!(fault(&nobody().danger_check(sees)), Err(refused));
+    // What the caller's code failed with is behind the error.
+    let fails = |_: &starttls::tls::Presented<'_>| Err(Rejection::caused_by("cannot tell", std::fmt::Error));
+    let error = handshake(server.server(), &trust().check(fails)).0.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Tls(TlsFault::RejectedByCheck(why)) if why == "cannot tell"), "{error}");
+    assert!(std::error::Error::source(&error).unwrap().is::<std::fmt::Error>());
     assert!(nobody().danger_check(|_| Ok(())).accepts_any_certificate());
     assert!(!trust().check(|_| Ok(())).accepts_any_certificate());
 }
