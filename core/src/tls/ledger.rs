@@ -78,6 +78,15 @@ impl State {
         self.tickets.push_back(ticket);
         self.ever_had_ticket = true;
     }
+
+    /// The newest: a server may let the older ones of a connection expire first.
+    fn take_ticket(&mut self) -> Option<Tls13ClientSessionValue> {
+        self.tickets.pop_back().map(|ticket| ticket.value)
+    }
+
+    fn session(&self) -> Option<Tls12ClientSessionValue> {
+        self.tls12.as_ref().map(|session| session.value.clone())
+    }
 }
 
 impl Ledger {
@@ -204,12 +213,12 @@ impl ClientSessionStore for Ledger {
     }
 
     // rustls asks for a ticket first, then for a session.
-    fn tls12_session(&self, name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
         let mut state = self.lock();
-        let lent = self.lender(&state).and_then(|from| from.tls12_session(name));
+        let lent = self.lender(&state).and_then(|from| from.lock().session());
         state.began = true;
         state.borrowed |= lent.is_some();
-        lent.or_else(|| state.tls12.as_ref().map(|session| session.value.clone()))
+        lent.or_else(|| state.session())
     }
 
     fn remove_tls12_session(&self, _: &ServerName<'static>) {
@@ -222,13 +231,12 @@ impl ClientSessionStore for Ledger {
         self.lock().add_ticket(Kept::new(value, Some(suite)), most);
     }
 
-    fn take_tls13_ticket(&self, name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
         let mut state = self.lock();
-        if let Some(lent) = self.lender(&state).and_then(|from| from.take_tls13_ticket(name)) {
+        if let Some(lent) = self.lender(&state).and_then(|from| from.lock().take_ticket()) {
             (state.began, state.borrowed) = (true, true);
             return Some(lent);
         }
-        // The newest: a server may let the older ones of a connection expire first.
-        state.tickets.pop_back().map(|ticket| ticket.value)
+        state.take_ticket()
     }
 }
