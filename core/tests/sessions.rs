@@ -119,7 +119,9 @@ fn another_server_resumes_nothing() {
     let (two, second) = serve(config, 1);
     assert_eq!([resumed(&one, &tls), resumed(&two, &tls), resumed(&one, &tls)], [false, false, true]);
     assert_eq!(store.servers().iter().map(|server| server.port).collect::<Vec<_>>(), [two.port, one.port]);
-    (first.join().unwrap(), second.join().unwrap());
+    for server in [first, second] {
+        server.join().unwrap();
+    }
 }
 
 #[test]
@@ -139,7 +141,9 @@ fn sessions_are_forgotten() {
     let (two, second) = serve(server.server(), 1);
     assert!(!resumed(&two, &tls) && !resumed(&one, &tls));
     assert_eq!(store.servers().len(), 1);
-    (first.join().unwrap(), second.join().unwrap());
+    for server in [first, second] {
+        server.join().unwrap();
+    }
 }
 
 /// A server that has lost its keys gives a whole handshake, and one that breaks off is not tried in the same way again.
