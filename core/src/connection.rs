@@ -242,11 +242,10 @@ impl<S: Stream> Connection<S> {
             let link = self.link()?;
             link.set_deadline(within(ends, stall));
             let queued = link.queue(piece);
-            self.is_torn = queued.is_err() || pieces.peek().is_some();
-            let flushed = match queued {
-                Ok(()) => self.link()?.flush().await,
-                failed => failed,
-            };
+            // A piece that is not taken leaves what was taken before as it was.
+            queued.map_err(|error| self.explain(error))?;
+            self.is_torn = pieces.peek().is_some();
+            let flushed = self.link()?.flush().await;
             flushed.map_err(|error| self.explain(error))?;
         }
         Ok(())

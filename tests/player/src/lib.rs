@@ -24,4 +24,5 @@ pub mod script;
 pub mod tcp;
 mod text;
 pub mod verdict;
+mod wire;
 pub mod wishes;

@@ -1,15 +1,16 @@
 //! The server's side of a session, without I/O: events go in, actions come out.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::Write;
 
 use ring::digest;
-use rustls::{ProtocolVersion, ServerConnection};
+use rustls::ProtocolVersion;
 
 use crate::pki::Server;
 use crate::scram;
 use crate::script::{Script, Step};
 use crate::text::{contains, shown};
+use crate::wire::Wire;
 
 /// A connection: 0 is control, n the n-th data connection, and multiples of [`AGAIN`] are further control connections.
 pub type Connection = usize;
@@ -62,20 +63,6 @@ pub struct Peer {
     /// The name that the client must ask for (RFC 6066 §3).
     server_name: Option<String>,
     failures: Vec<String>,
-}
-
-/// One connection.
-#[derive(Default)]
-struct Wire {
-    open: bool,
-    /// The client sends no more.
-    ended: bool,
-    /// The client said close_notify.
-    orderly: bool,
-    /// The handshake or a record was refused, by either side.
-    broken: Option<String>,
-    inbox: Vec<u8>,
-    tls: Option<Box<ServerConnection>>,
 }
 
 impl Peer {
@@ -182,13 +169,7 @@ impl Peer {
 
     /// Puts what TLS wants to send into one write.
     fn transmit(&mut self, connection: Connection) {
-        let Some(tls) = self.wire(connection).and_then(|wire| wire.tls.as_mut()) else { return };
-        let mut records = Vec::new();
-        while tls.wants_write() {
-            if tls.write_tls(&mut records).is_err() {
-                break;
-            }
-        }
+        let records = self.wire(connection).map(Wire::records).unwrap_or_default();
         if !records.is_empty() {
             self.actions.push_back(Action::Write(connection, records));
         }
@@ -461,15 +442,7 @@ impl Peer {
         };
         let Some(wire) = self.wire(connection).filter(|wire| wire.open) else { return false };
         if wire.tls.is_none() {
-            match ServerConnection::new(config) {
-                Ok(mut tls) => {
-                    wire.broken = tls.writer().write_all(early).err().map(|error| error.to_string());
-                    wire.tls = Some(Box::new(tls));
-                }
-                Err(error) => wire.broken = Some(error.to_string()),
-            }
-            let hello = std::mem::take(&mut wire.inbox);
-            wire.decrypt(&hello);
+            wire.begin_handshake(config, early);
             self.transmit(connection);
         }
         true
@@ -482,24 +455,6 @@ impl Peer {
         }
         self.actions.push_back(Action::Shutdown(connection));
         true
-    }
-}
-
-impl Wire {
-    fn decrypt(&mut self, mut bytes: &[u8]) {
-        let Some(tls) = &mut self.tls else { return };
-        while !bytes.is_empty() && self.broken.is_none() {
-            if let Err(error) = tls.read_tls(&mut bytes) {
-                self.broken = Some(error.to_string());
-                return;
-            }
-            match tls.process_new_packets() {
-                Ok(state) => self.orderly |= state.peer_has_closed(),
-                Err(error) => self.broken = Some(error.to_string()),
-            }
-            // An end without close_notify, or nothing more for now, ends this loop with an error: that is no failure.
-            let _ = tls.reader().read_to_end(&mut self.inbox);
-        }
     }
 }
 
