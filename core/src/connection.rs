@@ -121,7 +121,8 @@ impl<S: Stream> Connection<S> {
 
     /// Talks as `recipe` wants until the server agrees to TLS, then shakes hands: [`Connection::start_tls`] for who has
     /// nothing to say in clear text. Nothing may have been read or written before. Gives what the server said first, in
-    /// clear text: not to be believed, but needed by those who speak MySQL.
+    /// clear text: not to be believed, but needed by those who speak MySQL. The handshake offers what is registered for the
+    /// protocol ([`Recipe::alpn`]), unless [`TlsConfig::alpn`](crate::tls::TlsConfig::alpn) says otherwise.
     ///
     /// # Errors
     /// [`UpgradeNotOffered`](ErrorKind::UpgradeNotOffered) or [`Rejected`](ErrorKind::Rejected) if the server does not
@@ -133,6 +134,9 @@ impl<S: Stream> Connection<S> {
         let plain = self.take_plain()?;
         let asked = upgrade::ask(recipe, plain, &self.to, &self.options, self.ends).await;
         let (plain, said) = asked.map_err(|error| self.explain(error))?;
+        if let Some((session, _)) = &mut self.tls {
+            *session = session.offering(recipe.alpn());
+        }
         self.secure(plain).await?;
         Ok(said)
     }

@@ -128,7 +128,8 @@ class Connection(Session):
         """Say what a protocol says before TLS, until the server agrees, and make this connection TLS.
 
         Nothing may have been read or written before. What the server said first is returned; it came in clear text, so
-        it is not to be believed.
+        it is not to be believed. What is registered for the protocol (ALPN) is offered, unless the configuration's
+        ``alpn`` says otherwise.
         """
         return self._run(ConnectionCommand.upgrade(protocol))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -286,3 +289,44 @@ def test_the_command_line_says_what_is_wrong(servers: Servers, pki: PKI, protoco
     refused = run("probe", f"{protocol}://localhost:{clear.port}", "--json", *ca(clear))
     assert refused.code == 76, refused
     assert json.loads(refused.out or b"{}").get("tls") is None
+
+
+# --- PostgreSQL's direct TLS
+
+
+@contextlib.contextmanager
+def direct(pki: PKI) -> Iterator[tuple[int, list[str | None]]]:
+    """Like PostgreSQL 17: TLS from the first byte, for two who offer its protocol. Its port, and what was chosen."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.server.cert_file, pki.server.key_file)
+    context.set_alpn_protocols(["postgresql"])
+    chosen: list[str | None] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            accepted, _ = listener.accept()
+            accepted.settimeout(TIMEOUT)
+            with contextlib.suppress(OSError), context.wrap_socket(accepted, server_side=True) as secured:
+                chosen.append(secured.selected_alpn_protocol())
+                if chosen[-1] and secured.recv(100) == b"startup":
+                    secured.sendall(b"R")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(TIMEOUT)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1], chosen
+        finally:
+            thread.join(TIMEOUT)
+
+
+def test_postgres_direct(face: Face, pki: PKI) -> None:
+    with direct(pki) as (port, chosen):
+        config = starttls.TLSConfig(ca_file=pki.ca_file, alpn=["postgresql"])
+        with face.connection("localhost", port, security="implicit", tls=config) as connection:
+            connection.write(b"startup")
+            assert (connection.tls.alpn, connection.read(1)) == ("postgresql", b"R")
+        done = run("probe", f"postgres-direct://localhost:{port}", "--json", "--ca-file", pki.ca_file)
+        assert (done.code, done.json["tls"]["alpn"]) == (0, "postgresql")
+    assert chosen == ["postgresql"] * 2

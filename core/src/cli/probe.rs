@@ -177,8 +177,12 @@ async fn look(network: &Network, url: &Url, options: Options) -> Result<Look, Er
 }
 
 /// Any other protocol: its upgrade, and nothing of what comes after.
-async fn look_other(network: &Network, url: &Url, recipe: Recipe, options: Options) -> Result<Look, Error> {
+async fn look_other(network: &Network, url: &Url, recipe: Recipe, mut options: Options) -> Result<Look, Error> {
     let security = options.security;
+    // An upgrade offers it by itself.
+    if let (Security::Implicit, Some(id)) = (security, recipe.alpn()) {
+        options.tls = options.tls.alpn([id]);
+    }
     let mut connection = Connection::open(network, &url.endpoint, &options).await?;
     let words = match security {
         Security::Upgrade => connection.upgrade(recipe).await?,

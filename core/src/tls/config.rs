@@ -366,7 +366,8 @@ impl TlsConfig {
         config.client_auth_cert_resolver = shared.identities.clone();
         config.resumption =
             Resumption::store(shared.ledger.clone()).tls12_resumption(Tls12Resumption::SessionIdOrTickets);
-        Ok(RustlsSession { config: Arc::new(config), shared, key_log: self.settings.key_log.clone(), mta_sts })
+        let (key_log, says_alpn) = (self.settings.key_log.clone(), self.settings.alpn.is_some());
+        Ok(RustlsSession { config: Arc::new(config), shared, key_log, mta_sts, says_alpn })
     }
 
     /// [`TlsConfig::session`] with this server, if the MTA-STS policy allows it.
@@ -391,7 +392,7 @@ impl TlsConfig {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Judge::new(verifier.clone())))
             .with_no_client_auth();
-        config.alpn_protocols.clone_from(&self.settings.alpn);
+        config.alpn_protocols = self.settings.alpn.clone().unwrap_or_default();
         config.enable_sni = !self.settings.without_sni;
         // What is sent before the handshake is over can be sent again by others (RFC 8446 §8).
         config.enable_early_data = false;

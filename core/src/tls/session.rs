@@ -44,6 +44,8 @@ pub(super) struct RustlsSession {
     pub(super) shared: Shared,
     pub(super) key_log: Option<KeyLog>,
     pub(super) mta_sts: Option<MtaStsVerdict>,
+    /// Whether the caller said which application protocols to offer.
+    pub(super) says_alpn: bool,
 }
 
 /// What connections have in common that resume each other. rustls resumes for the same verifier and the same identities alone,
@@ -75,6 +77,19 @@ impl TlsSession {
             }
             By::Backend { session, .. } => By::Backend { session: session.clone(), resumes: false },
         })
+    }
+
+    /// The same, which offers this application protocol (RFC 7301), unless the caller said what to offer. A backend offers what
+    /// it is set to.
+    pub(crate) fn offering(&self, protocol: Option<&str>) -> Self {
+        match (&self.0, protocol) {
+            (By::Rustls(session), Some(id)) if !session.says_alpn => {
+                let mut config = ClientConfig::clone(&session.config);
+                config.alpn_protocols = vec![id.into()];
+                Self(By::Rustls(RustlsSession { config: Arc::new(config), ..session.clone() }))
+            }
+            _ => self.clone(),
+        }
     }
 
     /// What the next handshake can resume.

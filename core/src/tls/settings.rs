@@ -27,7 +27,8 @@ pub(super) struct Settings {
     maximum: Option<Version>,
     suites: Vec<rustls::SupportedCipherSuite>,
     groups: Vec<&'static dyn SupportedKxGroup>,
-    pub(super) alpn: Vec<Vec<u8>>,
+    /// `None`: what a protocol has registered.
+    pub(super) alpn: Option<Vec<Vec<u8>>>,
     pub(super) without_sni: bool,
     pub(super) key_log: Option<KeyLog>,
 }
@@ -126,10 +127,12 @@ impl TlsConfig {
     }
 
     /// Offers these application protocols (RFC 7301), the preferred one first. A server that chooses another one breaks the
-    /// protocol, and is refused; one that chooses none is not.
+    /// protocol, and is refused; one that chooses none is not. By itself, [`Connection::upgrade`](crate::Connection::upgrade)
+    /// offers what is registered for its protocol ([`Recipe::alpn`](crate::upgrade::Recipe::alpn)), and nothing else offers
+    /// any; an empty list is none there, too.
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
-        self.settings.alpn = protocols.into_iter().map(Into::into).collect();
+        self.settings.alpn = Some(protocols.into_iter().map(Into::into).collect());
         self.changed()
     }
 

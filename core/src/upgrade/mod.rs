@@ -10,7 +10,7 @@
 //! | `nntp` | STARTTLS | 382 | RFC 4642 §2.2 |
 //! | `xmpp`, `xmpp-server` | `<starttls/>` in a stream | `<proceed/>` | RFC 6120 §5.4 |
 //! | `ldap` | the StartTLS extended operation | success | RFC 4511 §4.14 |
-//! | `postgres` | SSLRequest | `S` | PostgreSQL, Message Flow |
+//! | `postgres` | SSLRequest; or nothing, `postgres-direct://` | `S` | PostgreSQL, Message Flow |
 //! | `mysql` | SSLRequest, after a greeting with CLIENT_SSL | nothing: TLS follows | MySQL, Connection Phase |
 //!
 //! All the rest is the same: what arrives behind the answer that means go is an error, and what was said in clear text is
@@ -73,6 +73,8 @@ struct Facts {
     implicit: Option<(&'static str, u16)>,
     /// Whether the server speaks first.
     greets: bool,
+    /// What IANA has for it ("TLS Application-Layer Protocol Negotiation (ALPN) Protocol IDs").
+    alpn: Option<&'static str>,
 }
 
 impl Recipe {
@@ -112,21 +114,32 @@ impl Recipe {
         self.facts().implicit.map(|(_, port)| port)
     }
 
+    /// The application protocol that IANA has registered for it (RFC 7301), if any. An upgrade offers it. So should TLS from
+    /// the first byte, where that is the protocol's own rule: `postgresql` (`sslnegotiation=direct`), `xmpp-client` and
+    /// `xmpp-server` (XEP-0368).
+    pub fn alpn(self) -> Option<&'static str> {
+        self.facts().alpn
+    }
+
     fn facts(self) -> Facts {
-        let facts = |name, upgrade, implicit, greets| Facts { name, upgrade, implicit, greets };
+        let facts = |name, upgrade, implicit, greets, alpn| Facts { name, upgrade, implicit, greets, alpn };
         match self {
-            Self::Smtp => facts("smtp", ("smtp", 587), Some(("smtps", 465)), true),
-            Self::Lmtp => facts("lmtp", ("lmtp", 24), None, true),
-            Self::Ftp => facts("ftp", ("ftp", 21), Some(("ftps", 990)), true),
-            Self::Imap => facts("imap", ("imap", 143), Some(("imaps", 993)), true),
-            Self::Pop3 => facts("pop3", ("pop3", 110), Some(("pop3s", 995)), true),
-            Self::Sieve => facts("sieve", ("sieve", 4190), None, true),
-            Self::Nntp => facts("nntp", ("nntp", 119), Some(("nntps", 563)), true),
-            Self::Xmpp => facts("xmpp", ("xmpp", 5222), Some(("xmpps", 5223)), false),
-            Self::XmppServer => facts("xmpp-server", ("xmpp-server", 5269), Some(("xmpps-server", 5270)), false),
-            Self::Ldap => facts("ldap", ("ldap", 389), Some(("ldaps", 636)), false),
-            Self::Postgres => facts("postgres", ("postgres", 5432), None, false),
-            Self::Mysql => facts("mysql", ("mysql", 3306), None, true),
+            Self::Smtp => facts("smtp", ("smtp", 587), Some(("smtps", 465)), true, None),
+            Self::Lmtp => facts("lmtp", ("lmtp", 24), None, true, None),
+            Self::Ftp => facts("ftp", ("ftp", 21), Some(("ftps", 990)), true, Some("ftp")),
+            Self::Imap => facts("imap", ("imap", 143), Some(("imaps", 993)), true, Some("imap")),
+            Self::Pop3 => facts("pop3", ("pop3", 110), Some(("pop3s", 995)), true, Some("pop3")),
+            Self::Sieve => facts("sieve", ("sieve", 4190), None, true, Some("managesieve")),
+            Self::Nntp => facts("nntp", ("nntp", 119), Some(("nntps", 563)), true, Some("nntp")),
+            Self::Xmpp => facts("xmpp", ("xmpp", 5222), Some(("xmpps", 5223)), false, Some("xmpp-client")),
+            Self::XmppServer => {
+                facts("xmpp-server", ("xmpp-server", 5269), Some(("xmpps-server", 5270)), false, Some("xmpp-server"))
+            }
+            Self::Ldap => facts("ldap", ("ldap", 389), Some(("ldaps", 636)), false, None),
+            Self::Postgres => {
+                facts("postgres", ("postgres", 5432), Some(("postgres-direct", 5432)), false, Some("postgresql"))
+            }
+            Self::Mysql => facts("mysql", ("mysql", 3306), None, true, None),
         }
     }
 
@@ -193,11 +206,14 @@ pub(crate) async fn ask<S: Stream>(
     let alert = clear.looks_like_tls();
     let said = asked.map_err(|error| {
         let silent = unheard && matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ClosedByPeer);
-        let advice = recipe.facts().implicit.filter(|_| alert || silent).map(|(scheme, port)| {
-            let there = Endpoint { host: to.host.clone(), port };
-            let when = if alert { "this port speaks TLS at once" } else { "if this port expects TLS at once" };
-            format!("{when}: use implicit TLS, as {scheme}://{there} does")
-        });
+        let advice =
+            recipe.facts().implicit.filter(|_| alert || silent).filter(|(_, port)| *port != recipe.port()).map(
+                |(scheme, port)| {
+                    let there = Endpoint { host: to.host.clone(), port };
+                    let when = if alert { "this port speaks TLS at once" } else { "if this port expects TLS at once" };
+                    format!("{when}: use implicit TLS, as {scheme}://{there} does")
+                },
+            );
         let phase = if unheard && recipe.facts().greets { Phase::Greeting } else { Phase::Upgrade };
         advice.into_iter().fold(error.during(phase), Error::advise)
     })?;

@@ -6,9 +6,9 @@ mod peer;
 #[allow(unreachable_pub)]
 mod self_signed;
 
-use peer::{Authority, Peer, talk};
+use peer::{Authority, Peer, talk, talk_with};
 use starttls::upgrade::Recipe;
-use starttls::{ErrorKind, Phase, Security, TlsFault};
+use starttls::{ErrorKind, Options, Phase, Security, TlsFault};
 
 const LDAP_REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 const LDAP_SUCCESS: &[u8] = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
@@ -332,6 +332,7 @@ fn the_caller_says_when() {
             // A fast server encrypts its next words at once: they come with the last of the handshake.
             greeting: b"early\r\nwords".to_vec(),
             ends: Some((b"bye\r\n".to_vec(), true)),
+            ..Peer::default()
         };
         let (outcome, heard) = talk(&Authority::new(), Security::Upgrade, peer, async |connection| {
             assert_eq!(connection.read_line(100).await?.unwrap(), b"hello");
@@ -441,4 +442,56 @@ fn recipes_have_names() {
         assert_eq!(Recipe::named(&recipe.as_str().to_uppercase()), Some(recipe));
     }
     assert_eq!(Recipe::named("gopher"), None);
+}
+
+/// What is registered for a protocol is offered, unless the caller says what; a server that knows nothing of it is taken.
+#[test]
+fn application_protocols_are_offered() {
+    let agreed = |recipe: Recipe, takes: &[&str], says: Option<&[&str]>| {
+        let alpn = takes.iter().map(|id| id.as_bytes().to_vec()).collect();
+        let peer = Peer { script: agreeing(recipe), alpn, ..Peer::default() };
+        let change = |options: &mut Options| {
+            if let Some(ids) = says {
+                options.tls = options.tls.clone().alpn(ids.iter().copied());
+            }
+        };
+        let (outcome, _) = talk_with(&Authority::new(), Security::Upgrade, change, peer, async |connection| {
+            connection.upgrade(recipe).await?;
+            Ok(connection.tls().unwrap().alpn.clone())
+        });
+        outcome
+    };
+    for recipe in Recipe::ALL {
+        let known = recipe.alpn();
+        let expected = match recipe {
+            Recipe::Smtp | Recipe::Lmtp | Recipe::Ldap | Recipe::Mysql => None,
+            Recipe::Sieve => Some("managesieve"),
+            Recipe::Xmpp => Some("xmpp-client"),
+            Recipe::Postgres => Some("postgresql"),
+            other => Some(other.as_str()),
+        };
+        assert_eq!(known, expected);
+        let Some(id) = known else { continue };
+        assert_eq!(agreed(recipe, &["x", id], None).unwrap().as_deref(), Some(id));
+        assert_eq!(agreed(recipe, &[], None).unwrap(), None);
+        assert_eq!(agreed(recipe, &["x", id], Some(&["x"])).unwrap().as_deref(), Some("x"));
+        assert_eq!(agreed(recipe, &[id], Some(&[])).unwrap(), None);
+        let error = agreed(recipe, &["x"], None).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Tls(TlsFault::AlertReceived { code: 120, .. })), "{error}");
+    }
+}
+
+/// PostgreSQL's `sslnegotiation=direct`: no SSLRequest, and a server that insists on its application protocol.
+#[test]
+fn postgres_direct() {
+    let alpn = || vec![b"postgresql".to_vec()];
+    let id = Recipe::Postgres.alpn().unwrap();
+    let peer = Peer { alpn: alpn(), ..Peer::default() };
+    let offers = |options: &mut Options| options.tls = options.tls.clone().alpn([id]);
+    let (outcome, heard) = talk_with(&Authority::new(), Security::Implicit, offers, peer, async |connection| {
+        assert_eq!(connection.tls().unwrap().alpn.as_deref(), Some(id));
+        connection.write(b"startup").await?;
+        connection.read_exact(7).await
+    });
+    assert_eq!((outcome.unwrap(), heard.clear), (b"startup".to_vec(), vec![]));
 }

@@ -23,11 +23,13 @@ pub(crate) struct Peer {
     pub(crate) greeting: Vec<u8>,
     /// How it ends once it has heard this: in order or not.
     pub(crate) ends: Option<(Vec<u8>, bool)>,
+    /// The application protocols that it takes; it refuses others, unless there are none.
+    pub(crate) alpn: Vec<Vec<u8>>,
 }
 
 impl Default for Peer {
     fn default() -> Self {
-        Self { script: Vec::new(), step: usize::MAX, greeting: Vec::new(), ends: None }
+        Self { script: Vec::new(), step: usize::MAX, greeting: Vec::new(), ends: None, alpn: Vec::new() }
     }
 }
 
@@ -51,8 +53,10 @@ impl Authority {
         Options { security, tls, ..Options::default() }
     }
 
-    fn server(&self) -> ServerConnection {
-        ServerConnection::new(self.identity.server.clone()).unwrap()
+    fn server(&self, alpn: &[Vec<u8>]) -> ServerConnection {
+        let mut config = rustls::ServerConfig::clone(&self.identity.server);
+        config.alpn_protocols = alpn.to_vec();
+        ServerConnection::new(config.into()).unwrap()
     }
 }
 
@@ -65,8 +69,20 @@ pub(crate) fn talk<T>(
     peer: Peer,
     work: impl AsyncFnOnce(&mut Hosted) -> Result<T>,
 ) -> (Result<T>, Heard) {
+    talk_with(authority, security, |_| (), peer, work)
+}
+
+/// The same with options changed.
+pub(crate) fn talk_with<T>(
+    authority: &Authority,
+    security: Security,
+    change: impl FnOnce(&mut Options),
+    peer: Peer,
+    work: impl AsyncFnOnce(&mut Hosted) -> Result<T>,
+) -> (Result<T>, Heard) {
     let host = Host::new();
-    let options = authority.options(security);
+    let mut options = authority.options(security);
+    change(&mut options);
     // A server of its own each time, or the memory of servers would take one without TLS for one that lost it.
     static PORT: AtomicU16 = AtomicU16::new(4321);
     let to = Endpoint { host: "host.example".into(), port: PORT.fetch_add(1, Ordering::Relaxed) };
@@ -75,11 +91,12 @@ pub(crate) fn talk<T>(
         let mut connection = Connection::open(&transport, &to, &options).await?;
         work(&mut connection).await
     };
-    run(&host, client, peer, authority.server())
+    let server = authority.server(&peer.alpn);
+    run(&host, client, peer, server)
 }
 
 fn run<T>(host: &Host, client: impl Future<Output = T>, peer: Peer, mut tls: ServerConnection) -> (T, Heard) {
-    let Peer { script, step, greeting, mut ends } = peer;
+    let Peer { script, step, greeting, mut ends, .. } = peer;
     let mut client = pin!(client);
     let mut script = script.into_iter().peekable();
     let (mut unread, mut heard) = (Vec::new(), Heard { clear: Vec::new() });
