@@ -35,9 +35,9 @@ use crate::upgrade::{self, Recipe};
 /// ([`Timeouts`](crate::Timeouts)): `connect`, `handshake`, `reply` for each read, `stall` for each 64 KiB written, and
 /// `total` for all of one. After [`TimedOut`](ErrorKind::TimedOut) a read may be asked for again: nothing is lost.
 ///
-/// Dropping the future of a read loses nothing; of an upgrade, the connection: its next use is an error. What a write of up
-/// to 64 KiB did not send yet when it was dropped, or ran out of time, goes out with the next one; after such an end of a
-/// longer one there is no next one, but an error, since a hole in what the peer reads is worse.
+/// Dropping the future of a read loses nothing; of an upgrade, the connection: its next use is an error. A write takes 64 KiB
+/// at a time: what was taken and not sent yet when it was dropped, or ran out of time, goes out with the next one; where
+/// something was not even taken there is no next one, but an error, since a hole in what the peer reads is worse.
 #[derive(Debug)]
 pub struct Connection<S> {
     /// `None`: an upgrade failed, or was given up in the middle.

@@ -6,12 +6,12 @@
 mod tls_server;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use starttls::tls::{Identity, SessionStore, TlsConfig, VerifiedBy, Version};
-use starttls::transport::{Blocking, Endpoint, block};
+use starttls::transport::{Blocking, BlockingStream, Endpoint, block};
 use starttls::{Connection, ErrorKind, Options, Security, TlsFault};
 use tls_server::{Authority, Issued, authority, issue, serve, visit};
 
@@ -146,6 +146,50 @@ fn sessions_are_forgotten() {
     }
 }
 
+/// A check goes with its configuration, and may ask the store as it goes.
+#[test]
+fn what_goes_with_a_configuration_may_use_the_store() {
+    struct Last(SessionStore);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert!(self.0.is_empty());
+        }
+    }
+    let (_ours, server, tls) = world();
+    let store = SessionStore::new();
+    let last = Arc::new(Last(store.clone()));
+    let seen = Arc::downgrade(&last);
+    let tls = tls.sessions(store.clone()).check(move |_| Some(&last).map(drop).ok_or("never".into()));
+    let (endpoint, thread) = serve(server.server(), 1);
+    assert!(!resumed(&endpoint, &tls));
+    thread.join().unwrap();
+    drop(tls);
+    assert!(store.is_empty() && seen.upgrade().is_none());
+}
+
+/// Any server of a host could be behind a port that is not known.
+#[test]
+fn an_unknown_port_shares_nothing() {
+    let (_ours, server, tls) = world();
+    let store = SessionStore::new();
+    let tls = tls.sessions(store.clone());
+    let (endpoint, thread) = serve(server.server(), 2);
+    for _ in 0..2 {
+        let socket = TcpStream::connect(("127.0.0.1", endpoint.port)).unwrap();
+        let unknown = Endpoint { port: 0, ..endpoint.clone() };
+        let options = Options { security: Security::Implicit, tls: tls.clone(), ..Options::default() };
+        block(async {
+            let stream = BlockingStream::from_socket(socket).unwrap();
+            let mut connection = Connection::over(stream, &unknown, &options).await.unwrap();
+            assert!(!connection.tls().unwrap().resumed);
+            assert_eq!(connection.read_line(100).await.unwrap().unwrap(), b"220 ready");
+            connection.shutdown().await.unwrap();
+        });
+    }
+    thread.join().unwrap();
+    assert!(store.servers().is_empty());
+}
+
 /// A server that has lost its keys gives a whole handshake, and one that breaks off is not tried in the same way again.
 #[test]
 fn a_session_that_is_no_good_any_more() {
@@ -157,26 +201,29 @@ fn a_session_that_is_no_good_any_more() {
         let endpoint = Endpoint { host: "localhost".into(), port: listener.local_addr().unwrap().port() };
         let configs = [server.server(), server.server()].map(Arc::new);
         let thread = std::thread::spawn(move || {
-            for config in [Some(&configs[0]), Some(&configs[1]), None, Some(&configs[1])] {
-                let (mut socket, _) = listener.accept().unwrap();
-                match config {
-                    Some(config) => {
-                        let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-                        let mut tls = rustls::StreamOwned::new(connection, socket);
-                        tls_server::converse(&mut tls).unwrap();
-                    }
-                    None => {
-                        let _ = socket.read(&mut [0; 4096]).unwrap();
-                        // A fatal handshake_failure.
-                        socket.write_all(&[21, 3, 3, 0, 2, 2, 40]).unwrap();
-                    }
-                }
+            let talk = |config: &Arc<rustls::ServerConfig>, socket: TcpStream| {
+                let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+                tls_server::converse(&mut rustls::StreamOwned::new(connection, socket)).unwrap();
+            };
+            let accept = || listener.accept().unwrap().0;
+            talk(&configs[0], accept());
+            // A fatal handshake_failure; and nothing but the end.
+            for last_words in [&[21, 3, 3, 0, 2, 2, 40][..], &[]] {
+                talk(&configs[1], accept());
+                let mut socket = accept();
+                let _ = socket.read(&mut [0; 4096]).unwrap();
+                socket.write_all(last_words).unwrap();
             }
+            talk(&configs[1], accept());
         });
-        assert_eq!([resumed(&endpoint, &tls), resumed(&endpoint, &tls)], [false, false]);
-        assert!(!store.is_empty());
-        assert!(matches!(visit(&endpoint, &tls).unwrap_err().kind(), ErrorKind::Tls(_)));
-        assert!(store.is_empty(), "{version:?}");
+        assert!(!resumed(&endpoint, &tls));
+        for _ in 0..2 {
+            assert!(!resumed(&endpoint, &tls));
+            assert!(!store.is_empty());
+            let error = visit(&endpoint, &tls).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Tls(_) | ErrorKind::ClosedByPeer), "{error}");
+            assert!(store.is_empty(), "{version:?} after {error}");
+        }
         assert!(!resumed(&endpoint, &tls));
         thread.join().unwrap();
     }

@@ -41,10 +41,12 @@ use crate::sessions::SessionStore;
 /// their IANA names. `alpn` are the application protocols to offer. `server_name` is the name in the server's certificate,
 /// where it is not the host connected to; without `sni` the server is not told it. `key_log`, a file or a callable, gets the
 /// secrets of all connections as lines in the format of `SSLKEYLOGFILE`: whoever has them can read everything. `sessions` is a
-/// `SessionStore`, with which a connection resumes the session of an earlier one; without it none does.
+/// `SessionStore`, with which a connection resumes the session of an earlier one; without it none does but FTP's data
+/// connections, their own control connection's.
 ///
 /// `check` is called with a `Presented` during each handshake, in the thread that is at it: anything but `True` rejects the
-/// certificate, a `str` for that reason; what it raises is the `__cause__` of the error. It cannot accept what is refused; `danger_check` can. Both should be quick.
+/// certificate, a `str` for that reason; what it raises is the `__cause__` of the error (what is no `Exception`, such as
+/// `KeyboardInterrupt`, is raised as it is). It cannot accept what is refused; `danger_check` can. Both should be quick.
 /// `danger_accept_any_certificate` lets anybody in between read and change everything, unless pins are given.
 #[pyclass(frozen, module = "starttls")]
 pub(crate) struct TLSConfig {

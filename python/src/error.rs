@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use starttls::ftp::{LocalFailure, Refusal};
@@ -135,10 +136,15 @@ pub(crate) fn core(py: Python<'_>, error: &Error, hint: Hint) -> PyErr {
             let raised = raise(py, module, name, &error.to_string(), &details);
             // A callable of the caller's, in the middle of a handshake.
             let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<PyErr>());
-            if let Some(cause) = cause {
-                raised.set_cause(py, Some(cause.clone_ref(py)));
+            match cause {
+                // Ctrl-C is nothing that a certificate is refused for.
+                Some(cause) if !cause.is_instance_of::<PyException>(py) => cause.clone_ref(py),
+                Some(cause) => {
+                    raised.set_cause(py, Some(cause.clone_ref(py)));
+                    raised
+                }
+                None => raised,
             }
-            raised
         }
         Err(error) => error,
     }

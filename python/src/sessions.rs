@@ -3,17 +3,18 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use starttls::tls::{StoredServer, StoredSession, Version};
+use starttls::tls::{StoredServer, StoredSession};
 
 use crate::error;
 use crate::value;
 
-/// TLS sessions that connections leave for the next ones to the same server: given to `TLSConfig(sessions=…)`, empty at first,
-/// and gone with the last configuration that has it. `capacity` is for how many servers there is room; beyond them, what was
-/// used longest ago is forgotten.
+/// TLS sessions that connections leave for the next ones to the same server: given to `TLSConfig(sessions=…)`, and empty at
+/// first. What was agreed under a configuration goes with it. `capacity` is for how many servers there is room; beyond them,
+/// what was used longest ago is forgotten.
 ///
 /// A session is resumed to the same host and port, for the same server name, and by the `TLSConfig` that it was agreed under,
-/// and no other one: so no check is avoided by resuming. A resumed connection is not judged again, and a session may last for
+/// and no other one: so no check is avoided by resuming. A `Connection` over a `sock=` or `stream=` needs its host and port for
+/// that, too, or it shares nothing. A resumed connection is not judged again, and a session may last for
 /// days: `clear` the store where a certificate was revoked. Of one server at most 8 tickets are kept. FTP's data connections
 /// resume nothing but their own control connection's session; what is left of that goes to the store when it ends.
 ///
@@ -65,13 +66,8 @@ impl SessionStore {
 
 fn shown<'py>(py: Python<'py>, it: &StoredServer) -> PyResult<Bound<'py, PyAny>> {
     let class = value::class(py, intern!(py, "StoredSession"))?;
-    let session = |it: &StoredSession| {
-        let version = match it.version {
-            Version::Tls12 => "TLSv1.2",
-            Version::Tls13 => "TLSv1.3",
-        };
-        class.call1((version, &it.cipher_suite, value::timestamp(it.received)))
-    };
+    let session =
+        |it: &StoredSession| class.call1((it.version.as_str(), &it.cipher_suite, value::timestamp(it.received)));
     let sessions = it.sessions.iter().map(session).collect::<PyResult<Vec<_>>>()?;
     let all = (&it.host, it.port, &it.server_name, PyTuple::new(py, sessions)?, it.resumed);
     value::class(py, intern!(py, "StoredServer"))?.call1(all)

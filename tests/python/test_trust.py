@@ -255,6 +255,19 @@ def test_a_check_that_raises_rejects(face: Face, postfix: PostfixServer, pki: PK
         assert frames[-1] == "check", "where it was raised"
 
 
+def test_what_is_no_exception_is_raised_as_it_is(face: Face, postfix: PostfixServer, pki: PKI) -> None:
+    """As Ctrl-C in the middle of a check."""
+
+    class Stop(BaseException):
+        pass
+
+    def check(presented: starttls.Presented) -> bool:
+        raise Stop
+
+    with pytest.raises(Stop), face.smtp(postfix.url, tls=starttls.TLSConfig(ca_file=pki.ca_file, check=check)):
+        pass
+
+
 def test_what_a_check_raises_about_a_refused_certificate_is_reported(
     face: Face, postfix: PostfixServer, pki: PKI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

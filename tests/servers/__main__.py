@@ -26,6 +26,7 @@ def describe(server: FTPServer | MailServer | Service, made: pki.PKI) -> str:
     values["implicit_url"] = server.implicit_url if server.implicit_port else None
     values["client_cert_file"], values["client_key_file"] = made.client.cert_file, made.client.key_file
     values["crl_file"] = made.crl_file
+    values["other_crl_file"] = made.other_crl_file
     if isinstance(server, dovecot.DovecotServer):
         values["token"] = server.token()
     return json.dumps({name: value for name, value in values.items() if not callable(value)}, default=str)

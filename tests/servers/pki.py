@@ -44,6 +44,8 @@ class PKI:
     """An authority the tests do not trust; issuer of ``unknown_ca`` and ``other_client``."""
     crl_file: Path
     """What ``ca_file`` has revoked (RFC 5280, section 5): ``revoked``."""
+    other_crl_file: Path
+    """What ``other_ca_file`` has revoked: nothing."""
     server: Identity
     """EC P-256, for ``localhost``, 127.0.0.1 and ::1."""
     server_rsa: Identity
@@ -111,7 +113,7 @@ class Authority:
     """An authority that issues into a folder; a root, or an intermediate of another."""
 
     def __init__(self, folder: Path, name: str, issuer: Authority | None = None) -> None:
-        self.folder = folder
+        self.folder, self.name = folder, name
         self.key = ec.generate_private_key(ec.SECP256R1())
         signer = issuer.key if issuer else self.key
         self.chain: list[x509.Certificate] = []
@@ -202,7 +204,7 @@ class Authority:
             serial = x509.load_pem_x509_certificate(identity.cert_file.read_bytes()).serial_number
             one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(_now() - DAY).build()
             builder = builder.add_revoked_certificate(one)
-        file = self.folder / "revoked.crl"
+        file = self.folder / f"{self.name.replace(' ', '-')}.crl"
         file.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         return file
 
@@ -217,6 +219,7 @@ def make(folder: Path) -> PKI:
         ca_file=ca.write("ca"),
         other_ca_file=other.write("other-ca"),
         crl_file=ca.revoke(revoked),
+        other_crl_file=other.revoke(),
         server=ca.issue("server"),
         server_rsa=ca.issue("server-rsa", key=rsa.generate_private_key(public_exponent=65537, key_size=2048)),
         chained=intermediate.issue("chained"),

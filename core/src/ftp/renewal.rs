@@ -183,7 +183,9 @@ impl<T: Transport> Client<T> {
     async fn reopen(&mut self) -> Result<Session<T::Stream>> {
         if self.has_older_version() {
             let tls = &self.options.tls;
-            let older = Options { tls: tls.clone().maximum_version(Version::Tls12), ..self.options.clone() };
+            // What is agreed under other settings is of no use to others, and takes no place in their store.
+            let older = tls.clone().maximum_version(Version::Tls12).without_sessions();
+            let older = Options { tls: older, ..self.options.clone() };
             match session::open(&self.transport, &self.endpoint, &older, self.settings.auth).await {
                 Ok(session) => {
                     self.options = older;

@@ -151,8 +151,8 @@ impl<S: Stream> Secure<S> {
                 let _ = poll_drain(&mut self.stream, &mut self.wire_out, cx);
                 // Clear text may come in one piece with the records before it, which are used up. What it says behind an
                 // alert matters less than the alert.
-                let is_alert = !matches!(error.kind(), ErrorKind::Tls(TlsFault::PeerMisbehaved(_)));
-                let text = clear_text(self.wire_in.filled()).filter(|_| used > 0 && !is_alert);
+                let is_vague = matches!(error.kind(), ErrorKind::Tls(TlsFault::PeerMisbehaved(_)));
+                let text = clear_text(self.wire_in.filled()).filter(|_| used > 0 && is_vague);
                 Err(text.map_or(error, |text| Error::tls(TlsFault::PlaintextInsideTls(text))))
             }
         }
@@ -223,18 +223,21 @@ impl<S: Stream> Channel for Secure<S> {
                 sink(bytes);
             });
             match processed {
-                // Whatever came with it, what was protected is given first: how the bytes are cut up changes nothing.
+                Ok(_) => {}
+                // Whatever came with it, what was protected is given first.
                 Err(error) if arrived => self.failure = Some(error),
-                processed => drop(processed?),
+                Err(error) => return Poll::Ready(Err(error)),
             }
-            if !self.wire_out.is_empty() {
-                // An answer to the peer's KeyUpdate; if the stream is full it goes with the next flight.
-                if let Poll::Ready(Err(error)) = poll_drain(&mut self.stream, &mut self.wire_out, cx) {
-                    return Poll::Ready(Err(error));
-                }
-            }
+            // An answer to the peer's KeyUpdate; if the stream is full it goes with the next flight.
+            let drained = match self.wire_out.is_empty() {
+                true => Poll::Pending,
+                false => poll_drain(&mut self.stream, &mut self.wire_out, cx),
+            };
             if arrived {
                 return Poll::Ready(Ok(Fill::More));
+            }
+            if let Poll::Ready(Err(error)) = drained {
+                return Poll::Ready(Err(error));
             }
         }
         Poll::Ready(match self.end {

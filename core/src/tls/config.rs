@@ -228,7 +228,8 @@ impl TlsConfig {
         Ok(self.changed())
     }
 
-    /// Lets certificates pass of which no list knows whether they are revoked, and believes lists that are out of date.
+    /// Lets certificates pass of which no list knows whether they are revoked, and believes lists that are out of date. A list
+    /// that its authority did not sign is an error all the same.
     #[must_use]
     pub fn allow_unknown_revocation(mut self) -> Self {
         self.revocation.allow_unknown();
@@ -289,8 +290,13 @@ impl TlsConfig {
         self.pins = Pins::default();
         self.check = None;
         self.mta_sts = None;
+        self.without_sessions().danger_accept_any_certificate()
+    }
+
+    /// With no store of sessions.
+    pub(crate) fn without_sessions(mut self) -> Self {
         self.sessions = None;
-        self.danger_accept_any_certificate()
+        self
     }
 
     /// What the MTA-STS policy says to a session in clear text.
@@ -353,7 +359,9 @@ impl TlsConfig {
             ledger: Arc::new(ledger),
         };
         let stored = |store: &SessionStore, to, name| store.shared(&self.built, to, name, || make(Ledger::stored()));
-        let shared = match (&self.sessions, with) {
+        // Whose port is not known could be any of that host's servers.
+        let store = self.sessions.as_ref().filter(|_| with.is_some_and(|(_, sharing)| sharing.knows_the_port()));
+        let shared = match (store, with) {
             (Some(store), Some((name, Sharing::Store(to)))) => stored(store, to, name),
             (Some(store), Some((name, Sharing::Control(to)))) => {
                 let shared = stored(store, to, name);

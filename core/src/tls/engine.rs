@@ -9,7 +9,7 @@ use rustls::{ClientConfig, HandshakeKind};
 use super::binding::Exporter;
 use super::provider::{group_name, suite_name};
 use super::session::RustlsSession;
-use super::{ChannelBinding, ServerName, TlsInfo, fault};
+use super::{ChannelBinding, ServerName, TlsInfo, Version, fault};
 use crate::error::{Error, Result, TlsFault};
 
 /// How far the peers got.
@@ -81,8 +81,16 @@ pub(super) struct RustlsEngine {
     exporter: Arc<Exporter>,
     /// rustls tells the peer's end once; we remember.
     peer_closed: bool,
-    /// Whether the handshake is over.
-    agreed: bool,
+    handshake: Stage,
+}
+
+/// How far the handshake is, to tell the ledger what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Not,
+    Begun,
+    Agreed,
+    Failed,
 }
 
 impl RustlsEngine {
@@ -93,21 +101,27 @@ impl RustlsEngine {
         let connection =
             UnbufferedClientConnection::new(Arc::new(config), name.to_rustls()).map_err(fault::from_rustls)?;
         let (session, name) = (session.clone(), name.clone());
-        Ok(Self { connection, session, name, exporter, peer_closed: false, agreed: false })
+        session.shared.identities.forget();
+        Ok(Self { connection, session, name, exporter, peer_closed: false, handshake: Stage::Not })
     }
 
-    /// Tells the ledger what became of the handshake.
+    /// Tells the ledger what became of the handshake, and of the connection.
     fn account(&mut self, progress: &Result<Progress>) {
         let ledger = &self.session.shared.ledger;
-        match progress {
-            Ok(Progress::Handshaking) => {}
-            Ok(_) => {
+        self.handshake = match (progress, self.handshake) {
+            (Ok(Progress::Handshaking), _) => Stage::Begun,
+            (Ok(_), Stage::Not | Stage::Begun) => {
                 let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
                 ledger.agreed(self.connection.negotiated_cipher_suite().map(|suite| suite.suite()), resumed);
-                self.agreed = true;
+                Stage::Agreed
             }
-            Err(_) => ledger.failed(),
-        }
+            (Ok(_), stage) => stage,
+            (Err(_), Stage::Failed) => Stage::Failed,
+            (Err(_), _) => {
+                ledger.failed();
+                Stage::Failed
+            }
+        };
     }
 
     /// Brings rustls to the state in which it writes, then lets `act` write.
@@ -128,6 +142,15 @@ impl RustlsEngine {
                 ConnectionState::PeerClosed => self.peer_closed = true,
                 _ => return Err(Error::invalid_state("the TLS connection cannot be written to")),
             }
+        }
+    }
+}
+
+/// A handshake may end without a record: the peer is gone, or says nothing.
+impl Drop for RustlsEngine {
+    fn drop(&mut self) {
+        if self.handshake == Stage::Begun {
+            self.session.shared.ledger.failed();
         }
     }
 }
@@ -195,9 +218,7 @@ impl Engine for RustlsEngine {
                 (None, pending) => failure = pending,
             }
         };
-        if !self.agreed {
-            self.account(&outcome);
-        }
+        self.account(&outcome);
         (used, outcome)
     }
 
@@ -234,8 +255,8 @@ impl Engine for RustlsEngine {
         let suite = self.connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
         let group = self.connection.negotiated_key_exchange_group().map(|group| group_name(group.name()));
         let version = self.connection.protocol_version().map(|version| match version {
-            rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
-            rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+            rustls::ProtocolVersion::TLSv1_2 => Version::Tls12.as_str().to_owned(),
+            rustls::ProtocolVersion::TLSv1_3 => Version::Tls13.as_str().to_owned(),
             other => format!("{other:?}"),
         });
         let chain = self.connection.peer_certificates().unwrap_or_default();

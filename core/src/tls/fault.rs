@@ -20,6 +20,16 @@ pub(super) fn from_rustls(error: Rustls) -> Error {
         Rustls::NoApplicationProtocol => {
             TlsFault::NothingInCommon("the server accepts no protocol that was offered (ALPN)".into())
         }
+        Rustls::InvalidCertRevocationList(why) => {
+            let why = match why {
+                rustls::CertRevocationListError::BadSignature => {
+                    "a list that was given is not signed by the authority that it names".to_owned()
+                }
+                other => format!("a list that was given cannot be used: {other:?}"),
+            };
+            return Error::tls(TlsFault::RevocationUnknown(why))
+                .advise("fetch the latest lists (CRLs) from the authorities themselves");
+        }
         Rustls::General(why) => TlsFault::Configuration(why),
         error @ (Rustls::FailedToGetCurrentTime | Rustls::FailedToGetRandomBytes | Rustls::InconsistentKeys(_)) => {
             TlsFault::Configuration(error.to_string())

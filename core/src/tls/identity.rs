@@ -128,7 +128,7 @@ fn configuration(why: impl Into<String>) -> Error {
     Error::tls(TlsFault::Configuration(why.into()))
 }
 
-/// The identities of one session, and what its server asked for.
+/// The identities of connections that resume each other, and what the server asked for in their last handshake.
 #[derive(Debug)]
 pub(super) struct Identities {
     all: Vec<Identity>,
@@ -139,6 +139,11 @@ pub(super) struct Identities {
 impl Identities {
     pub(super) fn new(all: Vec<Identity>) -> Self {
         Self { all, unanswered: Mutex::default() }
+    }
+
+    /// A handshake begins, in which nothing was asked for yet.
+    pub(super) fn forget(&self) {
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The error of a server that asked for a certificate, was shown none, and ended the handshake.

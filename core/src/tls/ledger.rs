@@ -135,11 +135,14 @@ impl Ledger {
         if std::mem::take(&mut state.borrowed)
             && let Whose::Lent(from) = &self.whose
         {
+            // A server that resumes gives tickets, though it may give none with that: none is left then.
+            state.ever_had_ticket |= resumed;
             from.lock().resumed += u64::from(resumed);
         }
     }
 
-    /// A handshake failed: a session that it may have been about is not tried again (RFC 5246 §7.2.2).
+    /// A handshake failed, or the connection later did: a session that it may have been about is not tried again
+    /// (RFC 5246 §7.2.2, RFC 8446 §6.2).
     pub(super) fn failed(&self) {
         let forget = |state: &mut State| {
             state.tls12 = None;
@@ -221,8 +224,12 @@ impl ClientSessionStore for Ledger {
         lent.or_else(|| state.session())
     }
 
+    // The server speaks TLS 1.3 now.
     fn remove_tls12_session(&self, _: &ServerName<'static>) {
         self.lock().tls12 = None;
+        if let Whose::Lent(from) = &self.whose {
+            from.lock().tls12 = None;
+        }
     }
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {

@@ -25,6 +25,12 @@ pub(crate) enum Sharing<'a> {
     Control(&'a Endpoint),
 }
 
+impl Sharing<'_> {
+    pub(super) fn knows_the_port(self) -> bool {
+        matches!(self, Self::Store(to) | Self::Control(to) if to.port != 0)
+    }
+}
+
 /// One control connection's TLS: its configuration and its own store of resumable sessions.
 #[derive(Clone, Debug)]
 pub struct TlsSession(pub(super) By);

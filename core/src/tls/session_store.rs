@@ -1,8 +1,7 @@
 //! Sessions that several connections to the same server resume, where the caller can see them.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
 use super::config::Built;
@@ -14,12 +13,13 @@ use crate::transport::Endpoint;
 /// [`TlsConfig::sessions`](super::TlsConfig::sessions), empty at first, gone with its last clone. All clones are one store.
 ///
 /// A session is resumed only to the host and port that it was agreed with, for the same server name, and by the
-/// configuration that it was agreed under, or a clone of that one, which nothing was set of since. So no check is avoided by
-/// resuming: what another configuration accepted counts for nothing. A resumed connection is not judged again, and a server
+/// configuration that it was agreed under, or a clone on which nothing was set since (but for an MTA-STS policy, which is asked
+/// before each connection). So no check is avoided by resuming: what another configuration accepted counts for nothing. Where
+/// the port is not known (0: a [`Machine`](crate::Machine), a stream without one) a connection shares nothing. A resumed connection is not judged again, and a server
 /// may hold on to a session for days (at most seven, RFC 8446 §4.6.1): [`clear`](Self::clear) the store where a certificate
 /// was revoked. Whoever sees the servers' side can tell that two connections are of one client.
 ///
-/// Of one server at most 8 tickets are kept. FTP's data connections resume nothing but their own control connection's
+/// Of one server at most 8 tickets are kept, of at most 64 KiB, each with the server's certificates. FTP's data connections resume nothing but their own control connection's
 /// session; what is left of that goes to the store when it ends. The secrets are nowhere shown.
 #[derive(Clone)]
 pub struct SessionStore(Arc<Store>);
@@ -27,7 +27,7 @@ pub struct SessionStore(Arc<Store>);
 struct Store {
     most: usize,
     /// The one used longest ago first.
-    shelves: Mutex<VecDeque<Shelf>>,
+    shelves: Mutex<Vec<Shelf>>,
 }
 
 /// What there is of one server under one configuration.
@@ -88,19 +88,19 @@ impl SessionStore {
         Self(Arc::new(Store { most: servers.max(1), shelves: Mutex::default() }))
     }
 
-    /// What there is, the server used longest ago first. What no configuration that is still there could use is not.
+    /// What there is, the server used longest ago first, but for what was agreed under configurations that are gone.
     pub fn servers(&self) -> Vec<StoredServer> {
         let told = |shelf: &Shelf| {
             let (sessions, resumed) = shelf.shared.ledger.shown();
             let server_name = shelf.name.to_string();
             StoredServer { host: shelf.to.host.clone(), port: shelf.to.port, server_name, sessions, resumed }
         };
-        self.lock().iter().map(told).collect()
+        self.with(|shelves, _| shelves.iter().map(told).collect())
     }
 
     /// How many sessions there are.
     pub fn len(&self) -> usize {
-        self.lock().iter().map(|shelf| shelf.shared.ledger.len()).sum()
+        self.with(|shelves, _| sessions(shelves))
     }
 
     /// Whether there is none.
@@ -112,15 +112,16 @@ impl SessionStore {
     /// were.
     pub fn remove(&self, server_name: &str) -> usize {
         let Ok(name) = ServerName::parse(server_name) else { return 0 };
-        let mut shelves = self.lock();
-        let removed = shelves.iter().filter(|shelf| shelf.name == name).map(|shelf| shelf.shared.ledger.len()).sum();
-        shelves.retain(|shelf| shelf.name != name);
-        removed
+        self.with(|shelves, gone| {
+            let before = sessions(shelves);
+            gone.extend(shelves.extract_if(.., |shelf| shelf.name == name));
+            before - sessions(shelves)
+        })
     }
 
     /// Forgets everything, also what connections open now would still leave.
     pub fn clear(&self) {
-        self.lock().clear();
+        self.with(|shelves, gone| gone.append(shelves));
     }
 
     /// What connections to this server under this configuration have in common.
@@ -131,24 +132,34 @@ impl SessionStore {
         name: &ServerName,
         make: impl FnOnce() -> Shared,
     ) -> Shared {
-        let mut shelves = self.lock();
-        let shelf = match shelves.iter().position(|shelf| shelf.is_for(of, to, name)) {
-            Some(at) => shelves.remove(at).expect("it was just found"),
-            None => Shelf { of: Arc::downgrade(of), to: to.clone(), name: name.clone(), shared: make() },
-        };
-        let shared = shelf.shared.clone();
-        if shelves.len() == self.0.most {
-            shelves.pop_front();
-        }
-        shelves.push_back(shelf);
-        shared
+        self.with(|shelves, gone| {
+            let shelf = match shelves.iter().position(|shelf| shelf.is_for(of, to, name)) {
+                Some(at) => shelves.remove(at),
+                None => Shelf { of: Arc::downgrade(of), to: to.clone(), name: name.clone(), shared: make() },
+            };
+            let shared = shelf.shared.clone();
+            if shelves.len() == self.0.most {
+                gone.push(shelves.remove(0));
+            }
+            shelves.push(shelf);
+            shared
+        })
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Shelf>> {
+    /// Works on the shelves, without those of configurations that are gone. What is taken out is dropped when the lock is free
+    /// again: the caller's check may go with it, and do anything, such as ask this store.
+    fn with<R>(&self, work: impl FnOnce(&mut Vec<Shelf>, &mut Vec<Shelf>) -> R) -> R {
+        let mut gone = Vec::new();
         let mut shelves = self.0.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        shelves.retain(|shelf| shelf.of.strong_count() > 0);
-        shelves
+        gone.extend(shelves.extract_if(.., |shelf| shelf.of.strong_count() == 0));
+        let result = work(&mut shelves, &mut gone);
+        drop(shelves);
+        result
     }
+}
+
+fn sessions(shelves: &[Shelf]) -> usize {
+    shelves.iter().map(|shelf| shelf.shared.ledger.len()).sum()
 }
 
 impl Default for SessionStore {
@@ -160,7 +171,7 @@ impl Default for SessionStore {
 /// How many, and nothing of what they are.
 impl fmt::Debug for SessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers = self.lock().len();
+        let servers = self.with(|shelves, _| shelves.len());
         f.debug_struct("SessionStore").field("servers", &servers).field("sessions", &self.len()).finish()
     }
 }

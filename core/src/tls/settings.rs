@@ -20,6 +20,16 @@ pub enum Version {
     Tls13,
 }
 
+impl Version {
+    /// As reports have it: `TLSv1.2`, `TLSv1.3`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+}
+
 /// What is spoken.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
@@ -128,8 +138,8 @@ impl TlsConfig {
 
     /// Offers these application protocols (RFC 7301), the preferred one first. A server that chooses another one breaks the
     /// protocol, and is refused; one that chooses none is not. By itself, [`Connection::upgrade`](crate::Connection::upgrade)
-    /// offers what is registered for its protocol ([`Recipe::alpn`](crate::upgrade::Recipe::alpn)), and nothing else offers
-    /// any; an empty list is none there, too.
+    /// offers what is registered for its protocol ([`Recipe::alpn`](crate::upgrade::Recipe::alpn)), and the clients offer
+    /// none; an empty list is none there, too.
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.settings.alpn = Some(protocols.into_iter().map(Into::into).collect());

@@ -117,6 +117,9 @@ fn certificates_that_are_revoked() {
     let tls = trust().crl_data(elsewhere.der()).unwrap();
     assert_eq!(said(&good, &tls), "unknown");
     assert_eq!(said(&good, &tls.allow_unknown_revocation()), "believed");
+    // A list in the authority's name that is not the authority's is no answer either, and may be somebody's work.
+    let tls = trust().crl_data(crl(&authority("ours"), &[7], false).der()).unwrap();
+    assert_eq!((said(&good, &tls), said(&good, &tls.allow_unknown_revocation())), ("unknown", "unknown"));
     // An authority of a TLSA record is an authority.
     let record = format!("2 0 0 {}", hex(ours.der())).parse().unwrap();
     let tls = TlsConfig::new().tlsa([record]).crl_data(list.der()).unwrap();
