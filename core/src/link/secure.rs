@@ -33,7 +33,7 @@ pub struct Secure<S> {
     /// Whether what arrived last begins a record.
     at_boundary: bool,
     end: End,
-    /// Why it is broken, for whoever has read what came before that.
+    /// Why it is broken, if nobody was told yet: what came before that is read first.
     failure: Option<Error>,
     /// Whether our close_notify is queued, or an alert was our last word.
     closing: bool,
@@ -125,6 +125,12 @@ impl<S: Stream> Secure<S> {
         Poll::Ready(Ok(n))
     }
 
+    /// What it broke on, to whoever asks first, be it with words of their own.
+    fn why_broken(&mut self) -> Error {
+        let told = || Error::invalid_state("TLS has failed on this connection").advise("open a new one");
+        self.failure.take().unwrap_or_else(told)
+    }
+
     /// Lets the engine work on everything received.
     fn process(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Result<Progress> {
         if self.end == End::Open
@@ -185,10 +191,6 @@ fn clear_text(wire: &[u8]) -> Option<String> {
     }
 }
 
-fn broken() -> Error {
-    Error::invalid_state("TLS has failed on this connection").advise("open a new one")
-}
-
 impl<S: Stream> Channel for Secure<S> {
     fn inbox(&mut self) -> &mut Inbox {
         &mut self.inbox
@@ -196,7 +198,7 @@ impl<S: Stream> Channel for Secure<S> {
 
     fn queue(&mut self, bytes: &[u8]) -> Result<()> {
         if self.end == End::Broken {
-            return Err(broken());
+            return Err(self.why_broken());
         }
         if self.closing {
             return Err(Error::invalid_state("the connection is closed for writing"));
@@ -241,7 +243,7 @@ impl<S: Stream> Channel for Secure<S> {
             }
         }
         Poll::Ready(match self.end {
-            End::Broken => Err(self.failure.take().unwrap_or_else(broken)),
+            End::Broken => Err(self.why_broken()),
             _ => Ok(Fill::Closed),
         })
     }
